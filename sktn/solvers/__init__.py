@@ -1,0 +1,1 @@
+"""How the parameters of a network move; nothing here knows scikit-learn."""
