@@ -2,7 +2,7 @@
 
 An embedding is a frozen, hashable record without fitted state, so it can be a static argument of a
 compiled function. Everything learned from data (orthonormalisation, categories, missing values) is
-in :mod:`sktn.columns`.
+in :mod:`sktn.columns` and :mod:`sktn.basis`.
 
 All embeddings share one interface:
 
@@ -34,7 +34,8 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def _namespace(z):
+def namespace(z):
+    """`numpy` for a NumPy array, `jax.numpy` for anything else."""
     return np if isinstance(z, np.ndarray) else jnp
 
 
@@ -43,7 +44,7 @@ def _recurrence(x, degree, first, step):
 
     x (b, n) -> list of `degree` + 1 arrays (b, n)
     """
-    polynomials = [_namespace(x).ones_like(x), first(x)]
+    polynomials = [namespace(x).ones_like(x), first(x)]
     for k in range(1, degree):
         polynomials.append(step(k, x, polynomials[-1], polynomials[-2]))
     return polynomials[: degree + 1]
@@ -84,9 +85,7 @@ class Legendre(_Polynomials):
             lambda x: x,
             lambda k, x, p, q: ((2 * k + 1) * x * p - k * q) / (k + 1),
         )
-        return _namespace(z).stack(
-            [sqrt(2 * k + 1) * p for k, p in enumerate(polynomials)], axis=-1
-        )
+        return namespace(z).stack([sqrt(2 * k + 1) * p for k, p in enumerate(polynomials)], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Polynomial(_Polynomials):
 
     def evaluate(self, z):
         monomials = _recurrence(z[..., 0], self.degree, lambda x: x, lambda k, x, p, q: x * p)
-        return _namespace(z).stack(monomials, axis=-1)
+        return namespace(z).stack(monomials, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class Hermite(_Polynomials):
         polynomials = _recurrence(
             z[..., 0], self.degree, lambda x: x, lambda k, x, p, q: x * p - k * q
         )
-        return _namespace(z).stack(
+        return namespace(z).stack(
             [p / sqrt(factorial(k)) for k, p in enumerate(polynomials)], axis=-1
         )
 
@@ -134,7 +133,7 @@ class Laguerre(_Polynomials):
             lambda x: 1 - x,
             lambda k, x, p, q: ((2 * k + 1 - x) * p - k * q) / (k + 1),
         )
-        return _namespace(z).stack(polynomials, axis=-1)
+        return namespace(z).stack(polynomials, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ class Chebyshev(_Polynomials):
         polynomials = _recurrence(
             z[..., 0], self.degree, lambda x: x, lambda k, x, p, q: 2 * x * p - q
         )
-        return _namespace(z).stack(
+        return namespace(z).stack(
             [polynomials[0], *(sqrt(2) * p for p in polynomials[1:])], axis=-1
         )
 
@@ -166,7 +165,7 @@ class Fourier(_Polynomials):
     domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def evaluate(self, z):
-        xp = _namespace(z)
+        xp = namespace(z)
         angle = np.pi * z[..., 0]
         waves = [sqrt(2) * xp.cos(k * angle) for k in range(1, self.degree + 1)]
         return xp.stack([xp.ones_like(angle), *waves], axis=-1)
@@ -195,7 +194,7 @@ class Trigonometric:
         return tuple(2.0 ** (1 - i) for i in range(1, self.k + 1)) * 2
 
     def evaluate(self, z):
-        xp = _namespace(z)
+        xp = namespace(z)
         angles = [np.pi * z[..., 0] / 2**i for i in range(1, self.k + 1)]
         waves = [xp.cos(a) for a in angles] + [xp.sin(a) for a in angles]
         return xp.stack(waves, axis=-1) / sqrt(self.k)
@@ -224,7 +223,7 @@ class LinearComplement:
         return (0.0,) * self.bias + (1.0, 1.0)
 
     def evaluate(self, z):
-        xp = _namespace(z)
+        xp = namespace(z)
         x = z[..., 0]
         return xp.stack([xp.ones_like(x)] * self.bias + [x, 1 - x], axis=-1)
 
@@ -271,7 +270,7 @@ class GaussianRBF:
     def evaluate(self, z):
         gamma = (max(self.dim - 1, 1) ** 2) / 2 if self.gamma is None else self.gamma
         positions = self.positions.astype(z.dtype)
-        return _namespace(z).exp(-gamma * (z[..., :1] - positions) ** 2)
+        return namespace(z).exp(-gamma * (z[..., :1] - positions) ** 2)
 
 
 @dataclass(frozen=True)
@@ -304,7 +303,7 @@ class OneHot:
         return (1.0,) * self.levels
 
     def evaluate(self, z):
-        xp = _namespace(z)
+        xp = namespace(z)
         return (xp.round(z[..., :1]) == np.arange(self.levels)).astype(z.dtype)
 
 
@@ -330,7 +329,7 @@ class Mixed(_Polynomials):
 
     def evaluate(self, z):
         ranks = Legendre(self.degree).evaluate(z[..., 1:])
-        return _namespace(z).concatenate([ranks[..., :1], z[..., :1], ranks[..., 1:]], axis=-1)
+        return namespace(z).concatenate([ranks[..., :1], z[..., :1], ranks[..., 1:]], axis=-1)
 
 
 @dataclass(frozen=True)
