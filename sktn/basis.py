@@ -21,8 +21,8 @@ from sktn.embeddings import namespace
 # norm: in float32 the rest would be rounding error, magnified by the normalisation.
 _DEPENDENT = 1e-4
 
-# Raw components are evaluated in blocks of about this many float64 numbers (32 MB).
-_BLOCK = 2**22
+# Raw components are evaluated in blocks of about this many float64 numbers (2 MB).
+_BLOCK = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +196,13 @@ def fit_basis(
     parts = [None] * columns.n_sites
     if len(numeric):
         fitted = _numeric_sites(
-            rows[:, numeric], weight, embedding, orthonormalize, limit, lost[numeric]
+            rows[:, numeric],
+            weight,
+            columns.low[numeric],
+            embedding,
+            orthonormalize,
+            limit,
+            lost[numeric],
         )
         for i, part in zip(numeric, fitted, strict=True):
             parts[i] = part
@@ -248,44 +254,48 @@ def _raw(embedding, z):
     return raw
 
 
-def _numeric_sites(coords, weight, embedding, orthonormalize, limit, lost):
-    """The parts of `_categorical_site` for numeric sites, where the matrix is (r, d_i)."""
-    low, high = embedding.domain
-    absent = np.isnan(coords).any(axis=-1)
-    coords = np.where(absent[..., None], (low + high) / 2, coords).astype(np.float64)
-    # A site without any data counts as one that is constant.
-    absent &= ~absent.all(axis=0)
-    share = np.where(absent, 0.0, weight[:, None])
-    share = share / share.sum(axis=0)
-    size = max(1, _BLOCK // (coords.shape[1] * (embedding.dim + 1)))
-    blocks = [slice(start, start + size) for start in range(0, len(coords), size)]
+def _numeric_sites(coords, weight, low, embedding, orthonormalize, limit, lost):
+    """The parts of `_categorical_site` for numeric sites, where the matrix is (r, d_i).
 
-    # The triangular factor of a QR decomposition keeps the digits that a Gram matrix squares away.
-    factor = None
+    coords (b, n, channels), weight (b,), low (n, channels): a training value that stands in for
+    missing ones, at weight 0
+    """
+    coords = coords.transpose(1, 0, 2).astype(np.float64)
+    absent = np.isnan(coords).any(axis=-1)
+    coords = np.where(absent[..., None], low[:, None, :], coords)
+    # A site without any data counts as one that is constant.
+    absent &= ~absent.all(axis=1, keepdims=True)
+    share = np.where(absent, 0.0, weight)
+    share = share / share.sum(axis=1, keepdims=True)
+    size = max(1, _BLOCK // (len(coords) * (embedding.dim + 1)))
+    blocks = [slice(start, start + size) for start in range(0, coords.shape[1], size)]
+
+    gram = 0.0
     for block in blocks:
-        raw = np.sqrt(share[block, :, None]) * _raw(embedding, coords[block])
-        stack = raw.transpose(1, 0, 2)
-        if factor is not None:
-            stack = np.concatenate([factor, stack], axis=1)
-        factor = np.linalg.qr(stack, mode="r")
-    gram = np.einsum("nkr,nks->nrs", factor, factor)
+        raw = _raw(embedding, coords[:, block])
+        gram = gram + (raw * share[:, block, None]).mT @ raw
     degrees = np.array(embedding.degrees)
     if embedding.constant is None:
         degrees = np.append(0.0, degrees)
-    r = len(degrees)
     if not orthonormalize:
         own = slice(1 if embedding.constant is None else 0, None)
-        selection = np.eye(r)[:, own]
+        selection = np.eye(len(degrees))[:, own]
         return [(selection, degrees[own], g[0, own], g[own, own]) for g in gram]
 
+    # The Gram matrix squares away half of the digits of float64. What is left, 1e-8 of the norm of
+    # every component, is far below what _DEPENDENT lets pass.
+    norms = np.sqrt(np.diagonal(gram, axis1=1, axis2=2))[:, None, :]
+    safe = np.where(norms > 0, norms, 1.0)
+    values, vectors = np.linalg.eigh(gram / (safe * safe.mT))
+    factor = np.sqrt(np.maximum(values, 0))[:, :, None] * vectors.mT * norms
     transform, kept = _gram_schmidt(factor)
     largest = np.zeros(kept.shape)
     for block in blocks:
-        phi = np.einsum("bnr,nrs->bns", _raw(embedding, coords[block]), transform)
-        largest = np.maximum(largest, np.max(np.abs(phi) * (share[block] > 0)[..., None], axis=0))
+        phi = _raw(embedding, coords[:, block]) @ transform
+        largest = np.maximum(largest, np.abs(phi).max(axis=1))
     sites = []
-    for i in range(len(kept)):
-        parts = transform[i][:, kept[i]], degrees[kept[i]], largest[i][kept[i]]
+    for i, columns in enumerate(kept):
+        parts = transform[i][:, columns], degrees[columns], largest[i][columns]
         sites.append(_bounded(*parts, limit, lost[i]))
     return sites
 
