@@ -1,11 +1,11 @@
-"""Linear algebra that networks share: truncated SVD, norms that neither overflow nor divide by 0."""
+"""Linear algebra that networks share: truncated SVD, scales and norms safe at 0."""
 
 import jax
 import jax.numpy as jnp
 
 
 def power_of_two_scale(x, axis):
-    """The power of two at or below max |x| along `axis`, kept as an axis of length 1; 1 where x = 0.
+    """The power of two at or below max |x| along `axis` (kept, of length 1); 1 where x = 0.
 
     Dividing by it is exact in floating point. No gradient flows through it: a chain contraction
     multiplies the scale back in, so that its value does not depend on the scale chosen.

@@ -4,7 +4,9 @@ A chain of n sites is one array `cores` (n, D, d, D), its axes left bond, physic
 padded with zeros to the largest bond dimension; both ends are closed with the first unit vector.
 A model's output index sits on a core of its own, `readout` (D, c, D), between sites p-1 and p:
 
-    f_c(x) = e_1 [prod_{i<p} A_i(x_i)] R_c [prod_{i>=p} A_i(x_i)] e_1 ,  A_i(x) = sum_s phi_s(x) A_i^s
+    f_c(x) = e_1 [prod_{i<p} A_i(x_i)] R_c [prod_{i>=p} A_i(x_i)] e_1
+
+with A_i(x) = sum_s phi_s(x) A_i^s.
 
 Contractions run from both ends towards the output at once. For that the chain is folded at p into
 `arms` (h, 2, D, d, D): arm 0 is the left part, arm 1 the mirrored right part, both read from the
@@ -44,20 +46,31 @@ def unfold(arms, output_site, n):
     return jnp.concatenate([left, right])
 
 
-def fold_inputs(phi, output_site):
-    """Site vectors in the order of the arms; padding sites get the constant e_1.
+def site_index(n, output_site, order=None):
+    """Which site of a table stands where in the arms; n stands for a padding site.
 
-    phi (b, n, d) -> (h, 2, b, d)
+    `order` lists the table's sites along the chain, default as they come. NumPy, so that it can be
+    an array argument of a compiled function: a new order or output site compiles nothing.
+
+    n, output_site p -> (h, 2) integers
     """
-    b, n, d = phi.shape
-    sites = jnp.moveaxis(phi, 1, 0)
+    order = np.arange(n) if order is None else np.asarray(order)
     h = max(output_site, n - output_site)
-    constant = jnp.zeros((h, b, d), phi.dtype).at[:, :, 0].set(1)
-    left = jnp.concatenate([constant[: h - output_site], sites[:output_site]])
-    right = jnp.concatenate(
-        [constant[: h - (n - output_site)], jnp.flip(sites[output_site:], axis=0)]
-    )
-    return jnp.stack([left, right], axis=1)
+    index = np.full((h, 2), n)
+    index[h - output_site :, 0] = order[:output_site]
+    index[h - (n - output_site) :, 1] = order[output_site:][::-1]
+    return index
+
+
+def fold_inputs(phi, index):
+    """Site vectors in the order of the arms; padding sites get the constant, the first unit vector.
+
+    phi (b, n, d), index (h, 2) -> (h, 2, b, d)
+    """
+    b, _, d = phi.shape
+    constant = jnp.zeros((b, 1, d), phi.dtype).at[:, :, 0].set(1)
+    arranged = jnp.concatenate([phi, constant], axis=1)[:, index]
+    return jnp.moveaxis(arranged, 0, 2)
 
 
 def environments(arms, inputs):
@@ -98,11 +111,12 @@ def contract(cores, readout, phi, output_site):
 
     cores (n, D, d, D), readout (D, c, D), phi (b, n, d) -> (b, c), (b,)
     """
-    return contract_arms(fold(cores, output_site), readout, fold_inputs(phi, output_site))
+    index = site_index(len(cores), output_site)
+    return contract_arms(fold(cores, output_site), readout, fold_inputs(phi, index))
 
 
 def inner(arms, readout, other_arms, other_readout, metric):
-    """<f_c, g_c> = sum_{s,t} F_c[s] (prod_i metric_i[s_i, t_i]) G_c[t] for every c, and its log-scale.
+    """<f_c, g_c> = sum_st F_c[s] (prod_i metric_i[s_i, t_i]) G_c[t] for every c, its log-scale.
 
     The transfer matrix of a site is M -> sum_{st} metric_st A_s^T M B_t, O(d D^3 + d^2 D^2).
 

@@ -1,9 +1,11 @@
 """The penalised loss at unlimited bond dimension: a convex problem, solved exactly.
 
 With the ridge in function space J = sum_s prod_i g_i(s_i) W[s]^2 (`networks.mps.mean_and_penalty`)
-and no bound on the bond dimension, W is any tensor, and the representer theorem gives the minimiser
+and no bound on the bond dimension, W is any tensor, and the representer theorem gives the
+minimiser
 
-    f_c(x) = b_c + sum_m beta_mc (prod_i k_i(x_i, x_mi) - 1),  k_i = 1 + sum_{s>0} phi_s phi_s / g_i(s),
+    f_c(x) = b_c + sum_m beta_mc (prod_i k_i(x_i, x_mi) - 1)
+    k_i(x, y) = 1 + sum_{s>0} phi_is(x) phi_is(y) / g_i(s) ,
 
 a multinomial logistic regression in an ANOVA kernel. It needs no start, no learning rate and no
 bond dimension. Rows beyond `max_landmarks` enter through Nystroem features. All right-hand sides
@@ -61,7 +63,7 @@ def nystroem_map(landmark_kernel):
 
 
 @partial(jax.jit, static_argnames=("max_iter",))
-def solve(Z, curvature, Y, W, alpha, start=None, tol=1e-4, max_iter=40):
+def solve(Z, curvature, Y, W, alpha, start=None, tol=1e-6, max_iter=40):
     """Ridge-penalised multinomial logistic regression, P problems on one design at a time:
 
         min_{B, b}  sum_i w_ip CE(Z_i B_p + b_p, y_i) + alpha_p (c > 1 ? 1 : 1/2) ||B_p||^2
@@ -71,7 +73,7 @@ def solve(Z, curvature, Y, W, alpha, start=None, tol=1e-4, max_iter=40):
     `losses.logits`, hence its 1/2.
 
     Z (N, r), curvature (r,) = diagonal of Z^T Z / N, Y (N, max(c, 2)) one-hot, W (N, P),
-    alpha (P,) -> B (r, c, P), b (c, P), scores (N, c, P), iterations ()
+    alpha (P,) -> B (r, c, P), b (c, P), scores (N, c, P), iterations (), losses (max_iter, P)
     """
     N, r = Z.shape
     P = W.shape[1]
@@ -106,7 +108,7 @@ def solve(Z, curvature, Y, W, alpha, start=None, tol=1e-4, max_iter=40):
         return -jnp.sum(W[:, :, None] * Y[:, None, :] * log_proba, axis=(0, 2))
 
     def newton(state):
-        B, b, F, loss, done, iteration = state
+        B, b, F, loss, done, iteration, curve = state
         p = probabilities(F)
         residual = weight * (p - target)
         gradient = (backward(residual) + strength * B, residual.sum(0))
@@ -131,9 +133,9 @@ def solve(Z, curvature, Y, W, alpha, start=None, tol=1e-4, max_iter=40):
         def cg_step(cg):
             x, res, d, rz, dF, k = cg
             Hd, f = hessian(d)
-            curve = dot(d, Hd)
-            live = (rz > target_rz) & (curve > 0) & ~done
-            a = jnp.where(live, rz / jnp.where(live, curve, 1), 0)
+            bend = dot(d, Hd)
+            live = (rz > target_rz) & (bend > 0) & ~done
+            a = jnp.where(live, rz / jnp.where(live, bend, 1), 0)
             x = jax.tree.map(lambda u, v: u + a * v, x, d)
             res = jax.tree.map(lambda u, v: u - a * v, res, Hd)
             z = apply_preconditioner(res)
@@ -160,8 +162,9 @@ def solve(Z, curvature, Y, W, alpha, start=None, tol=1e-4, max_iter=40):
         )
         best = jnp.argmin(losses, axis=0)
         t, new_loss = steps[best], losses.min(0)
-        done = done | (loss - new_loss <= tol * 0.01 * loss) & (iteration > 0)
-        return B + t * dB, b + t * db, F + t * dF, new_loss, done, iteration + 1
+        done = done | (loss - new_loss <= tol * loss)
+        curve = curve.at[iteration].set(new_loss)
+        return B + t * dB, b + t * db, F + t * dF, new_loss, done, iteration + 1, curve
 
     if start is None:
         B, b = jnp.zeros((r, c, P), Z.dtype), jnp.zeros((c, P), Z.dtype)
@@ -170,8 +173,8 @@ def solve(Z, curvature, Y, W, alpha, start=None, tol=1e-4, max_iter=40):
         B, b = start
         F = forward(B) + b
     loss = data_loss(F) + 0.5 * strength * jnp.sum(B * B, axis=(0, 1))
-    state = (B, b, F, loss, jnp.zeros(P, bool), 0)
-    B, b, F, _, _, iterations = jax.lax.while_loop(
+    state = (B, b, F, loss, jnp.zeros(P, bool), 0, jnp.zeros((max_iter, P), Z.dtype))
+    B, b, F, _, _, iterations, curve = jax.lax.while_loop(
         lambda s: (s[5] < max_iter) & ~jnp.all(s[4]), newton, state
     )
-    return B, b, F, iterations
+    return B, b, F, iterations, curve
