@@ -19,8 +19,8 @@ from sktn.networks import mps
 from sktn.networks.compression import compress
 from sktn.solvers import convex
 
-# Rows of a kernel block; bounds the memory of a design to this many rows times the landmarks.
-_BLOCK = 1024
+# Tables of more than 1,024 rows are worked through in blocks of this many rows.
+_BLOCK = 256
 
 
 class Design(NamedTuple):
@@ -37,7 +37,7 @@ class Design(NamedTuple):
 
 def padded_size(n_rows):
     """Rows to pad to, so that the folds of a cross-validation share their compiled programs."""
-    step = 64 if n_rows <= 1024 else 256
+    step = 64 if n_rows <= 1024 else _BLOCK
     return -(-n_rows // step) * step
 
 
@@ -82,6 +82,14 @@ def _pad(x, size, value=0):
     return np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1), constant_values=value)
 
 
+def _by_blocks(function, rows):
+    """A function of rows (N, ...) -> (N, k), in blocks where there are many."""
+    if len(rows) <= 1024:
+        return function(rows)
+    out = jax.lax.map(function, rows.reshape(-1, _BLOCK, *rows.shape[1:]))
+    return out.reshape(len(rows), -1)
+
+
 @jax.jit
 def _make_design(basis, coords, chosen, real, g):
     landmarks = convex.weighted_inputs(embed(basis, chosen), g)
@@ -93,7 +101,7 @@ def _make_design(basis, coords, chosen, real, g):
         a = convex.weighted_inputs(embed(basis, rows), g)
         return convex.product_kernel(a, landmarks) @ V
 
-    Z = jax.lax.map(block, coords, batch_size=_BLOCK)
+    Z = _by_blocks(block, coords)
     return Design(Z, spectrum / jnp.maximum(real.sum(), 1), V, landmarks)
 
 
@@ -164,4 +172,4 @@ def _bond_products(basis, coords, g, index, arms):
         scale = jnp.exp(log_scale.sum(0))[:, None, None]
         return (scale * left[:, :, None] * right[:, None, :]).reshape(len(rows), -1)
 
-    return jax.lax.map(block, coords, batch_size=_BLOCK)
+    return _by_blocks(block, coords)

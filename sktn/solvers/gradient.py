@@ -197,9 +197,10 @@ def minimize(
     context = dict(context, penalised=True)
     while len(losses) < max_iter and not converged:
         progress, (train, held_out) = _run_epochs(
-            progress, data, weight, n_rows, validation, context, settings, n_left, loss=loss,
+            progress, data, weight, n_rows, validation, context, settings, max_iter - len(losses),
+            loss=loss,
             transformation=transformation, scheduled=scheduled, n_batches=n_batches,
-            n_left=max_iter - len(losses), n_epochs=chunk,
+            n_epochs=chunk,
         )  # fmt: skip
         done = slice(max_iter - len(losses))
         for value, other in zip(np.asarray(train)[done], np.asarray(held_out)[done], strict=True):
