@@ -1,0 +1,249 @@
+"""Matrix product states: contraction, norms and canonical forms, all by `lax.scan`.
+
+A chain of n sites is one array `cores` (n, D, d, D), its axes left bond, physical, right bond,
+padded with zeros to the largest bond dimension; both ends are closed with the first unit vector.
+A model's output index sits on a core of its own, `readout` (D, c, D), between sites p-1 and p:
+
+    f_c(x) = e_1 [prod_{i<p} A_i(x_i)] R_c [prod_{i>=p} A_i(x_i)] e_1
+
+with A_i(x) = sum_s phi_s(x) A_i^s.
+
+Contractions run from both ends towards the output at once. For that the chain is folded at p into
+`arms` (h, 2, D, d, D): arm 0 is the left part, arm 1 the mirrored right part, both read from the
+end of the chain towards the output, the shorter one padded in front with identity sites.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sktn.networks.linalg import power_of_two_scale
+
+
+def fold(cores, output_site):
+    """Cores of a chain -> its two arms, each read towards the output.
+
+    cores (n, D, d, D), output_site p -> (h, 2, D, d, D), h = max(p, n - p)
+    """
+    n, D, d, _ = cores.shape
+    left = cores[:output_site]
+    right = jnp.flip(cores[output_site:], axis=0).transpose(0, 3, 2, 1)
+    # A padding site must pass every vector on unchanged when it is fed the constant.
+    identity = jnp.zeros((D, d, D), cores.dtype).at[:, 0].set(jnp.eye(D, dtype=cores.dtype))
+    padding = jnp.broadcast_to(identity, (abs(n - 2 * output_site), D, d, D))
+    if len(left) < len(right):
+        left = jnp.concatenate([padding, left])
+    else:
+        right = jnp.concatenate([padding, right])
+    return jnp.stack([left, right], axis=1)
+
+
+def unfold(arms, output_site, n):
+    """Inverse of `fold`: arms (h, 2, D, d, D) -> cores (n, D, d, D)."""
+    h = arms.shape[0]
+    left = arms[h - output_site :, 0]
+    right = jnp.flip(arms[h - (n - output_site) :, 1], axis=0).transpose(0, 3, 2, 1)
+    return jnp.concatenate([left, right])
+
+
+def site_index(n, output_site, order=None):
+    """Which site of a table stands where in the arms; n stands for a padding site.
+
+    `order` lists the table's sites along the chain, default as they come. NumPy, so that it can be
+    an array argument of a compiled function: a new order or output site compiles nothing.
+
+    n, output_site p -> (h, 2) integers
+    """
+    order = np.arange(n) if order is None else np.asarray(order)
+    h = max(output_site, n - output_site)
+    index = np.full((h, 2), n)
+    index[h - output_site :, 0] = order[:output_site]
+    index[h - (n - output_site) :, 1] = order[output_site:][::-1]
+    return index
+
+
+def fold_inputs(phi, index):
+    """Site vectors in the order of the arms; padding sites get the constant, the first unit vector.
+
+    phi (b, n, d), index (h, 2) -> (h, 2, b, d)
+    """
+    b, _, d = phi.shape
+    constant = jnp.zeros((b, 1, d), phi.dtype).at[:, :, 0].set(1)
+    arranged = jnp.concatenate([phi, constant], axis=1)[:, index]
+    return jnp.moveaxis(arranged, 0, 2)
+
+
+def environments(arms, inputs):
+    """The two bond vectors at the output, l(x) and r(x), and the logs of their scales.
+
+    arms (h, 2, D, d, D), inputs (h, 2, b, d) -> (2, b, D), (2, b)
+    """
+    _, _, D, d, _ = arms.shape
+    b = inputs.shape[2]
+    start = jnp.zeros((2, b, D), arms.dtype).at[:, :, 0].set(1)
+
+    def absorb(carry, site):
+        vectors, log_scale = carry
+        core, x = site
+        # One (b, D) x (D, d D) product, then the sum over s: b d D^2 multiply-adds, and never
+        # a (b, D, D) array.
+        spread = jnp.einsum("tbl,tlm->tbm", vectors, core.reshape(2, D, d * D))
+        vectors = jnp.einsum("tbsr,tbs->tbr", spread.reshape(2, b, d, D), x)
+        # A product of n numbers leaves float32's range after a few dozen sites.
+        scale = power_of_two_scale(vectors, axis=-1)
+        return (vectors / scale, log_scale + jnp.log(scale[..., 0])), None
+
+    return jax.lax.scan(absorb, (start, jnp.zeros((2, b), arms.dtype)), (arms, inputs))[0]
+
+
+def contract_arms(arms, readout, inputs):
+    """f_c(x) and the log of its scale: the value is `out * exp(log_scale)`.
+
+    arms (h, 2, D, d, D), readout (D, c, D), inputs (h, 2, b, d) -> (b, c), (b,)
+    """
+    vectors, log_scale = environments(arms, inputs)
+    out = jnp.einsum("bcr,br->bc", jnp.einsum("bl,lcr->bcr", vectors[0], readout), vectors[1])
+    return out, log_scale.sum(0)
+
+
+def contract(cores, readout, phi, output_site):
+    """`contract_arms` for an unfolded chain.
+
+    cores (n, D, d, D), readout (D, c, D), phi (b, n, d) -> (b, c), (b,)
+    """
+    index = site_index(len(cores), output_site)
+    return contract_arms(fold(cores, output_site), readout, fold_inputs(phi, index))
+
+
+def inner(arms, readout, other_arms, other_readout, metric):
+    """<f_c, g_c> = sum_st F_c[s] (prod_i metric_i[s_i, t_i]) G_c[t] for every c, its log-scale.
+
+    The transfer matrix of a site is M -> sum_{st} metric_st A_s^T M B_t, O(d D^3 + d^2 D^2).
+
+    arms (h, 2, D, d, D), other_arms (h, 2, E, d, E), readout (D, c, D), other_readout (E, c, E),
+    metric (h, 2, d, d) -> (c,), ()
+    """
+    D, E = arms.shape[2], other_arms.shape[2]
+    start = jnp.zeros((2, D, E), arms.dtype).at[:, 0, 0].set(1)
+
+    def absorb(carry, site):
+        M, log_scale = carry
+        A, B, G = site
+        half = jnp.einsum("tle,tlsr->tesr", M, A)
+        half = jnp.einsum("tesr,tsu->teur", half, G)
+        M = jnp.einsum("teur,teuf->trf", half, B)
+        scale = power_of_two_scale(M, axis=(1, 2))
+        return (M / scale, log_scale + jnp.log(scale[:, 0, 0])), None
+
+    (M, log_scale), _ = jax.lax.scan(
+        absorb, (start, jnp.zeros(2, arms.dtype)), (arms, other_arms, metric)
+    )
+    left = jnp.einsum("le,lcr->ecr", M[0], readout)
+    right = jnp.einsum("ecr,rf->ecf", left, M[1])
+    return jnp.einsum("ecf,ecf->c", right, other_readout), log_scale.sum()
+
+
+def mean_and_penalty(arms, readout, weights):
+    """The constant part m_c of f_c, and the ridge in function space
+
+        J = sum_c sum_{s != 0} [prod_i g_i(s_i)] W_c[s]^2 ,  g_i(0) = 1
+
+    which is independent of the gauge and of the batch. For an orthonormal basis with a constant
+    first component m_c is the mean of f_c, and g = 1 makes J its variance, both over the product
+    of the columns' distributions.
+
+    arms (h, 2, D, d, D), readout (D, c, D), weights g (h, 2, d) -> (c,), ()
+    """
+    D = arms.shape[2]
+    # J must not come out as the difference of two large numbers: the constant path, v, is carried
+    # apart from the paths that have left it, M.
+    v = jnp.zeros((2, D), arms.dtype).at[:, 0].set(1)
+    M = jnp.zeros((2, D, D), arms.dtype)
+
+    def absorb(carry, site):
+        v, M, log_scale = carry
+        A, g = site
+        half = jnp.einsum("tlk,tlsr->tksr", M, A)
+        M = jnp.einsum("tksr,tksu->tru", half * g[:, None, :, None], A)
+        leaving = jnp.einsum("tl,tlsr->tsr", v, A[:, :, 1:])
+        M = M + jnp.einsum("tsr,tsu->tru", leaving * g[:, 1:, None], leaving)
+        v = jnp.einsum("tl,tlr->tr", v, A[:, :, 0])
+        size = jnp.abs(v).max(-1) + jnp.sqrt(jnp.abs(M).max((1, 2)))
+        scale = power_of_two_scale(size[:, None], axis=-1)
+        carry = v / scale, M / (scale * scale)[:, :, None], log_scale + jnp.log(scale[:, 0])
+        return carry, None
+
+    (v, M, log_scale), _ = jax.lax.scan(absorb, (v, M, jnp.zeros(2, arms.dtype)), (arms, weights))
+    scale = jnp.exp(log_scale.sum())
+    # Left varying with anything on the right, plus left constant with right varying.
+    anything = M[1] + jnp.outer(v[1], v[1])
+    penalty = jnp.einsum("lk,lcr,ru,kcu->", M[0], readout, anything, readout)
+    from_constant = jnp.einsum("l,lcr->cr", v[0], readout)
+    penalty = penalty + jnp.einsum("cr,ru,cu->", from_constant, M[1], from_constant)
+    return scale * jnp.einsum("cr,r->c", from_constant, v[1]), scale * scale * penalty
+
+
+def canonicalize(arms, readout):
+    """Mixed canonical form with the centre on the readout: the same function, every arm core an
+    isometry, sum_{ls} A[l, s, r] A[l, s, r'] = 1 on its support.
+
+    The norm moves into the readout; padded bonds stay zero.
+
+    arms (h, 2, D, d, D), readout (D, c, D) -> the same shapes
+    """
+    _, _, D, d, _ = arms.shape
+    start = jnp.zeros((2, D, D), arms.dtype).at[:, 0, 0].set(1)
+
+    def absorb(R, core):
+        merged = jnp.einsum("tkl,tlsr->tksr", R, core).reshape(2, D * d, D)
+        Q, R = jnp.linalg.qr(merged)
+        # QR leaves the sign of each row of R free: fix it, so that equal chains get equal cores.
+        sign = jnp.where(jnp.diagonal(R, axis1=1, axis2=2) < 0, -1.0, 1.0).astype(core.dtype)
+        return R * sign[:, :, None], (Q * sign[:, None, :]).reshape(2, D, d, D)
+
+    R, isometries = jax.lax.scan(absorb, start, arms)
+    return isometries, jnp.einsum("kl,lcr,ur->kcu", R[0], readout, R[1])
+
+
+def bond_spectra(cores, readout, output_site):
+    """Singular values of the chain at every bond (NumPy, exact): bond i is left of site i, and the
+    readout counts as a site of its own.
+
+    cores (n, D, d, D), readout (D, c, D) -> list of n + 2 arrays
+    """
+    sites = dense_sites(cores, readout, output_site)
+    # Right-orthogonal form first, then one sweep of SVDs from the left.
+    R = np.ones((1, 1))
+    for k in range(len(sites) - 1, 0, -1):
+        core = np.einsum("lsr,rk->lsk", sites[k], R)
+        Q, upper = np.linalg.qr(core.reshape(core.shape[0], -1).T)
+        sites[k] = Q.T.reshape(-1, core.shape[1], core.shape[2])
+        R = upper.T
+    sites[0] = np.einsum("lsr,rk->lsk", sites[0], R)
+    spectra = [np.array([np.linalg.norm(sites[0])])]
+    carry = np.ones((1, 1))
+    for core in sites:
+        core = np.einsum("kl,lsr->ksr", carry, core)
+        _, s, Vt = np.linalg.svd(core.reshape(-1, core.shape[2]), full_matrices=False)
+        carry = s[:, None] * Vt
+        spectra.append(s)
+    return spectra
+
+
+def dense_sites(cores, readout, output_site):
+    """A chain as n + 1 cores (l, s, r) in float64 with the readout in its place and closed ends."""
+    sites = [np.asarray(A, np.float64) for A in cores]
+    sites.insert(output_site, np.asarray(readout, np.float64))
+    sites[0] = sites[0][:1]
+    sites[-1] = sites[-1][:, :, :1]
+    return sites
+
+
+def to_dense(cores, readout, output_site):
+    """The full weight tensor W (d, ..., d, c): the reference for tests, 2 <= n <= about 10."""
+    out = np.ones((1, 1))
+    for core in dense_sites(cores, readout, output_site):
+        out = np.einsum("kl,lsr->ksr", out, core).reshape(-1, core.shape[2])
+    n, d, c = len(cores), cores.shape[2], readout.shape[1]
+    shape = (d,) * output_site + (c,) + (d,) * (n - output_site)
+    return np.moveaxis(out.reshape(shape), output_site, -1)

@@ -1,0 +1,279 @@
+"""Gradient solvers: mini-batches on optax, compiled as one scan over a chunk of epochs; L-BFGS.
+
+Both minimise `loss(params, batch, weight, context)`, where `batch` is a pytree of rows, `weight`
+(b,) their weights (0 for padding) and `context` a pytree of everything else: penalty strengths,
+bases, site indices. Numbers in `context` are traced, so that a grid over them compiles once.
+`loss` is a static argument: pass module-level functions, since a new closure compiles anew.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+
+class Result(NamedTuple):
+    """What a solver returns.
+
+    params : the best parameters seen (by the validation loss, if there is one)
+    losses : (epochs,) training loss of every epoch
+    validation_losses : (epochs,) or empty
+    converged : whether it stopped before `max_iter`
+    finite : False when it was stopped by a loss that is not finite
+    state : optimiser state, to go on from
+    """
+
+    params: object
+    losses: np.ndarray
+    validation_losses: np.ndarray
+    converged: bool
+    finite: bool
+    state: object
+
+
+class _Progress(NamedTuple):
+    params: object
+    opt_state: object
+    key: jax.Array
+    step: jax.Array
+    best_params: object
+    best: jax.Array
+    finite: jax.Array
+
+
+def adam():
+    """The default transformation: Adam without its learning rate, which the schedule sets."""
+    return _ADAM
+
+
+# One object, so that all fits of a process share their compiled programs.
+_ADAM = optax.scale_by_adam(b2=0.99)
+
+
+def learning_rate_at(step, n_steps):
+    """Linear warm-up over the first 5 % of the steps, then a cosine to 0, as a factor; 1 throughout
+    where n_steps = 0.
+
+    step (), n_steps () -> ()
+    """
+    warmup = jnp.maximum(1.0, 0.05 * n_steps)
+    share = jnp.clip((step - warmup) / jnp.maximum(n_steps - warmup, 1.0), 0.0, 1.0)
+    factor = jnp.minimum((step + 1.0) / warmup, 0.5 * (1 + jnp.cos(jnp.pi * share)))
+    return jnp.where(n_steps > 0, factor, 1.0)
+
+
+def pad_rows(tree, n_rows, multiple):
+    """Arrays of rows, zero-padded to a multiple of `multiple` (NumPy, outside jit)."""
+    size = -(-n_rows // multiple) * multiple
+    return jax.tree.map(
+        lambda x: np.pad(x, [(0, size - n_rows)] + [(0, 0)] * (np.ndim(x) - 1)), tree
+    )
+
+
+@partial(
+    jax.jit,
+    static_argnames=("loss", "transformation", "scheduled", "n_batches", "n_epochs"),
+)
+def _run_epochs(
+    progress, data, weight, n_rows, validation, context, settings, n_left, *,
+    loss, transformation, scheduled, n_batches, n_epochs,
+):  # fmt: skip
+    """A chunk of `n_epochs` epochs, or `n_left` if that is less; returns the losses of every epoch.
+
+    data: rows padded to whole batches, weight (N,) with 0 on the padding, n_rows () of real rows
+    """
+    batch_size = weight.shape[0] // n_batches
+
+    def train_batch(carry, rows):
+        params, opt_state, step = carry
+        batch = jax.tree.map(lambda x: x[rows], data)
+        value, gradient = jax.value_and_grad(loss)(params, batch, weight[rows], context)
+        norm = optax.global_norm(gradient)
+        shrink = jnp.minimum(1.0, settings["max_gradient_norm"] / jnp.maximum(norm, 1e-30))
+        gradient = jax.tree.map(lambda g: g * shrink.astype(g.dtype), gradient)
+        updates, opt_state = transformation.update(gradient, opt_state, params)
+        if scheduled:
+            rate = -settings["learning_rate"] * learning_rate_at(step, settings["n_steps"])
+            updates = jax.tree.map(lambda u: u * rate.astype(u.dtype), updates)
+        # A last batch of padding alone moves nothing.
+        some = jnp.any(weight[rows] > 0)
+        params = jax.tree.map(lambda p, u: p + jnp.where(some, u, 0), params, updates)
+        return (params, opt_state, step + 1), jnp.where(some, value, jnp.nan)
+
+    def epoch(progress, _):
+        key, subkey = jax.random.split(progress.key)
+        # Padding rows sort behind the real ones and so fill the last batches only.
+        draw = jax.random.uniform(subkey, weight.shape)
+        draw = draw + (jnp.arange(weight.shape[0]) >= n_rows)
+        batches = jnp.argsort(draw).reshape(n_batches, batch_size)
+        start = (progress.params, progress.opt_state, progress.step)
+        (params, opt_state, step), values = jax.lax.scan(train_batch, start, batches)
+        train_loss = jnp.nanmean(values)
+        if validation is None:
+            monitored = train_loss
+        else:
+            monitored = loss(params, *validation)
+        ok = progress.finite & jnp.isfinite(train_loss) & jnp.isfinite(monitored)
+        for leaf in jax.tree.leaves(params):
+            ok = ok & jnp.all(jnp.isfinite(leaf))
+        better = ok & (monitored < progress.best)
+
+        def keep(new, old):
+            return jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, old)
+
+        best_params = jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), params, progress.best_params
+        )
+        progress = _Progress(
+            keep(params, progress.params), keep(opt_state, progress.opt_state), key, step,
+            best_params, jnp.where(better, monitored, progress.best), ok,
+        )  # fmt: skip
+        return progress, (train_loss, monitored)
+
+    def epoch_or_nothing(progress, i):
+        nothing = (progress, (jnp.full((), jnp.nan, dtype), jnp.full((), jnp.nan, dtype)))
+        return jax.lax.cond(i < n_left, epoch, lambda *_: nothing, progress, i)
+
+    dtype = progress.best.dtype
+    return jax.lax.scan(epoch_or_nothing, progress, jnp.arange(n_epochs))
+
+
+def minimize(
+    loss, params, data, weight, context, key, *, batch_size=200, max_iter=100, learning_rate=0.01,
+    transformation=None, max_gradient_norm=10.0, validation=None, n_iter_no_change=10, tol=1e-4,
+    constant_rate=False, state=None, chunk=10, on_epoch=None,
+):  # fmt: skip
+    """Mini-batch minimisation; deterministic for a given key.
+
+    Parameters
+    ----------
+    loss : callable
+        `loss(params, batch, weight, context) -> ()`, at module level.
+    params : pytree
+    data : pytree of arrays (N, ...)
+    weight : array (N,)
+    context : pytree
+        Passed through.
+    key : JAX random key
+    transformation : optax.GradientTransformation, default=None
+        None: Adam with warm-up and cosine decay of `learning_rate`. Anything else is used as it
+        is, its own learning rate included.
+    validation : (data, weight, context), default=None
+        Early stopping on it, and the best parameters are returned. Without it the training
+        stops when the training loss no longer falls, and the last parameters are returned.
+    state : optimiser state to go on from, default=None
+    constant_rate : bool
+        No warm-up and no decay, for training that goes on from batch to batch.
+    chunk : int
+        Epochs in one compiled call; stopping is decided between calls.
+    on_epoch : callable, default=None
+        `on_epoch(epoch, train_loss, validation_loss, params) -> bool`, True to stop; the parameters
+        are those at the end of the chunk.
+
+    Returns
+    -------
+    Result
+    """
+    n_rows = len(weight)
+    batch_size = int(min(batch_size, n_rows))
+    # Whole batches, and a multiple of 8 of them from 8 on, so that tables of similar size (the
+    # folds of a cross-validation) share one program.
+    n_batches = -(-n_rows // batch_size)
+    if n_batches > 8:
+        n_batches = -(-n_batches // 8) * 8
+    data, weight = pad_rows((data, np.asarray(weight)), n_rows, n_batches * batch_size)
+    scheduled = transformation is None
+    transformation = adam() if scheduled else transformation
+    dtype = jax.tree.leaves(params)[0].dtype
+    settings = {
+        "learning_rate": jnp.asarray(learning_rate, dtype),
+        "n_steps": jnp.asarray(0.0 if constant_rate else float(max_iter * n_batches), dtype),
+        "max_gradient_norm": jnp.asarray(max_gradient_norm, dtype),
+    }
+    progress = _Progress(
+        params, transformation.init(params) if state is None else state, key, jnp.asarray(0),
+        params, jnp.asarray(jnp.inf, dtype), jnp.asarray(True),
+    )  # fmt: skip
+    data, weight = jax.tree.map(jnp.asarray, (data, weight))
+    losses, monitored, converged = [], [], False
+    while len(losses) < max_iter and not converged:
+        progress, (train, held_out) = _run_epochs(
+            progress, data, weight, n_rows, validation, context, settings, max_iter - len(losses),
+            loss=loss,
+            transformation=transformation, scheduled=scheduled, n_batches=n_batches,
+            n_epochs=chunk,
+        )  # fmt: skip
+        done = slice(max_iter - len(losses))
+        for value, other in zip(np.asarray(train)[done], np.asarray(held_out)[done], strict=True):
+            losses.append(float(value))
+            monitored.append(float(other))
+            if on_epoch is not None and on_epoch(len(losses), value, other, progress.params):
+                converged = True
+        finite = bool(progress.finite)
+        converged = converged or not finite or _stalled(monitored, n_iter_no_change, tol)
+    last = progress.params if validation is None else progress.best_params
+    return Result(
+        last, np.array(losses), np.array(monitored if validation is not None else []),
+        converged, finite, progress.opt_state,
+    )  # fmt: skip
+
+
+def _stalled(values, patience, tol):
+    """No value of the last `patience` is better than the best before by more than `tol`."""
+    if patience is None or len(values) <= patience:
+        return False
+    return not min(values[-patience:]) < min(values[:-patience]) - tol
+
+
+@partial(jax.jit, static_argnames=("loss", "max_iter"))
+def _lbfgs(params, data, weight, context, tol, *, loss, max_iter):
+    solver = optax.lbfgs(memory_size=20)
+
+    def objective(params):
+        return loss(params, data, weight, context)
+
+    value_and_grad = optax.value_and_grad_from_state(objective)
+
+    def step(carry):
+        params, state, _, iteration, curve = carry
+        value, gradient = value_and_grad(params, state=state)
+        updates, state = solver.update(
+            gradient, state, params, value=value, grad=gradient, value_fn=objective
+        )
+        new = optax.apply_updates(params, updates)
+        ok = jnp.isfinite(optax.tree.get(state, "value"))
+        # The line search's last finite point is kept.
+        new = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, params)
+        size = jnp.where(ok, optax.global_norm(gradient), 0)
+        return new, state, size, iteration + 1, curve.at[iteration].set(value)
+
+    def running(carry):
+        return (carry[3] < max_iter) & ((carry[3] == 0) | (carry[2] > tol))
+
+    dtype = jax.tree.leaves(params)[0].dtype
+    start = (
+        params,
+        solver.init(params),
+        jnp.asarray(jnp.inf, dtype),
+        0,
+        jnp.zeros(max_iter, dtype),
+    )
+    params, _, size, iterations, curve = jax.lax.while_loop(running, step, start)
+    return params, size, iterations, curve
+
+
+def minimize_lbfgs(loss, params, data, weight, context, *, max_iter=500, tol=1e-5):
+    """Full-batch L-BFGS with a zoom line search, until the gradient's norm is below `tol`.
+
+    Arguments as in :func:`minimize`; `tol` is for the norm of the gradient.
+    """
+    data, weight = jax.tree.map(jnp.asarray, (data, weight))
+    params, size, iterations, curve = _lbfgs(
+        params, data, weight, context, tol, loss=loss, max_iter=max_iter
+    )
+    losses = np.asarray(curve)[: int(iterations)]
+    finite = bool(np.isfinite(losses).all())
+    return Result(params, losses, np.array([]), bool(size <= tol), finite, None)
