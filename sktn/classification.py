@@ -41,15 +41,17 @@ def chain_loss(params, batch, weight, context):
     """Cross-entropy plus the ridge in function space, summed over the k networks of an ensemble.
 
     params: arms (k, h, 2, D, d, D), readout (k, D, c, D); batch: coords (b, n, channels),
-    labels (b,); weight (b,); context: basis, index (k, h, 2), g (n + 1, d) with a row of ones for
-    padding sites, ridge = alpha / sum of all weights
+    labels (b,); weight (b,); context: basis, index (k, h, 2), g (n, d), ridge = alpha / sum of all
+    weights. The arms are those for weighted inputs phi / sqrt(g): there all entries are of one
+    size, which an optimiser with one learning rate needs, and J is the plain squared norm.
     """
-    phi = embed(context["basis"], batch["coords"])
+    phi = embed(context["basis"], batch["coords"]) / jnp.sqrt(context["g"])
+    ones = jnp.ones((*context["index"].shape[1:], phi.shape[-1]), phi.dtype)
 
     def one(arms, readout, index):
         out, log_scale = mps.contract_arms(arms, readout, mps.fold_inputs(phi, index))
         loss = cross_entropy(out * jnp.exp(log_scale)[:, None], batch["labels"], weight)
-        penalty = mps.mean_and_penalty(arms, readout, context["g"][index])[1]
+        penalty = mps.mean_and_penalty(arms, readout, ones)[1]
         # One score stands for two, see `losses.logits`.
         halved = 0.5 if readout.shape[1] == 1 else 1.0
         return loss + context["ridge"] * halved * penalty
@@ -88,15 +90,14 @@ def stratified_folds(labels, n_folds, rng):
 
 
 def search_losses(basis, coords, g, labels, n_classes, weight, folds, alphas, max_landmarks, rng):
-    """Out-of-fold log-losses (A,) and log-probabilities (N, n_classes, A) of every strength."""
+    """Out-of-fold log-losses (A,) and log-probabilities (N, A, n_classes) of every strength."""
     basis, coords, g = jax.tree.map(_to_float32, (basis, coords, g))
-    with jax.enable_x64(False):
-        rows = compressed.choose_landmarks(weight, max_landmarks, rng)
-        design = compressed.make_design(basis, coords, g, rows)
-        F = compressed.search(design, labels, n_classes, weight, folds, alphas)
-    log_proba = log_probabilities(np.moveaxis(F, 1, 2))
+    landmarks = compressed.choose_landmarks(weight, max_landmarks, rng)
+    design = compressed.make_design(basis, coords, g, landmarks)
+    scores = compressed.search(design, labels, n_classes, weight, folds, alphas)
+    log_proba = log_probabilities(scores)
     picked = np.take_along_axis(log_proba, labels[:, None, None], axis=2)[:, :, 0]
-    return -(weight @ picked) / weight.sum(), np.moveaxis(log_proba, 2, 1)
+    return -(weight @ picked) / weight.sum(), log_proba
 
 
 def _to_float32(leaf):
@@ -464,7 +465,7 @@ class MPSClassifier(
                     "dtype": self.networks_[0]["arms"].dtype,
                 }  # fmt: skip
             coords = self.columns_.transform(X.astype(stream["dtype"], copy=False))
-            params = _stacked(self.networks_)
+            params = self.networks_
         stream = self._stream
         g = compressed.penalty_weights(self.basis_, self.interaction_penalty, self.smoothness)
         stream["weight"] += float(weight.sum())
@@ -476,15 +477,17 @@ class MPSClassifier(
             )
             if params is None:
                 params = _initial(
-                    key, self.basis_, g, stream["indices"], self.bond_dim, len(known), coords.dtype
+                    key, self.basis_, stream["indices"], self.bond_dim, len(known), coords.dtype
                 )
+            else:
+                params = _stacked(params, g)
             result = gradient.minimize(
                 chain_loss, params, {"coords": coords, "labels": labels}, weight, context, key,
                 batch_size=self.batch_size, max_iter=1, learning_rate=self.learning_rate,
                 transformation=self.optimizer, constant_rate=True, state=stream["state"], chunk=1,
             )  # fmt: skip
             stream["state"] = jax.tree.map(np.asarray, result.state)
-            self._store(result.params, stream["indices"])
+            self.networks_ = _networks(result.params, stream["indices"], g)
         self._warn_unless(result.finite)
         self.loss_curve_ = np.append(getattr(self, "loss_curve_", []), result.losses)
         self.n_iter_ = len(self.loss_curve_)
@@ -493,27 +496,22 @@ class MPSClassifier(
         return self
 
     def _fit_convex(self, basis, coords, g, labels, n_classes, weight, alpha, indices, rng):
-        networks = []
+        networks, curves, truncations = [], [], []
         for index in indices:
             landmarks = compressed.choose_landmarks(weight, self.max_landmarks, rng)
             design = compressed.make_design(basis, coords, g, landmarks)
-            key = jax.random.key(rng.randint(2**31 - 1))
-            networks.append(
-                compressed.fit_chain(
-                    design, basis, coords, g, labels, n_classes, weight, alpha, index, key,
-                    self.bond_dim, self.tol,
-                )
+            arms, readout, curve, lost = compressed.fit_chain(
+                design, basis, coords, g, labels, n_classes, weight, alpha, index, self.bond_dim,
+                self.tol, np.random.default_rng(rng.randint(2**31 - 1)),
             )  # fmt: skip
-        self.loss_curve_ = networks[0].pop("losses")
-        self.truncation_error_ = networks[0].pop("truncation")
-        self.networks_ = [
-            {"arms": net["arms"], "readout": net["readout"], "index": index}
-            for net, index in zip(networks, indices, strict=True)
-        ]
+            networks.append({"arms": arms, "readout": readout, "index": index})
+            curves.append(curve)
+            truncations.append(lost)
+        self.networks_, self.loss_curve_ = networks, curves[0]
+        self.truncation_error_ = truncations[0]
         self.n_iter_, self.validation_score_ = len(self.loss_curve_), None
         self._total_weight = float(weight.sum())
-        finite = all(np.isfinite(a).all() for net in self.networks_ for a in net.values())
-        self._warn_unless(finite)
+        self._warn_unless(all(np.isfinite(a).all() for net in networks for a in net.values()))
 
     def _fit_gradient(
         self, basis, coords, g, labels, n_classes, weight, alpha, indices, rng, solver, previous,
@@ -524,9 +522,9 @@ class MPSClassifier(
         if self.early_stopping and solver == "adam":
             train, held_out = _split(labels, self.validation_fraction, rng)
         key = jax.random.key(rng.randint(2**31 - 1))
-        params = _initial(key, basis, g, indices, self.bond_dim, n_classes, coords.dtype)
+        params = _initial(key, basis, indices, self.bond_dim, n_classes, coords.dtype)
         if previous is not None:
-            old = _stacked(previous)
+            old = _stacked(previous, g)
             if jax.tree.map(np.shape, old) == jax.tree.map(np.shape, params):
                 params = old
                 indices = np.stack([network["index"] for network in previous])
@@ -542,7 +540,7 @@ class MPSClassifier(
             validation = None
             if held_out is not None:
                 rows = {"coords": coords[held_out], "labels": labels[held_out]}
-                size = compressed.padded_size(len(held_out))
+                size = -(-len(held_out) // 64) * 64
                 rows, rows_weight = gradient.pad_rows((rows, weight[held_out]), len(held_out), size)
                 validation = (rows, rows_weight, {**context, "ridge": 0 * context["ridge"]})
 
@@ -556,7 +554,7 @@ class MPSClassifier(
                     return False
 
                 def fitted():
-                    return {"networks_": _networks(params, indices)}
+                    return {"networks_": _networks(params, indices, g)}
 
                 sub = ctx.subcontext(task_name="epoch")
                 sub.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -571,7 +569,7 @@ class MPSClassifier(
                 validation=validation, n_iter_no_change=self.n_iter_no_change, tol=self.tol,
                 chunk=1 if listening else 10, on_epoch=on_epoch,
             )  # fmt: skip
-        self._store(result.params, indices)
+        self.networks_ = _networks(result.params, indices, g)
         self._total_weight = total
         self.loss_curve_, self.n_iter_ = result.losses, len(result.losses)
         self.truncation_error_ = self.validation_score_ = None
@@ -604,7 +602,7 @@ class MPSClassifier(
             return self.solver
         if self.optimizer is not None or self.early_stopping or self.warm_start:
             return "adam"
-        fits = compressed.padded_size(n_rows) * min(n_rows, self.max_landmarks) <= _LARGEST_DESIGN
+        fits = n_rows * min(n_rows, self.max_landmarks) <= _LARGEST_DESIGN
         return "convex" if fits else "adam"
 
     def _check_memory(self, d, n, n_classes):
@@ -630,9 +628,6 @@ class MPSClassifier(
         orders = [_base.order_sites(self.feature_order, columns, basis, coords, rng)]
         orders += [rng.permutation(n) for _ in range(self.n_estimators - 1)]
         return np.stack([mps.site_index(n, p, order) for order in orders])
-
-    def _store(self, params, indices):
-        self.networks_ = _networks(params, indices)
 
     def _summarise(self):
         n = self.columns_.n_sites
@@ -758,38 +753,41 @@ def _split(labels, fraction, rng):
     )
 
 
-def _stacked(networks):
+def _input_scale(g, index):
+    """sqrt(g) along the arms, 1 on padding sites: (h, 2, 1, d, 1)"""
+    padded = np.concatenate([g, np.ones((1, g.shape[1]), g.dtype)])
+    return np.sqrt(padded)[index][:, :, None, :, None]
+
+
+def _stacked(networks, g):
+    """Networks -> parameters of `chain_loss`, which are for weighted inputs."""
     return {
-        "arms": np.stack([network["arms"] for network in networks]),
-        "readout": np.stack([network["readout"] for network in networks]),
+        "arms": np.stack([net["arms"] * _input_scale(g, net["index"]) for net in networks]),
+        "readout": np.stack([net["readout"] for net in networks]),
     }
 
 
-def _networks(params, indices):
+def _networks(params, indices, g):
+    """Inverse of `_stacked`."""
     params = jax.tree.map(np.asarray, params)
     return [
-        {"arms": arms, "readout": readout, "index": index}
+        {"arms": arms / _input_scale(g, index), "readout": readout, "index": index}
         for arms, readout, index in zip(params["arms"], params["readout"], indices, strict=True)
     ]
 
 
 def _context(basis, g, alpha, total_weight, indices, dtype):
-    padded = np.concatenate([g, np.ones((1, g.shape[1]), g.dtype)])
-    return {
-        "basis": basis, "g": padded, "index": indices,
-        "ridge": np.asarray(alpha / max(total_weight, 1e-300), dtype),
-    }  # fmt: skip
+    ridge = np.asarray(alpha / max(total_weight, 1e-300), dtype)
+    return {"basis": basis, "g": g, "index": indices, "ridge": ridge}
 
 
-def _initial(key, basis, g, indices, bond_dim, n_classes, dtype):
+def _initial(key, basis, indices, bond_dim, n_classes, dtype):
     n, d = basis.mask.shape
-    mask = np.concatenate([basis.mask, np.eye(1, d, dtype=basis.mask.dtype)])
-    g = np.concatenate([g, np.ones((1, d), g.dtype)])
+    mask = jnp.concatenate([basis.mask, np.eye(1, d, dtype=basis.mask.dtype)])
     c = 1 if n_classes == 2 else n_classes
 
     def one(key, index):
-        mask_folded, g_folded = jnp.asarray(mask)[index], jnp.asarray(g)[index]
-        return near_constant(key, n, bond_dim, c, mask_folded, g_folded, dtype)
+        return near_constant(key, n, bond_dim, c, mask[index], dtype)
 
     arms, readout = jax.vmap(one)(jax.random.split(key, len(indices)), jnp.asarray(indices))
     return {"arms": arms, "readout": readout}
