@@ -1,10 +1,10 @@
-"""Accuracy and log-loss on tables, beside scikit-learn's models: 5-fold stratified cross-validation.
+"""Accuracy and log-loss on tables beside scikit-learn's models, in 5 stratified folds.
 
     python benchmarks/tabular.py
     python benchmarks/tabular.py --data FOLDER --cap 5000 --models MPS,HGB
 
-Tables: scikit-learn's bundled ones, and every FOLDER/*.npz with arrays X and y (NaN = missing). Each
-model has its own preprocessing in a pipeline. Prints one row a table and the mean ranks.
+Tables: scikit-learn's bundled ones, and every FOLDER/*.npz with arrays X and y (NaN = missing).
+Each model has its own preprocessing in a pipeline. Prints one row a table and the mean ranks.
 """
 
 import argparse
