@@ -4,7 +4,6 @@ out of an estimator. Between the solvers, which know arrays only, and the estima
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from sktn.basis import embed
@@ -48,12 +47,12 @@ def choose_alpha(basis, coords, g, labels, n_classes, weight, rng, alphas=ALPHAS
     rows = np.flatnonzero(weight > 0)
     if len(rows) > max_rows:
         rows = np.sort(rng.choice(rows, max_rows, replace=False))
-    folds = stratified_folds(labels[rows], 5 if len(rows) < 1500 else 3, rng)
+    folds = stratified_folds(labels[rows], 5 if len(rows) < 600 else 3, rng)
     if folds is None:
         return 0.1
     losses = search_losses(
         basis, coords[rows], g, labels[rows], n_classes, weight[rows], folds, alphas, 500, rng
-    )[0]
+    )[1]
     return float(alphas[int(np.argmin(losses))])
 
 
@@ -70,26 +69,17 @@ def stratified_folds(labels, n_folds, rng):
 
 
 def search_losses(basis, coords, g, labels, n_classes, weight, folds, alphas, max_landmarks, rng):
-    """Out-of-fold log-losses (A,) and log-probabilities (N, A, n_classes) of every strength."""
+    """`solvers.compressed.search` in float32, design included: log-probabilities (A, N, n_classes)
+    and log-losses (A,) of every strength."""
     basis, coords, g = jax.tree.map(_to_float32, (basis, coords, g))
     landmarks = compressed.choose_landmarks(weight, max_landmarks, rng)
     design = compressed.make_design(basis, coords, g, landmarks)
-    scores = compressed.search(design, labels, n_classes, weight, folds, alphas)
-    log_proba = log_probabilities(scores)
-    picked = np.take_along_axis(log_proba, labels[:, None, None], axis=2)[:, :, 0]
-    return -(weight @ picked) / weight.sum(), log_proba
+    return compressed.search(design, labels, n_classes, weight, folds, alphas)
 
 
 def _to_float32(leaf):
     leaf = np.asarray(leaf)
     return leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf
-
-
-def log_probabilities(scores):
-    """Scores (..., c) -> log-probabilities (..., max(c, 2)); see `losses.logits`."""
-    if scores.shape[-1] == 1:
-        scores = np.concatenate([-scores / 2, scores / 2], axis=-1)
-    return log_softmax(scores, axis=-1)
 
 
 def split_rows(labels, fraction, rng):

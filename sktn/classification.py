@@ -28,10 +28,10 @@ from sktn._training import (
     chain_params,
     choose_alpha,
     initial_params,
-    log_probabilities,
     split_rows,
 )
 from sktn.embeddings import EMBEDDINGS
+from sktn.losses import log_probabilities
 from sktn.networks import mps
 from sktn.solvers import compressed, gradient
 

@@ -101,7 +101,8 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
     cv_results_ : dict of ndarrays
         Columns "param_scaling", "param_degree", "param_alpha", "param_interaction_penalty",
         "param_smoothness", "mean_test_neg_log_loss", "mean_test_accuracy", "rank_test_score" and
-        "weight" (share in the average).
+        "weight" (share in the average). Strengths beyond the point where a path overfits are not
+        fitted and have a log-loss of minus infinity.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 
@@ -283,7 +284,7 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
         if len(rows) > self.max_search_rows:
             rows = np.sort(rng.choice(rows, self.max_search_rows, replace=False))
         if self.cv is None:
-            folds = stratified_folds(labels[rows], 5 if len(rows) < 1500 else 3, rng)
+            folds = stratified_folds(labels[rows], 5 if len(rows) < 600 else 3, rng)
             if folds is None:
                 raise ValueError(
                     "The least populated class in y has only 1 member, too few for "
@@ -326,8 +327,7 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
         results = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)(
             delayed(one)(point) for point in designs
         )
-        log_proba = np.concatenate([np.moveaxis(r[1], 1, 0) for r in results])
-        return log_proba, np.concatenate([r[0] for r in results])
+        return tuple(np.concatenate(part) for part in zip(*results, strict=True))
 
     def _choose_members(self, log_proba, losses, labels, weight):
         """Shares of the average: greedy selection among the best of every design, repeated on those

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sktn.basis import embed
+from sktn.losses import log_probabilities
 from sktn.networks.compression import compress
 from sktn.solvers import convex
 
@@ -70,18 +71,33 @@ def _embedded_blocks(basis, coords):
         yield rows, embed(basis, coords[rows])
 
 
-def search(design, labels, n_classes, weight, folds, alphas, tol=1e-4):
-    """Out-of-fold scores for every strength: all alphas x folds in one batch of problems.
+def search(design, labels, n_classes, weight, folds, alphas, tol=1e-3, patience=2):
+    """Out-of-fold log-probabilities along a path of strengths, all folds in one batch of problems.
 
-    labels (N,), weight (N,), folds (N,) integers 0..F-1 -> (N, A, c)
+    From the strongest to the weakest, each started at the one before. Once `patience` of them in
+    turn are no better than the best so far, the path is overfitting and ends: the rest, which
+    would be the most expensive, keep the last probabilities and a loss of infinity.
+
+    labels (N,), weight (N,), folds (N,) integers 0..F-1, alphas (A,)
+    -> log-probabilities (A, N, n_classes), losses (A,)
     """
-    n_folds = int(folds.max()) + 1
-    held_in = (folds[:, None] != np.arange(n_folds)) * weight[:, None]
-    W = np.tile(held_in, (1, len(alphas)))
-    strengths = np.repeat(np.asarray(alphas), n_folds)
-    F = convex.solve(design.Z, labels, n_classes, W, strengths, tol=tol)[2]
-    F = F.reshape(len(alphas), n_folds, len(labels), -1)
-    return F[:, folds, np.arange(len(labels))].transpose(1, 0, 2)
+    rows = np.arange(len(labels))
+    W = (folds[:, None] != np.arange(int(folds.max()) + 1)) * weight[:, None]
+    log_proba = np.empty((len(alphas), len(labels), n_classes), np.float32)
+    losses = np.full(len(alphas), np.inf)
+    start, order = None, np.argsort(-np.asarray(alphas), kind="stable")
+    for step, i in enumerate(order):
+        strengths = np.full(W.shape[1], alphas[i])
+        B, b, F, _ = convex.solve(
+            design.Z, labels, n_classes, W, strengths, start=start, tol=tol, max_cg=20
+        )
+        start = B, b
+        log_proba[i] = log_probabilities(F[folds, rows])
+        losses[i] = -np.average(log_proba[i, rows, labels], weights=weight)
+        if step >= patience and np.argmin(losses[order]) <= step - patience:
+            log_proba[order[step + 1 :]] = log_proba[i]
+            break
+    return log_proba, losses
 
 
 def fit_chain(

@@ -62,7 +62,7 @@ def nystroem_map(landmark_kernel):
     return U[:, kept] / np.sqrt(lam[kept]), lam[kept]
 
 
-def solve(Z, labels, n_classes, W, alpha, *, tol=1e-6, max_iter=50, max_cg=40):
+def solve(Z, labels, n_classes, W, alpha, *, start=None, tol=1e-6, max_iter=50, max_cg=40):
     """Ridge-penalised multinomial logistic regression, P problems on one design at a time:
 
         min_{B, b}  sum_i w_ip CE(Z_i B_p + b_p, y_i) + alpha_p (c > 1 ? 1 : 1/2) ||B_p||^2
@@ -72,7 +72,7 @@ def solve(Z, labels, n_classes, W, alpha, *, tol=1e-6, max_iter=50, max_cg=40):
     less than `tol` of itself. One score stands for two classes, see `losses.logits`, hence the
     1/2.
 
-    Z (N, r), labels (N,), W (N, P), alpha (P,)
+    Z (N, r), labels (N,), W (N, P), alpha (P,), start: (B, b) to begin at
     -> B (P, r, c), b (P, c), scores (P, N, c), losses: list of (P,), one a Newton step
     """
     N, r = Z.shape
@@ -86,21 +86,20 @@ def solve(Z, labels, n_classes, W, alpha, *, tol=1e-6, max_iter=50, max_cg=40):
         target[:, 0] = labels == 1
     else:
         target[np.arange(N), labels] = 1
-    # The softmax's largest curvature, halved: nearer to where it ends than to where it starts.
-    bound = 0.5 * (0.25 if c == 1 else 0.5 * (1 - 1 / c))
-    total = W.sum(1)
-    curvature = np.einsum("ir,ir->r", Z, Z) / N
-    precondition = 1 / (bound * curvature * total[:, None] + strength[:, None])[:, :, None]
-    precondition_b = (1 / np.where(total > 0, bound * total, 1))[:, None]
-
-    B, b = np.zeros((P, r, c), dtype), np.zeros((P, c), dtype)
-    F = np.zeros((P, N, c), dtype)
-    loss = _data_loss(F, labels, W)
+    spectrum = np.einsum("ir,ir->r", Z, Z) / N
+    if start is None:
+        B, b = np.zeros((P, r, c), dtype), np.zeros((P, c), dtype)
+        F = np.zeros((P, N, c), dtype)
+    else:
+        B, b = start[0].copy(), start[1].copy()
+        F = (Z @ B.transpose(1, 0, 2).reshape(r, P * c)).reshape(N, P, c).transpose(1, 0, 2)
+        F = F + b[:, None]
+    loss = _data_loss(F, labels, W) + 0.5 * strength * np.einsum("prc,prc->p", B, B)
     history, active = [], np.arange(P)
     for _ in range(max_iter):
         step = _newton_step(
-            Z, F[active], B[active], W[active], target, strength[active], precondition[active],
-            precondition_b[active], loss[active], max_cg,
+            Z, F[active], B[active], W[active], target, strength[active], spectrum, loss[active],
+            max_cg,
         )  # fmt: skip
         dB, db, dF = step
         cross, square = np.einsum("prc,prc->p", B[active], dB), np.einsum("prc,prc->p", dB, dB)
@@ -144,7 +143,7 @@ def _line_search(F, dF, labels, W, strength, norm, cross, square, loss):
     return t, new
 
 
-def _newton_step(Z, F, B, W, target, strength, precondition, precondition_b, loss, max_cg):
+def _newton_step(Z, F, B, W, target, strength, spectrum, loss, max_cg):
     """One inexact Newton direction for every problem, by conjugate gradients.
 
     F (P, N, c), B (P, r, c), W (P, N) -> dB (P, r, c), db (P, c), dF (P, N, c)
@@ -155,6 +154,12 @@ def _newton_step(Z, F, B, W, target, strength, precondition, precondition_b, los
     w = W[:, :, None]
     curve = w * p * (1 - p) if c == 1 else w * p
     ridge = strength[:, None, None]
+    # The Hessian, were the curvature the same in all rows and the features uncorrelated: they
+    # nearly are, being eigenvectors of the kernel.
+    mean_curve = np.sum(curve if c == 1 else curve * (1 - p), axis=(1, 2)) / c
+    mean_curve = np.maximum(mean_curve, np.finfo(F.dtype).eps * np.maximum(W.sum(1), 1))
+    precondition = (1 / (mean_curve[:, None] * spectrum + strength[:, None]))[:, :, None]
+    precondition_b = (1 / mean_curve)[:, None]
 
     # (N, P c) and (r, P c): one matrix product for all problems.
     def forward(d):
