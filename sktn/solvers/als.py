@@ -90,6 +90,19 @@ def update(X, cores, k, norm2, ridge, squares=None):
     return core, float(error), A
 
 
+def _sweep(X, cores, order, norm2, ridge):
+    squares = [None] * len(cores)
+    cores = list(cores)
+    # An extrapolated point may overflow float32: the error is then not finite, and is refused.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in order:
+            cores[k], error, _ = update(X, cores, k, norm2, ridge, squares)
+            squares[k] = None
+            if not np.isfinite(error):
+                return cores, np.inf
+    return cores, error
+
+
 def als(
     X,
     cores,
@@ -125,11 +138,7 @@ def als(
         if jumped:
             trial = [c + step * (c - p) for c, p in zip(cores, previous, strict=True)]
             kept = cores
-        squares = [None] * n_cores
-        new = list(trial)
-        for k in order:
-            new[k], error, _ = update(X, new, k, norm2, ridge, squares)
-            squares[k] = None
+        new, error = _sweep(X, trial, order, norm2, ridge)
         sweep += 1
         if jumped and not error <= last:
             # Too far: from where the sweeps were, without the jump.
@@ -145,8 +154,7 @@ def als(
         if error <= max(target, floor) or not np.isfinite(error):
             break
         if decrease <= tol * error and sweep > 1:
-            if not jumped and previous is not None or decrease >= 0:
-                break
+            break
         if give_up and target > 0 and sweep > 2 and np.isfinite(last):
             left = max_sweeps - sweep
             if error - 2.0 * left * decrease > target:

@@ -70,16 +70,15 @@ def _one_scale(X, sizes, target, rng, settings, lifted, scale, log, budget, call
     )
     starts = []
     if settings.tomography:
-        found, certain = _from_tomography(problem, rng, dtype)
-        if certain:
-            return tucker.expand(found.cores, factors)
+        found = _from_tomography(problem, rng, dtype)
         if found is not None:
             starts.append(found)
-    if lifted is not None:
+    if lifted is not None and not starts:
         cores = [c.astype(dtype) for c in tucker.lift(lifted, factors)]
         starts.append(problem.fit(cores, 20, give_up=False))
         problem.note("lift", starts[-1])
-    starts.append(_uniform(problem, rng, dtype))
+    if not any(problem.met(state) for state in starts):
+        starts.append(_uniform(problem, rng, dtype))
     states = []
     for state in starts:
         state = flow.expand(problem, state, limit=2 * core.size)
@@ -88,6 +87,7 @@ def _one_scale(X, sizes, target, rng, settings, lifted, scale, log, budget, call
     if not states:
         states = [_chain(problem, core, dtype)]
     best = min(states, key=lambda s: (s.size, s.error))
+    problem.note("start", best)
     if settings.gates:
         best = gates.anneal(problem, best)
     if settings.information:
@@ -118,7 +118,7 @@ def _uniform(problem, rng, dtype):
         cores = graph.random_cores(shape, R, rng, dtype)
         last = problem.fit(cores, 40, tol=3e-3, give_up=False)
         problem.note("uniform", last)
-        if last.error <= 1.4 * problem.target:
+        if last.error <= 1.5 * problem.target:
             break
     return last
 
@@ -128,40 +128,41 @@ def _chain(problem, core, dtype):
     return problem.state(Fit(cores, np.inf, 0))
 
 
-def _from_tomography(problem, rng, dtype, tries=6):
+def _from_tomography(problem, rng, dtype, tries=6, restarts=3):
     """The cheapest bond matrix read off the unfoldings that ALS confirms.
 
-    -> State or None, whether the ranks explain every unfolding (then nothing smaller is likely)
+    Spectra without a gap do not tell a rank; then the estimate is no more than a guess at a start,
+    and the complete graph is a better one.
+
+    -> State or None
     """
     X = problem.X
     shape = X.shape
-    if len(shape) < 3:
-        return None, False
     measured = tomography.spectra(X)
     subsets = [s for s, _ in measured]
     least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
-    wide = [tomography.gap_rank(v, problem.target) for _, v in measured]
+    wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
     cuts = tomography.Cuts(problem.sizes, subsets, least)
-    best, certain = None, False
+    clear = np.quantile(gaps, 0.1) > 1.5
+    best, limit = None, np.inf
     for ranks in dict.fromkeys((tuple(wide), tuple(least))):
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
         explained = np.array_equal(np.rint(np.exp(cuts.direct @ np.log(seed))), ranks)
-        near = tomography.candidates(cuts, problem.sizes, seed)
-        limit = np.inf if best is None else best.size
+        if not (explained or clear):
+            continue
         chosen = [tuple(seed)] if explained else []
-        chosen += [r for size, r in near if size < limit][:tries]
-        for candidate in dict.fromkeys(chosen):
+        chosen += [r for _, r in tomography.candidates(cuts, problem.sizes, seed)]
+        chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
+        for n, candidate in enumerate(chosen[:tries]):
             R = cuts.matrix(candidate)
-            size = graph.n_parameters(problem.sizes, R)
-            if size >= limit or R.prod(axis=1).max() > 2000:
+            if cuts.parameters(candidate) >= limit or R.prod(axis=1).max() > 2000:
                 continue
-            for _ in range(3 if explained else 1):
+            for _ in range(restarts if explained and n == 0 else 1):
                 state = problem.fit(graph.random_cores(shape, R, rng, dtype), 100, tol=1e-4)
                 if problem.met(state):
                     break
             if problem.met(state):
-                best, limit, certain = state, state.size, certain or explained
+                best, limit = state, state.size
                 problem.note("tomography", state)
-        if certain:
-            break
-    return best, certain
+                break
+    return best

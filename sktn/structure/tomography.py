@@ -61,17 +61,18 @@ def epsilon_rank(values, budget):
     return max(1, int(np.sum(tail > budget)))
 
 
-def gap_rank(values, budget, smallest=1.3):
-    """Rank at the widest relative gap at or above the epsilon-rank, or that rank if none stands out.
+def gap_rank(values, budget):
+    """Rank at the widest relative gap at or above the epsilon-rank, and the ratio across it.
 
-    values (m,) squared and falling -> int
+    values (m,) squared and falling -> int, ratio of singular values
     """
     least = epsilon_rank(values, budget)
-    floor = 1e-13 * values[0]
-    ratios = (values[least - 1 : -1] + floor) / (values[least:] + floor)
-    if ratios.size == 0 or ratios.max() < smallest**2:
-        return least
-    return least + int(np.argmax(ratios))
+    floor = 1e-13 * values[0] + 1e-300
+    ratios = np.sqrt((values[least - 1 : -1] + floor) / (values[least:] + floor))
+    if ratios.size == 0:
+        return least, np.inf
+    widest = int(np.argmax(ratios))
+    return least + widest, float(ratios[widest])
 
 
 class Cuts:
@@ -79,6 +80,7 @@ class Cuts:
 
     def __init__(self, sizes, subsets, ranks):
         order = len(sizes)
+        self.sizes = tuple(int(size) for size in sizes)
         self.order = order
         self.pairs = list(combinations(range(order), 2))
         self.legs = np.log(np.asarray(sizes, dtype=float))
@@ -116,6 +118,10 @@ class Cuts:
         """
         solution, _ = nnls(self.direct, np.log(np.asarray(ranks, dtype=float)))
         return np.exp(solution)
+
+    def parameters(self, ranks):
+        """Size of the network with these bond dimensions."""
+        return graph.n_parameters(self.sizes, self.matrix(ranks))
 
     def matrix(self, ranks):
         """Bond matrix of a list of ranks: (n_pairs,) -> (N, N)."""
