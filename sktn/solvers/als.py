@@ -150,7 +150,7 @@ def als(
         if jumped:
             step = min(1.3 * step, 20.0)
         previous, cores = cores, new
-        decrease = last - error
+        decrease = last - error if np.isfinite(error) else 0.0
         if error <= max(target, floor) or not np.isfinite(error):
             break
         if decrease <= tol * error and sweep > 1:

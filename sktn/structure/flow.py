@@ -1,14 +1,15 @@
 """One scale of the renormalization flow: expansion, compression and exchange on a fixed tensor."""
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import als, balance, squared_error
+from sktn.solvers.als import als, squared_error
 from sktn.structure import moves
 
-__all__ = ["Problem", "State", "compress", "exchange", "expand"]
+__all__ = ["Problem", "State", "compress", "exchange", "expand", "shrink"]
 
 
 @dataclass
@@ -27,6 +28,8 @@ class Problem:
     scale: int = 0
     log: list = field(default_factory=list)
     callback: object = None
+    deadline: float | None = None
+    expansion: str = "residual"
     norm2: float = 0.0
     ridge: float = 1e-9
 
@@ -69,6 +72,9 @@ class Problem:
         self.log.append(entry)
         if self.callback is not None:
             self.callback(entry)
+
+    def expired(self):
+        return self.deadline is not None and time.perf_counter() > self.deadline
 
     def met(self, state):
         return state.error <= self.target
@@ -113,77 +119,99 @@ def scored_growth(problem, state, fraction, bonds=None):
     return offers
 
 
+def _by_tension(problem, state, offers):
+    """The offers in the order of their nodes' tension, the paper's indicator, per parameter."""
+    pull = moves.tension(problem.X, state.cores) + 1e-300
+    price = {o[2]: o[1] / max(o[0], 1e-300) for o in offers}
+    return sorted(offers, key=lambda o: -pull[o[2][0]] * pull[o[2][1]] / max(price[o[2]], 1e-300))
+
+
 def expand(problem, state, *, fraction=0.08, sweeps=4, limit=None, max_steps=400):
     """Widen the bonds that buy most error per parameter until the target is met.
 
     State -> State (the target may be missed if ``limit`` parameters are reached)
     """
-    steps = 0
-    while not problem.met(state) and steps < max_steps:
-        steps += 1
+    for _ in range(max_steps):
+        if problem.met(state) or (problem.expired() and limit is None):
+            break
         offers = scored_growth(problem, state, fraction)
         if offers[0][1] <= 0.0:
             break
-        cores, added, gained = state.cores, 0, 0.0
-        for density, gain, bond, width, first, second in offers:
-            i, j = bond
-            touched = (
-                cores[i].shape == state.cores[i].shape and cores[j].shape == state.cores[j].shape
-            )
-            if added and (
-                density < 0.5 * offers[0][0] or added > fraction * state.size or not touched
-            ):
+        if problem.expansion == "tension":
+            offers = _by_tension(problem, state, offers)
+        R = graph.bond_dims(state.cores)
+        cores, added, gained, widened, bond = list(state.cores), 0, 0.0, set(), None
+        for density, gain, (i, j), width, first, second in offers:
+            price = width * _price(problem.sizes, R, (i, j))
+            if limit is not None and state.size + added + price > limit:
                 continue
+            if added and (density < 0.5 * offers[0][0] or added > fraction * state.size):
+                break
+            # A second bond of the same core would need slices that know of the first.
+            if widened & {i, j}:
+                continue
+            cores = moves.append_slices(cores, i, j, first, second)
+            widened |= {i, j}
+            added += price
+            gained += gain
+            bond = (i, j) if bond is None else bond
             if state.error - gained <= problem.target:
                 break
-            cores = moves.append_slices(cores, i, j, first, second)
-            added += width * _price(problem.sizes, graph.bond_dims(state.cores), bond)
-            gained += gain
-            problem_bond = bond
-        size = graph.n_parameters(problem.sizes, graph.bond_dims(cores))
-        if limit is not None and size > limit:
+        if bond is None:
             break
         state = problem.fit(cores, sweeps, tol=3e-3, give_up=False)
-        problem.note("expand", state, problem_bond)
+        problem.note("expand", state, bond)
     return state
 
 
-def compress(problem, state, *, sweeps=12, patience=3, optimism=0.25, blocked=None):
+def shrink(problem, state, share):
+    """Remove the cheapest components, target or not, down to a share of the size."""
+    goal = share * state.size
+    while state.size > goal:
+        gauges, options = moves.removals(state.cores, problem.sizes)
+        if not options:
+            break
+        option = min(options, key=lambda o: o.cost / o.saved)
+        cores = moves.remove_component(
+            state.cores, option.bond, [option.component], gauges[option.bond]
+        )
+        state = problem.fit(cores, 3, tol=1e-3, first=option.solve, give_up=False)
+        problem.note("shrink", state, option.bond)
+    return state
+
+
+def compress(problem, state, *, sweeps=12, patience=3, optimism=0.25):
     """Remove the components that cost least error per parameter while the target can be met again.
 
     A removal is tried if, at ``optimism`` times its closed-form cost, it would still fit: sweeps
-    recover part of the cost. The search ends after ``patience`` failures in a row.
+    recover part of the cost. The search ends after ``patience`` failures; a bond that failed is not
+    tried again until another has given way.
 
     State -> State that meets the target
     """
-    blocked = set() if blocked is None else blocked
-    failures = 0
-    while failures < patience:
+    failed = set()
+    while len(failed) < patience and not problem.expired():
         gauges, options = moves.removals(state.cores, problem.sizes)
-        options = [o for o in options if o.bond not in blocked]
-        options.sort(key=lambda o: o.cost / o.saved)
-        room = problem.target - state.error
         best = {}
-        for option in options:
-            best.setdefault(option.bond, option)
-        tried = False
+        for option in sorted(options, key=lambda o: o.cost / o.saved):
+            if option.bond not in failed:
+                best.setdefault(option.bond, option)
+        accepted = False
         for option in best.values():
-            if state.error + optimism * option.cost > problem.target and failures + 1 < patience:
-                if optimism * option.cost > 3.0 * problem.target:
-                    continue
-            several = _affordable(options, option, room)
+            if state.error + optimism * option.cost > 2.0 * problem.target:
+                continue
+            several = _affordable(options, option, problem.target - state.error)
             cores = moves.remove_component(state.cores, option.bond, several, gauges[option.bond])
             trial = problem.fit(cores, sweeps, tol=1e-4, first=option.solve)
-            tried = True
             if problem.met(trial):
                 problem.note("compress", trial, option.bond)
-                state, failures = trial, 0
+                state, accepted = trial, True
+                failed.clear()
                 break
-            failures += 1
-            blocked.add(option.bond)
-            if failures >= patience:
+            failed.add(option.bond)
+            if len(failed) >= patience or problem.expired():
                 break
-        if not tried or len(blocked) == len(best) + len(blocked):
+        if not accepted:
             break
     return state
 
@@ -205,24 +233,22 @@ def exchange(problem, state, *, cycles=10, fraction=0.05, sweeps=12, patience=3)
 
     State that meets the target -> State that meets the target, never larger
     """
-    best = state
-    tabu = {}
-    for cycle in range(cycles):
-        offers = [o for o in scored_growth(problem, best, fraction) if tabu.get(o[2], -1) < cycle]
-        if not offers:
+    best, tabu = state, set()
+    for _ in range(cycles):
+        offers = [o for o in scored_growth(problem, best, fraction) if o[2] not in tabu]
+        if not offers or problem.expired():
             break
         _, _, (i, j), _, first, second = offers[0]
         cores = moves.append_slices(best.cores, i, j, first, second)
         trial = problem.fit(cores, sweeps, tol=1e-3, target=0.0)
-        trial = compress(problem, trial, sweeps=sweeps, patience=patience, blocked=set())
+        if not problem.met(trial):
+            tabu.add((i, j))
+            continue
+        trial = compress(problem, trial, sweeps=sweeps, patience=patience)
         if trial.size < best.size:
             best = trial
+            tabu.clear()
             problem.note("exchange", best, (i, j))
         else:
-            tabu[i, j] = cycle + len(offers)
+            tabu.add((i, j))
     return best
-
-
-def balanced(state):
-    """The same state with equal core norms."""
-    return State(balance(state.cores), state.error, state.size)

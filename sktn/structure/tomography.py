@@ -70,7 +70,7 @@ def gap_rank(values, budget):
     floor = 1e-13 * values[0] + 1e-300
     ratios = np.sqrt((values[least - 1 : -1] + floor) / (values[least:] + floor))
     if ratios.size == 0:
-        return least, np.inf
+        return least, 1e6  # Full rank: nothing beyond to be confused with.
     widest = int(np.argmax(ratios))
     return least + widest, float(ratios[widest])
 
