@@ -1,7 +1,28 @@
 """Tensor networks for scikit-learn."""
 
+from sktn._peer_decomposers import (
+    EnumerationTNDecomposer,
+    FCTNDecomposer,
+    GeneticTNDecomposer,
+    GreedyTNDecomposer,
+    LocalSearchTNDecomposer,
+    SVDinsTNDecomposer,
+    TRDecomposer,
+    TTDecomposer,
+)
 from sktn.decomposition import RGTNDecomposer
 
 __version__ = "0.1.0"
 
-__all__ = ["RGTNDecomposer", "__version__"]
+__all__ = [
+    "EnumerationTNDecomposer",
+    "FCTNDecomposer",
+    "GeneticTNDecomposer",
+    "GreedyTNDecomposer",
+    "LocalSearchTNDecomposer",
+    "RGTNDecomposer",
+    "SVDinsTNDecomposer",
+    "TRDecomposer",
+    "TTDecomposer",
+    "__version__",
+]

@@ -10,7 +10,7 @@ from sktn.solvers.als import Fit, squared_error
 from sktn.structure import flow, gates, scales, tomography, tucker
 from sktn.structure.fixed import tensor_train
 
-__all__ = ["Settings", "search"]
+__all__ = ["Settings", "matrix", "search"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def search(X, target, rng, settings, budget=None, callback=None):
     """
     log = []
     if X.ndim == 2:
-        return _matrix(X, target, budget), log
+        return matrix(X, target, budget), log
     deadline = None if settings.time_limit is None else time.perf_counter() + settings.time_limit
     start = None
     grid = scales.levels(X.shape, settings.ordered, settings.n_scales)
@@ -70,7 +70,7 @@ def search(X, target, rng, settings, budget=None, callback=None):
     return start, log
 
 
-def _matrix(X, target, budget):
+def matrix(X, target, budget=None):
     """A matrix has one bond, and the singular value decomposition is the answer."""
     U, s, Vt = np.linalg.svd(X, full_matrices=False)
     tail = np.cumsum(s[::-1] ** 2)[::-1]
