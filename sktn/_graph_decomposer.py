@@ -56,10 +56,17 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+    _allow_nan = False
 
     def _tensor(self, X):
         """Validated data as a tensor whose axis 0 are the samples."""
-        X = validate_data(self, X, allow_nd=True, dtype=[np.float64, np.float32])
+        X = validate_data(
+            self,
+            X,
+            allow_nd=True,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan" if self._allow_nan else True,
+        )
         self._table = X.ndim == 2
         shape = X.shape[1:] if self.tensor_shape is None and X.ndim > 2 else self.tensor_shape
         if shape is None:
@@ -186,7 +193,7 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
             reset=False,
             allow_nd=True,
             dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
+            ensure_all_finite="allow-nan" if self._allow_nan else True,
         )
         if prod(X.shape[1:]) == prod(self.sample_shape_) and self._table == (X.ndim == 2):
             X = X.reshape(len(X), *self.sample_shape_)
@@ -296,6 +303,7 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._allow_nan
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -115,15 +115,16 @@ class SVDinsTNDecomposer(_SearchDecomposer):
 
     References
     ----------
-    .. [1] Y.-B. Zheng et al., "SVDinsTN: a tensor network paradigm for efficient structure search from
-       regularized modeling perspective", CVPR 2024.
+    .. [1] Y.-B. Zheng et al., "SVDinsTN: a tensor network paradigm for efficient structure search
+       from regularized modeling perspective", CVPR 2024.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sktn import SVDinsTNDecomposer
     >>> X = np.einsum("ar,br,cr->abc", *np.random.default_rng(0).normal(size=(3, 6, 2)))
-    >>> SVDinsTNDecomposer(target_error=0.05, random_state=0).fit(X).reconstruction_error_ < 0.05
+    >>> model = SVDinsTNDecomposer(target_error=0.05, random_state=0).fit(X)
+    >>> model.reconstruction_error_ < 0.05
     True
     """
 
@@ -225,7 +226,8 @@ class GreedyTNDecomposer(_SearchDecomposer):
     >>> import numpy as np
     >>> from sktn import GreedyTNDecomposer
     >>> X = np.einsum("ar,br,cr->abc", *np.random.default_rng(0).normal(size=(3, 6, 2)))
-    >>> GreedyTNDecomposer(target_error=0.05, random_state=0).fit(X).reconstruction_error_ < 0.05
+    >>> model = GreedyTNDecomposer(target_error=0.05, random_state=0).fit(X)
+    >>> model.reconstruction_error_ < 0.05
     True
     """
 
@@ -309,14 +311,16 @@ class GeneticTNDecomposer(_SearchDecomposer):
 
     References
     ----------
-    .. [1] C. Li, Z. Sun, "Evolutionary topology search for tensor network decomposition", ICML 2020.
+    .. [1] C. Li, Z. Sun, "Evolutionary topology search for tensor network decomposition",
+       ICML 2020.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sktn import GeneticTNDecomposer
     >>> X = np.einsum("ar,br,cr->abc", *np.random.default_rng(0).normal(size=(3, 6, 2)))
-    >>> GeneticTNDecomposer(target_error=0.05, random_state=0).fit(X).reconstruction_error_ < 0.05
+    >>> model = GeneticTNDecomposer(target_error=0.05, random_state=0).fit(X)
+    >>> model.reconstruction_error_ < 0.05
     True
     """
 
@@ -423,7 +427,8 @@ class LocalSearchTNDecomposer(_SearchDecomposer):
     >>> import numpy as np
     >>> from sktn import LocalSearchTNDecomposer
     >>> X = np.einsum("ar,br,cr->abc", *np.random.default_rng(0).normal(size=(3, 6, 2)))
-    >>> LocalSearchTNDecomposer(target_error=0.05, random_state=0).fit(X).reconstruction_error_ < 0.05
+    >>> model = LocalSearchTNDecomposer(target_error=0.05, random_state=0).fit(X)
+    >>> model.reconstruction_error_ < 0.05
     True
     """
 
@@ -528,7 +533,8 @@ class EnumerationTNDecomposer(_SearchDecomposer):
     >>> import numpy as np
     >>> from sktn import EnumerationTNDecomposer
     >>> X = np.einsum("ar,br,cr->abc", *np.random.default_rng(0).normal(size=(3, 6, 2)))
-    >>> EnumerationTNDecomposer(target_error=0.05, random_state=0).fit(X).reconstruction_error_ < 0.05
+    >>> model = EnumerationTNDecomposer(target_error=0.05, random_state=0).fit(X)
+    >>> model.reconstruction_error_ < 0.05
     True
     """
 
@@ -652,7 +658,7 @@ class TRDecomposer(GraphDecomposer):
     ----------
     rank : int or sequence of int, default=3
         Ranks of the bonds 0-1, 1-2, ..., (N-1)-0; one int for all. Modes of length one have none.
-    max_iter : int, default=200
+    n_sweeps : int, default=200
         Most ALS sweeps.
     tol : float, default=1e-5
         Relative decrease of the squared error below which the sweeps end.
@@ -700,7 +706,7 @@ class TRDecomposer(GraphDecomposer):
     _parameter_constraints: dict = {
         **GraphDecomposer._parameter_constraints,
         "rank": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_sweeps": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
     }
@@ -709,7 +715,7 @@ class TRDecomposer(GraphDecomposer):
         self,
         rank=3,
         *,
-        max_iter=200,
+        n_sweeps=200,
         tol=1e-5,
         n_init=1,
         tensor_shape=None,
@@ -717,7 +723,7 @@ class TRDecomposer(GraphDecomposer):
         random_state=None,
     ):
         self.rank = rank
-        self.max_iter = max_iter
+        self.n_sweeps = n_sweeps
         self.tol = tol
         self.n_init = n_init
         self.tensor_shape = tensor_shape
@@ -733,7 +739,7 @@ class TRDecomposer(GraphDecomposer):
             0.0,
             rng,
             history,
-            max_sweeps=self.max_iter,
+            max_sweeps=self.n_sweeps,
             tol=self.tol,
             restarts=self.n_init,
         )
@@ -746,7 +752,7 @@ class FCTNDecomposer(GraphDecomposer):
     ----------
     rank : int or array-like of shape (N, N), default=3
         Rank of every bond, or a symmetric matrix of bond dimensions.
-    max_iter : int, default=200
+    n_sweeps : int, default=200
         Most ALS sweeps.
     tol : float, default=1e-5
         Relative decrease of the squared error below which the sweeps end.
@@ -795,7 +801,7 @@ class FCTNDecomposer(GraphDecomposer):
     _parameter_constraints: dict = {
         **GraphDecomposer._parameter_constraints,
         "rank": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_sweeps": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
     }
@@ -804,7 +810,7 @@ class FCTNDecomposer(GraphDecomposer):
         self,
         rank=3,
         *,
-        max_iter=200,
+        n_sweeps=200,
         tol=1e-5,
         n_init=1,
         tensor_shape=None,
@@ -812,7 +818,7 @@ class FCTNDecomposer(GraphDecomposer):
         random_state=None,
     ):
         self.rank = rank
-        self.max_iter = max_iter
+        self.n_sweeps = n_sweeps
         self.tol = tol
         self.n_init = n_init
         self.tensor_shape = tensor_shape
@@ -830,7 +836,7 @@ class FCTNDecomposer(GraphDecomposer):
             0.0,
             rng,
             history,
-            max_sweeps=self.max_iter,
+            max_sweeps=self.n_sweeps,
             tol=self.tol,
             restarts=self.n_init,
         )

@@ -1,13 +1,14 @@
 """Tensor networks on any graph: the fully-connected network (FCTN) and all its sub-graphs.
 
-A network of order N is a list of N cores. Core k has N axes: axis k is the mode itself (length I_k),
-axis j is the bond to core j (length R_kj, 1 where there is no edge). So one layout holds trains,
-rings, Tucker stars, complete graphs and everything between, and removing an edge is slicing an axis.
+A network of order N is a list of N cores. Core k has N axes: axis k is the mode itself (length
+I_k), axis j is the bond to core j (length R_kj, 1 where there is no edge). So one layout holds
+trains, rings, Tucker stars, complete graphs and everything between, and removing an edge is slicing
+an axis.
 
     X[i_1, .., i_N] = sum over all bonds of prod_k G_k[r_k1, .., i_k, .., r_kN]
 
 Everything is NumPy: a structure search changes shapes at every step, which a compiler would have to
-follow. What costs time is the contraction order, so orders are found once and cached by rounded size.
+follow. What costs time is the contraction order: found once, cached by rounded size.
 """
 
 from functools import lru_cache
@@ -28,7 +29,7 @@ __all__ = [
     "to_dense",
 ]
 
-# A contraction order found for one size serves every size that rounds to the same power of 2**(2/3).
+# A contraction order found for one size serves all that round to the same power of 2**(2/3).
 _ROUNDING = 1.5
 
 
@@ -155,11 +156,11 @@ def _contract(inputs, output, arrays):
     return _run(_plan(inputs, output, _rounded(inputs, arrays)), arrays)
 
 
-# Index names: a mode is (k,), the bond of i < j is (i, j), its partner in a squared network (i, j, 1).
+# Index names: a mode is (k,), the bond of i < j is (i, j), its partner when squared (i, j, 1).
 
 
 def _labels(core, k, keep=()):
-    """Axes of core k that are more than one long (or in ``keep``), and the array without the others."""
+    """Axes of core k more than one long (or in ``keep``), and the array without the others."""
     labels, shape = [], []
     for j, length in enumerate(core.shape):
         if j == k:

@@ -49,9 +49,10 @@ def chain_matrix(ranks):
 
 def ring_matrix(ranks):
     """Bond matrix of a ring, the last rank closing it: ranks (N,) -> (N, N)."""
+    if len(ranks) < 3:  # Two modes have one bond: a ring of two is a chain.
+        return chain_matrix(ranks[:1])
     R = chain_matrix(ranks[:-1])
-    if len(ranks) > 2:
-        R[0, -1] = R[-1, 0] = ranks[-1]
+    R[0, -1] = R[-1, 0] = ranks[-1]
     return R
 
 

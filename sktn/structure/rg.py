@@ -101,7 +101,7 @@ def _one_scale(whole, target, settings, lifted):
 
 
 def _verified(whole, cores):
-    """The cores, if they meet the target on the data themselves; else refitted, grown, or TT-SVD."""
+    """The cores if they meet the target on the data; else refitted, grown, or TT-SVD."""
     if whole.budget is not None:
         return cores
     # A hair below: the target holds after rounding too.

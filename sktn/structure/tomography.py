@@ -26,7 +26,7 @@ __all__ = ["Cuts", "candidates", "spectra"]
 
 
 def _subsets(order, largest):
-    """One of every complementary pair of mode subsets, at most ``largest`` modes on the small side."""
+    """One of each complementary pair of mode subsets, the small side at most ``largest``."""
     for n in range(1, min(largest, order // 2) + 1):
         for subset in combinations(range(order), n):
             if 2 * n < order or 0 in subset:
