@@ -1,11 +1,15 @@
 """Alternating least squares on the observed entries of a tensor, with smoothness along modes.
 
-    min  ||W * (X - TN)||^2 + ||W||^2 / |X| sum_j s_j ||D_j TN||^2,   W in {0, 1}
+    min  ||W * (X - TN)||^2 + mean(W) sum_j s_j sum phi(D_j TN),   phi(d) = 2 e sqrt(d^2 + e^2)
 
 D_j takes first differences along mode j. The penalty acts on the network's values, not on its
-factors, so that it does not depend on the gauge. In one core the problem is quadratic; its normal
-operator is applied, never formed: two matrix products with the environment around the mask. A few
-conjugate gradient steps from the last core suffice, preconditioned by the mask's mean.
+factors, so that it does not depend on the gauge; it is quadratic for small differences and linear
+for large ones, so that still regions are averaged and edges and motion are left alone. Iterative
+reweighting makes it quadratic: w_j = e / sqrt((D_j TN)^2 + e^2).
+
+In one core the problem is then quadratic too; its normal operator is applied, never formed: two
+matrix products with the environment around the mask. A few conjugate gradient steps from the last
+core suffice, preconditioned by the operator's mean.
 """
 
 import numpy as np
@@ -13,7 +17,7 @@ from scipy.linalg import lapack
 
 from sktn.networks import graph
 
-__all__ = ["Observed", "masked_sweep", "observed_error"]
+__all__ = ["Observed", "edge_weights", "masked_sweep", "observed_error", "update"]
 
 
 class Observed:
@@ -54,19 +58,39 @@ def _differenced(cores, j):
     return cores
 
 
-def _laplacian(G):
-    """D^T D along the rows of G."""
-    step = np.diff(G, axis=0)
-    result = np.zeros_like(G)
-    result[:-1] -= step
-    result[1:] += step
-    return result
+def edge_weights(dense, smoothness, edge):
+    """Weights of squared differences per mode, s_j e / sqrt(d^2 + e^2).
+
+    dense (I_1, .., I_N), smoothness (N,) -> dict of mode to array, one shorter along the mode
+    """
+    weights = {}
+    for j, strength in enumerate(smoothness):
+        if strength > 0 and dense.shape[j] > 1:
+            step = np.diff(dense, axis=j)
+            np.square(step, out=step)
+            step += edge**2
+            np.sqrt(step, out=step)
+            np.divide(strength * edge, step, out=step)
+            weights[j] = step
+    return weights
 
 
-def update(observed, cores, k, smoothness, ridge=1e-3, steps=5):
+def _add_penalty(out, values, weights):
+    """Add sum_j D_j^T w_j D_j values to out, arrays with axes in any common order."""
+    for axis, weight in weights:
+        step = np.diff(values, axis=axis)
+        step *= weight
+        low = [slice(None)] * values.ndim
+        high = list(low)
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        out[tuple(low)] -= step
+        out[tuple(high)] += step
+
+
+def update(observed, cores, k, weights, ridge=1e-3, steps=5):
     """A few preconditioned conjugate gradient steps on core k.
 
-    cores N arrays, smoothness (N,) -> core k
+    cores N arrays, weights from `edge_weights` -> core k
     """
     X, W = observed.along(k)
     core = np.moveaxis(cores[k], k, 0)
@@ -75,26 +99,33 @@ def update(observed, cores, k, smoothness, ridge=1e-3, steps=5):
     env = np.ascontiguousarray(graph.environment(cores, k))
     A0 = env.T @ env
     rho = observed.density
-    other = np.zeros_like(A0)
-    for j, weight in enumerate(smoothness):
-        if weight > 0 and j != k and cores[j].shape[j] > 1:
-            other += (rho * weight) * graph.normal_equations(None, _differenced(cores, j), k)[0]
-    mine = rho * smoothness[k] if shape[0] > 1 else 0.0
     width = A0.shape[0]
-    other.flat[:: width + 1] += ridge * rho * np.trace(A0) / width
-    pre = (rho + 2.0 * mine) * A0.astype(np.float64) + other
-    pre.flat[:: width + 1] += 1e-6 * np.trace(pre) / width
+    ridge = float(ridge * rho * np.trace(A0) / width)
+    pre = rho * A0.astype(np.float64)
+    moved = []
+    for j, weight in weights.items():
+        mean = rho * float(weight.mean())
+        if j == k:
+            pre += 2.0 * mean * A0
+        else:
+            pre += mean * graph.normal_equations(None, _differenced(cores, j), k)[0]
+        axis = 0 if j == k else j + 1 if j < k else j
+        moved.append((axis, np.moveaxis(weight, k, 0)))
+    pre.flat[:: width + 1] += ridge + 1e-6 * np.trace(pre) / width
     factor, info = lapack.dpotrf(pre, lower=1)
     if info != 0:
         return cores[k]
     inverse = lapack.dpotri(factor, lower=1)[0]
     inverse = (np.tril(inverse) + np.tril(inverse, -1).T).astype(dtype)
+    full = [shape[0]] + [length for j, length in enumerate(observed.shape) if j != k]
 
     def normal(V):
-        out = ((V @ env.T) * W) @ env + V @ other
-        if mine > 0:
-            out += _laplacian(V) @ (mine * A0)
-        return out
+        values = V @ env.T
+        out = values * W
+        if moved:
+            values *= rho
+            _add_penalty(out.reshape(full), values.reshape(full), moved)
+        return out @ env + ridge * V
 
     residual = X @ env - normal(G)
     z = residual @ inverse
@@ -116,12 +147,15 @@ def update(observed, cores, k, smoothness, ridge=1e-3, steps=5):
     return np.ascontiguousarray(np.moveaxis(G.reshape(shape), 0, k)).astype(dtype)
 
 
-def masked_sweep(observed, cores, smoothness, ridge=1e-3, steps=5):
-    """Update every core once.
+def masked_sweep(observed, cores, smoothness, edge=0.02, ridge=1e-3, steps=5):
+    """Reweight, then update every core once.
 
     cores N arrays, smoothness (N,) -> N arrays
     """
     cores = list(cores)
+    weights = {}
+    if any(s > 0 for s in smoothness):
+        weights = edge_weights(graph.to_dense(cores), smoothness, edge)
     for k in range(len(cores)):
-        cores[k] = update(observed, cores, k, smoothness, ridge, steps)
+        cores[k] = update(observed, cores, k, weights, ridge, steps)
     return cores
