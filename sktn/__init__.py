@@ -11,6 +11,7 @@ from sktn._peer_decomposers import (
     TTDecomposer,
 )
 from sktn.decomposition import RGTNDecomposer
+from sktn.display import NetworkDisplay
 from sktn.imputation import RGTNImputer
 
 __version__ = "0.1.0"
@@ -21,6 +22,7 @@ __all__ = [
     "GeneticTNDecomposer",
     "GreedyTNDecomposer",
     "LocalSearchTNDecomposer",
+    "NetworkDisplay",
     "RGTNDecomposer",
     "RGTNImputer",
     "SVDinsTNDecomposer",

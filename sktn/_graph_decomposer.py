@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from sktn.networks import graph
 from sktn.solvers.als import als, balance
+from sktn.structure import completion
 
 __all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "bond_matrix", "fixed_fit", "small_modes"]
 
@@ -102,6 +103,9 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
 
     def _fit_tensor(self, T):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+        observed = T
+        if np.isnan(T).any():
+            T = _filled(T, rng)
         # Squares of entries near the ends of the float range would overflow or vanish.
         peak = float(np.max(np.abs(T)))
         work = T.astype(np.float64) / (peak if peak > 0 else 1.0)
@@ -123,7 +127,7 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
         if norm > 0.0:
             share = norm ** (1.0 / T.ndim) * peak ** (1.0 / T.ndim)
             cores = [core * share for core in balance(cores)]
-        self._store(cores, T, history.entries)
+        self._store(cores, T, history.entries, observed)
 
     def _error_target(self, T):
         """The error that the result must meet, with room for rounding to the data's precision."""
@@ -132,10 +136,10 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
             return 1.0
         return max(self.target_error - 4.0 * eps, 32.0 * eps)
 
-    def _store(self, cores, T, history):
+    def _store(self, cores, T, history, observed):
         self.cores_ = [np.ascontiguousarray(core.astype(T.dtype)) for core in cores]
         self.bond_dims_ = graph.bond_dims(self.cores_)
-        self.reconstruction_error_ = _relative_error(T, self.cores_)
+        self.reconstruction_error_ = _relative_error(observed, self.cores_)
         self.n_parameters_ = graph.n_parameters(T.shape, self.bond_dims_)
         self.compression_ratio_ = self.n_parameters_ / T.size
         self.history_ = history
@@ -340,13 +344,30 @@ def _unsqueeze(cores, kept, T):
     return full
 
 
+def _filled(T, rng):
+    """T with missing entries from a network grown on the observed ones."""
+    seen = ~np.isnan(T)
+    if not seen.any():
+        raise ValueError(
+            "All entries of X are missing (NaN): there is nothing to decompose. "
+            "Leave out empty tensors before fitting."
+        )
+    mean, deviation = float(np.mean(T[seen], dtype=np.float64)), float(np.std(T[seen]))
+    deviation = deviation if deviation > 0 else 1.0
+    work = np.where(seen, (T - mean) / deviation, 0.0)
+    mask = seen.astype(np.float64)
+    cores = completion.complete(work, mask, rng, completion.Settings(smoothness=(0.0,) * T.ndim))
+    return np.where(seen, T, (graph.to_dense(cores) * deviation + mean).astype(T.dtype))
+
+
 def _relative_error(T, cores):
-    """||T - TN|| / ||T||, in float64 and safe for entries near the ends of the float range."""
-    peak = float(np.max(np.abs(T)))
+    """||T - TN|| / ||T|| over observed entries, safe near the ends of the float range."""
+    seen = ~np.isnan(T)
+    peak = float(np.max(np.abs(T[seen])))
     if peak == 0.0:
         return 0.0
-    dense = graph.to_dense(cores).astype(np.float64) / peak
-    exact = T.astype(np.float64) / peak
+    exact = T[seen].astype(np.float64) / peak
+    dense = graph.to_dense(cores)[seen].astype(np.float64) / peak
     return float(np.linalg.norm(dense - exact) / np.linalg.norm(exact))
 
 

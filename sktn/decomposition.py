@@ -90,6 +90,11 @@ class RGTNDecomposer(GraphDecomposer):
     .. [1] M. Wang et al., "Renormalization Group Guided Tensor Network Structure Search",
        AAAI 2026, arXiv:2512.24663.
 
+    Notes
+    -----
+    Missing entries (NaN) are filled first, as `RGTNImputer` fills them, and the filled tensor is
+    decomposed; ``reconstruction_error_`` then counts observed entries alone.
+
     Examples
     --------
     >>> import numpy as np
@@ -106,6 +111,7 @@ class RGTNDecomposer(GraphDecomposer):
     (12, 2)
     """
 
+    _allow_nan = True
     _parameter_constraints: dict = {
         **GraphDecomposer._parameter_constraints,
         **SEARCH_CONSTRAINTS,
