@@ -1,5 +1,7 @@
 """Tensor networks for scikit-learn."""
 
+from sktn.classification import MPSClassifier
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = ["MPSClassifier", "__version__"]

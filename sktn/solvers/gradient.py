@@ -54,13 +54,15 @@ _ADAM = optax.scale_by_adam(b2=0.99)
 
 
 def learning_rate_at(step, n_steps):
-    """Linear warm-up over the first 5 % of the steps, then a cosine to 0, as a factor.
+    """Linear warm-up over the first 5 % of the steps, then a cosine to 0, as a factor; 1 throughout
+    where n_steps = 0.
 
     step (), n_steps () -> ()
     """
     warmup = jnp.maximum(1.0, 0.05 * n_steps)
     share = jnp.clip((step - warmup) / jnp.maximum(n_steps - warmup, 1.0), 0.0, 1.0)
-    return jnp.minimum((step + 1.0) / warmup, 0.5 * (1 + jnp.cos(jnp.pi * share)))
+    factor = jnp.minimum((step + 1.0) / warmup, 0.5 * (1 + jnp.cos(jnp.pi * share)))
+    return jnp.where(n_steps > 0, factor, 1.0)
 
 
 def pad_rows(tree, n_rows, multiple):
@@ -113,7 +115,7 @@ def _run_epochs(
         if validation is None:
             monitored = train_loss
         else:
-            monitored = loss(params, *validation, dict(context, penalised=False))
+            monitored = loss(params, *validation)
         ok = progress.finite & jnp.isfinite(train_loss) & jnp.isfinite(monitored)
         for leaf in jax.tree.leaves(params):
             ok = ok & jnp.all(jnp.isfinite(leaf))
@@ -142,7 +144,7 @@ def _run_epochs(
 def minimize(
     loss, params, data, weight, context, key, *, batch_size=200, max_iter=100, learning_rate=0.01,
     transformation=None, max_gradient_norm=10.0, validation=None, n_iter_no_change=10, tol=1e-4,
-    state=None, chunk=10, on_epoch=None,
+    constant_rate=False, state=None, chunk=10, on_epoch=None,
 ):  # fmt: skip
     """Mini-batch minimisation; deterministic for a given key.
 
@@ -153,20 +155,23 @@ def minimize(
     params : pytree
     data : pytree of arrays (N, ...)
     weight : array (N,)
-    context : dict
-        Passed through; `context["penalised"]` is False when a validation loss is computed.
+    context : pytree
+        Passed through.
     key : JAX random key
     transformation : optax.GradientTransformation, default=None
         None: Adam with warm-up and cosine decay of `learning_rate`. Anything else is used as it
         is, its own learning rate included.
-    validation : (data, weight), default=None
+    validation : (data, weight, context), default=None
         Early stopping on it, and the best parameters are returned. Without it the training
         stops when the training loss no longer falls, and the last parameters are returned.
     state : optimiser state to go on from, default=None
+    constant_rate : bool
+        No warm-up and no decay, for training that goes on from batch to batch.
     chunk : int
         Epochs in one compiled call; stopping is decided between calls.
     on_epoch : callable, default=None
-        `on_epoch(epoch, train_loss, validation_loss) -> bool`, True to stop.
+        `on_epoch(epoch, train_loss, validation_loss, params) -> bool`, True to stop; the parameters
+        are those at the end of the chunk.
 
     Returns
     -------
@@ -185,7 +190,7 @@ def minimize(
     dtype = jax.tree.leaves(params)[0].dtype
     settings = {
         "learning_rate": jnp.asarray(learning_rate, dtype),
-        "n_steps": jnp.asarray(float(max_iter * n_batches), dtype),
+        "n_steps": jnp.asarray(0.0 if constant_rate else float(max_iter * n_batches), dtype),
         "max_gradient_norm": jnp.asarray(max_gradient_norm, dtype),
     }
     progress = _Progress(
@@ -194,7 +199,6 @@ def minimize(
     )  # fmt: skip
     data, weight = jax.tree.map(jnp.asarray, (data, weight))
     losses, monitored, converged = [], [], False
-    context = dict(context, penalised=True)
     while len(losses) < max_iter and not converged:
         progress, (train, held_out) = _run_epochs(
             progress, data, weight, n_rows, validation, context, settings, max_iter - len(losses),
@@ -206,7 +210,7 @@ def minimize(
         for value, other in zip(np.asarray(train)[done], np.asarray(held_out)[done], strict=True):
             losses.append(float(value))
             monitored.append(float(other))
-            if on_epoch is not None and on_epoch(len(losses), value, other):
+            if on_epoch is not None and on_epoch(len(losses), value, other, progress.params):
                 converged = True
         finite = bool(progress.finite)
         converged = converged or not finite or _stalled(monitored, n_iter_no_change, tol)
@@ -267,7 +271,6 @@ def minimize_lbfgs(loss, params, data, weight, context, *, max_iter=500, tol=1e-
     Arguments as in :func:`minimize`; `tol` is for the norm of the gradient.
     """
     data, weight = jax.tree.map(jnp.asarray, (data, weight))
-    context = dict(context, penalised=True)
     params, size, iterations, curve = _lbfgs(
         params, data, weight, context, tol, loss=loss, max_iter=max_iter
     )
