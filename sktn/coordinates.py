@@ -7,12 +7,14 @@ what a detector looks for, and a value of 1e30 must not drown the other columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 # Deviations up to this many standard deviations are kept as they are.
 _LINEAR = 2.0
+
+_LARGEST = 1e300
 
 # Values further from the median than this many interquartile ranges do not count for the scale.
 _FENCE = 100.0
@@ -25,6 +27,8 @@ class Coordinates:
     Attributes
     ----------
     center, scale : ndarray of shape (n_columns,)
+    spread : ndarray of shape (n_columns,), bool
+        Numeric columns with more than one value.
     shares : tuple of ndarray
         For every column the shares of its levels, empty for a numeric one.
     mean, variance : ndarray of shape (n,)
@@ -33,6 +37,7 @@ class Coordinates:
 
     center: np.ndarray
     scale: np.ndarray
+    spread: np.ndarray
     shares: tuple
     mean: np.ndarray
     variance: np.ndarray
@@ -49,18 +54,25 @@ class Coordinates:
         X = np.asarray(X)
         numeric = [len(share) == 0 for share in self.shares]
         if all(numeric):
-            return squash((X.astype(np.float64) - self.center) / self.scale)
+            return _standardise(X, self.center, self.scale)
         parts = []
         for j, share in enumerate(self.shares):
             column = X[:, j].astype(np.float64)
             if numeric[j]:
-                parts.append(squash((column - self.center[j]) / self.scale[j])[:, None])
+                parts.append(_standardise(column, self.center[j], self.scale[j])[:, None])
             else:
                 spread = max(1 - np.sum(share**2), 1 / (1 + len(share)))
                 level = (column[:, None] == np.arange(len(share))) / np.sqrt(spread)
                 known = np.isfinite(column) & (column < len(share))
                 parts.append(np.where(known[:, None], level, np.nan))
         return np.concatenate(parts, axis=1)
+
+
+def _standardise(values, center, scale):
+    # What overflows here is far out, and squash needs finite numbers.
+    with np.errstate(over="ignore"):
+        z = (values.astype(np.float64) - center) / scale
+    return squash(np.clip(z, -_LARGEST, _LARGEST))
 
 
 def squash(z):
@@ -88,6 +100,7 @@ def fit_coordinates(X, weight, categorical=None):
     n_columns = X.shape[1]
     categorical = np.zeros(n_columns, bool) if categorical is None else np.asarray(categorical)
     center, scale = np.zeros(n_columns), np.ones(n_columns)
+    spread = np.zeros(n_columns, dtype=bool)
     shares = [np.zeros(0)] * n_columns
     for j in range(n_columns):
         present = ~np.isnan(X[:, j])
@@ -98,8 +111,8 @@ def fit_coordinates(X, weight, categorical=None):
             count = np.bincount(values.astype(np.int64), weights=mass)
             shares[j] = count / count.sum()
         else:
-            center[j], scale[j] = _center_and_scale(values, mass)
-    fitted = Coordinates(center, scale, tuple(shares), np.zeros(0), np.zeros(0))
+            center[j], scale[j], spread[j] = _center_and_scale(values, mass)
+    fitted = Coordinates(center, scale, spread, tuple(shares), np.zeros(0), np.zeros(0))
     z = fitted.transform(X)
     present = ~np.isnan(z)
     share = present * weight[:, None]
@@ -107,14 +120,16 @@ def fit_coordinates(X, weight, categorical=None):
     mean = np.einsum("bn,bn->n", share, np.where(present, z, 0.0)) / total
     deviation = np.where(present, z - mean, 0.0)
     variance = np.einsum("bn,bn->n", share, deviation**2) / total
-    return Coordinates(center, scale, tuple(shares), mean, variance)
+    return replace(fitted, mean=mean, variance=variance)
 
 
 def _center_and_scale(values, weight):
     """Weighted mean and deviation of the values inside a wide fence around the median."""
     order = np.argsort(values, kind="stable")
     cumulated = np.cumsum(weight[order])
-    quantile = [values[order[np.searchsorted(cumulated, q * cumulated[-1])]] for q in (0.25, 0.5, 0.75)]
+    quantile = [
+        values[order[np.searchsorted(cumulated, q * cumulated[-1])]] for q in (0.25, 0.5, 0.75)
+    ]
     # Halved first: the difference of two large numbers may not be finite.
     half_range = quantile[2] / 2 - quantile[0] / 2
     if half_range > 0:
@@ -127,5 +142,5 @@ def _center_and_scale(values, weight):
     deviation = np.sqrt(np.average((scaled - mean) ** 2, weights=weight))
     # A spread of rounding errors is none.
     if deviation <= 10 * np.finfo(np.float64).eps:
-        return float(quantile[1]), 1.0
-    return mean * unit, deviation * unit
+        return float(quantile[1]), 1.0, False
+    return mean * unit, deviation * unit, True

@@ -17,13 +17,7 @@ since compiling would cost more than it saves.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, eigh, solve_triangular
-
-# The Gram matrix of close landmarks is singular in floating point.
-_JITTER = 1e-8
-
-# Directions of the spectrum whose filter is below this share of 1 are left out of the operator.
-_NEGLIGIBLE = 1e-4
+from scipy.special import logsumexp
 
 # Entries of kappa held at once (128 MB in float64).
 _BLOCK_SIZE = 2**24
@@ -90,121 +84,50 @@ def log_overlaps(x, landmarks, bandwidth, mean, variance):
     return np.minimum(out, 0, out=out)
 
 
+def overlaps(network, x):
+    """kappa(x): network DiagonalNetwork, x (b, n) -> (b, m)"""
+    logs = log_overlaps(
+        x, network.landmarks, network.bandwidth, network.mean, network.variance
+    )  # fmt: skip
+    return np.exp(logs, out=logs)
+
+
 def outputs(network, x):
     """Q Phi(x) = A^T kappa(x).
 
     network DiagonalNetwork, x (b, n) -> (b, r)
     """
-    parts = [
-        np.exp(rows) @ network.readout for rows in _blocks_of_overlaps(network, x)
-    ]
+    parts = [overlaps(network, rows) @ network.readout for rows in _blocks(network, x)]
     return np.concatenate(parts) if parts else np.zeros((0, network.output_dim))
 
 
-def log_mean_overlap(network, x, log_weight):
-    """log sum_l w_l kappa_l(x), the overlap with the mean state, without underflow.
+def squared_output_norms(network, x):
+    """||Q Phi(x)||^2, in [0, 1) for a projector with a soft edge.
 
-    network DiagonalNetwork, x (b, n), log_weight (m,) -> (b,)
+    network DiagonalNetwork, x (b, n) -> (b,)
     """
     parts = []
-    for rows in _blocks_of_overlaps(network, x):
-        rows += log_weight
-        largest = rows.max(axis=1)
-        parts.append(largest + np.log(np.exp(rows - largest[:, None]).sum(axis=1)))
+    for rows in _blocks(network, x):
+        y = overlaps(network, rows) @ network.readout
+        parts.append(np.einsum("br,br->b", y, y))
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _blocks_of_overlaps(network, x):
-    block = max(1, _BLOCK_SIZE // network.bond_dim)
-    for start in range(0, len(x), block):
-        yield log_overlaps(
-            x[start : start + block], network.landmarks, network.bandwidth, network.mean,
-            network.variance,
-        )  # fmt: skip
+def log_mean_overlap(network, x):
+    """log sum_l A_l kappa_l(x) for a network with one positive output, without underflow.
 
-
-def novelty(network, x):
-    """||P Phi(x)||^2 = 1 - ||Q Phi(x)||^2 for P^2 = 1 - Q^T Q, the soft complement of Q.
-
-    network DiagonalNetwork, x (b, n) -> (b,), in (0, 1]
+    network DiagonalNetwork, x (b, n) -> (b,)
     """
-    inside = np.einsum("br,br->b", *2 * [outputs(network, x)])
-    return np.maximum(1 - inside, np.finfo(x.dtype).eps)
-
-
-def fit_projector(x, weight, landmarks, bandwidth, mean, variance, ridge, output_dim=None):
-    """The ridge projector on the leading subspace of the training states,
-
-        Q^T Q = C (C + ridge)^-1,    C = sum_b w_b Phi(x_b) Phi(x_b)^T,
-
-    restricted to the span of the landmarks: kernel PCA with a soft edge, so that ||P Phi(x)||^2 is
-    the squared distance to the subspace (Hoffmann, "Kernel PCA for novelty detection", Pattern
-    Recognition 2007) and, for any ridge, the posterior variance of a Gaussian process that has
-    seen the rows with noise of variance `ridge`.
-
-    x (b, n), weight (b,), landmarks (m, n), mean, variance (n,)
-    -> DiagonalNetwork, novelty of every training row as if it had not been one (b,)
-    """
-    arguments = landmarks, bandwidth, mean, variance
-    gram = np.exp(log_overlaps(landmarks, *arguments))
-    gram[np.diag_indices_from(gram)] += _JITTER
-    factor = cholesky(gram, lower=True, overwrite_a=True)
-    # Columns of F are the states in an orthonormal basis of the landmarks' span.
-    F = solve_triangular(factor, np.exp(log_overlaps(x, *arguments)).T, lower=True, overwrite_b=True)
-    outside = np.maximum(1 - np.einsum("mb,mb->b", F, F), 0)
-    spectrum, U = eigh((F * weight) @ F.T)
-    spectrum = np.maximum(spectrum, 0)
-    filtered = spectrum / (spectrum + ridge)
-    keep = np.flatnonzero(filtered > _NEGLIGIBLE)[::-1][:output_dim]
-    if len(keep) == 0:
-        keep = np.array([len(spectrum) - 1])
-
-    squares = (U.T @ F) ** 2
-    cut = np.ones(len(spectrum), dtype=bool)
-    cut[keep] = False
-    outside += cut @ squares
-    leverage = (1 / (spectrum[keep] + ridge)) @ squares[keep]
-    # Leaving a row out is a rank-one change of C: its share of the quadratic form is t / (1 - t).
-    own = np.minimum(weight, 1.0) * leverage
-    held_out = outside + ridge * leverage / np.maximum(1 - own, 1e-12)
-
-    readout = solve_triangular(factor, U[:, keep] * np.sqrt(filtered[keep]), lower=True, trans="T")
-    network = DiagonalNetwork(landmarks, readout, float(bandwidth), mean, variance)
-    return network, np.clip(held_out, np.finfo(x.dtype).eps, 1.0)
-
-
-def fit_mean_state(x, weight, landmarks, bandwidth, mean, variance):
-    """The mean embedding sum_l w_l Phi(l) of the landmarks: a kernel density estimate as a network.
-
-    Every training row gives its weight to the landmark nearest to it, so that the landmarks stand
-    for all rows.
-
-    -> DiagonalNetwork with one output, log weight (m,), log overlap of every training row without
-       its own term (b,)
-    """
-    arguments = landmarks, bandwidth, mean, variance
-    mass = np.zeros(len(landmarks))
-    block = max(1, _BLOCK_SIZE // len(landmarks))
-    pieces = []
-    for start in range(0, len(x), block):
-        logs = log_overlaps(x[start : start + block], *arguments)
-        nearest = np.argmax(logs, axis=1)
-        np.add.at(mass, nearest, weight[start : start + block])
-        pieces.append((logs, nearest))
     with np.errstate(divide="ignore"):
-        log_weight = np.log(mass / mass.sum())
-    held_out = []
-    for k, (logs, nearest) in enumerate(pieces):
-        rows = np.arange(len(logs))
-        own = np.minimum(weight[k * block : k * block + len(logs)], 1.0)
-        left = np.maximum(mass[nearest] - own, 0.0)
-        logs = logs + log_weight
-        with np.errstate(divide="ignore"):
-            logs[rows, nearest] += np.log(left) - np.log(mass[nearest])
-        largest = logs.max(axis=1)
-        largest = np.where(np.isfinite(largest), largest, -1e300)
-        held_out.append(largest + np.log(np.exp(logs - largest[:, None]).sum(axis=1)))
-    network = DiagonalNetwork(
-        landmarks, np.exp(log_weight)[:, None], float(bandwidth), mean, variance
-    )
-    return network, log_weight, np.concatenate(held_out)
+        log_weight = np.log(network.readout[:, 0])
+    arguments = network.landmarks, network.bandwidth, network.mean, network.variance
+    parts = [
+        logsumexp(log_overlaps(rows, *arguments) + log_weight, axis=1)
+        for rows in _blocks(network, x)
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _blocks(network, x):
+    size = max(1, _BLOCK_SIZE // network.bond_dim)
+    return [x[start : start + size] for start in range(0, len(x), size)]

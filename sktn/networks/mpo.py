@@ -65,9 +65,7 @@ def log_squared_frobenius(cores, metric):
         return (M / scale, log_scale + jnp.log(scale[0, 0])), None
 
     start = jnp.zeros((D, D), cores.dtype).at[0, 0].set(1)
-    (M, log_scale), _ = jax.lax.scan(
-        absorb, (start, jnp.zeros((), cores.dtype)), (cores, metric)
-    )
+    (M, log_scale), _ = jax.lax.scan(absorb, (start, jnp.zeros((), cores.dtype)), (cores, metric))
     return safe_log(M[0, 0]) + log_scale
 
 

@@ -29,16 +29,22 @@ def output_mask(n, spacing, first, output_dim):
     return mask
 
 
-def identity(mask, physical_mask, bond_dim, dtype):
-    """P that copies input component s to output s where there is a leg, and elsewhere passes on
-    the constant component: bond index by bond index, so all of them are alive.
+def identity(mask, mean, bond_dim):
+    """Bond by bond the same operator: input component s is copied to output s where there is a leg,
+    and elsewhere the input is projected on the mean vector of its site, <m, phi> / <m, m>.
 
-    mask (n, o), physical_mask (n, d) -> (n, D, d, o, D)
+    Projecting on a fixed component instead would make the product vanish as soon as one feature is
+    orthogonal to it.
+
+    mask (n, o), mean m (n, d) -> (n, D, d, o, D)
     """
-    mask, physical_mask = np.asarray(mask), np.asarray(physical_mask)
-    copy = np.eye(physical_mask.shape[1], mask.shape[1])
-    legs = copy * physical_mask[:, :, None] * mask[:, None, :]
-    return np.einsum("nso,lr->nlsor", legs, np.eye(bond_dim)).astype(dtype)
+    mask, mean = np.asarray(mask), np.asarray(mean)
+    squares = np.sum(mean**2, axis=1, keepdims=True)
+    through = np.zeros((*mean.shape, mask.shape[1]))
+    through[:, :, 0] = np.divide(mean, squares, out=np.ones_like(mean), where=squares > 0)
+    legs = mask.sum(axis=1) > 1
+    through[legs] = np.eye(*through.shape[1:])
+    return np.einsum("nso,lr->nlsor", through, np.eye(bond_dim))
 
 
 def environments(cores, phi):

@@ -1,0 +1,128 @@
+"""The closed-form operator of an anomaly detector: table -> coordinates -> diagonal network."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sktn.coordinates import Coordinates, fit_coordinates
+from sktn.networks import diagonal
+from sktn.solvers import projector
+
+# Landmark rows where the user names no bond dimension.
+_LANDMARKS = 1000
+
+# The bandwidth is chosen on at most this many rows, landmarks and perturbed rows.
+_SELECTION_ROWS, _SELECTION_LANDMARKS, _STRANGERS = 4000, 600, 1200
+
+
+@dataclass(frozen=True, eq=False)
+class KernelOperator:
+    """P^2 = 1 - Q^T Q, and the mean state beside it.
+
+    Attributes
+    ----------
+    coordinates : Coordinates
+    projector : DiagonalNetwork
+        Q.
+    spectrum : ndarray of shape (r,)
+        Eigenvalues of the second moment of the training states that Q keeps.
+    mean_state : DiagonalNetwork
+    total : float
+        Sum of the weights of all rows seen.
+    ridge : float
+    shift : float
+        Added to log ||P Phi||^2 to make it 1 on average over held-out training rows.
+    density : bool
+        Whether the score is the overlap with the mean state.
+    """
+
+    coordinates: Coordinates
+    projector: diagonal.DiagonalNetwork
+    spectrum: np.ndarray
+    mean_state: diagonal.DiagonalNetwork
+    total: float
+    ridge: float
+    shift: float
+    density: bool
+
+    def log_norms(self, X):
+        """log ||P Phi(x)||^2, or log <mean state, Phi(x)>: X (b, n_columns) -> (b,)"""
+        x = self.coordinates.transform(X)
+        if self.density:
+            return diagonal.log_mean_overlap(self.mean_state, x)
+        return np.log(projector.novelty(self.projector, x)) + self.shift
+
+    def transform(self, X):
+        """Q Phi(x), the kernel principal components of a row: X (b, n_columns) -> (b, r)"""
+        network = self.mean_state if self.density else self.projector
+        return diagonal.outputs(network, self.coordinates.transform(X))
+
+
+def fit(X, weight, rng, *, categorical, bond_dim, output_dim, bandwidth, ridge, density, members):
+    """Operators with the same coordinates and bandwidth and different landmarks.
+
+    X (b, n_columns) distinct rows, weight (b,) positive -> list of KernelOperator, their log norms
+    on the training rows as if each had been held out (members, b), bandwidth in units of sqrt(n)
+    """
+    coordinates = fit_coordinates(X, weight, categorical)
+    x = coordinates.transform(X)
+    size = bond_dim or _LANDMARKS
+    if bandwidth == "auto":
+        bandwidth = _select(X, x, weight, rng, coordinates, size, ridge, density)
+    width = bandwidth * np.sqrt(x.shape[1])
+    operators, held_out = [], []
+    for _ in range(members):
+        landmarks = projector.choose_landmarks(x, weight, size, rng)
+        moments = projector.start_moments(landmarks, width, coordinates.mean, coordinates.variance)
+        moments = projector.add_rows(moments, x, weight)
+        operator, values = _operator(
+            coordinates, moments, weight.sum(), ridge, output_dim, density, x, weight
+        )
+        operators.append(operator)
+        held_out.append(values)
+    return operators, np.array(held_out), bandwidth
+
+
+def update(operator, X, weight):
+    """The operator that has seen more rows, exact up to directions it had dropped as empty.
+
+    X (b, n_columns), weight (b,) -> KernelOperator, log norms of these rows as if held out (b,)
+    """
+    x = operator.coordinates.transform(X)
+    old = operator.projector
+    moments = projector.restore(old, operator.spectrum, operator.ridge)
+    mass = operator.mean_state.readout[:, 0] * operator.total
+    moments = projector.add_rows(replace(moments, mass=mass), x, weight)
+    return _operator(
+        operator.coordinates, moments, operator.total + weight.sum(), operator.ridge,
+        old.output_dim, operator.density, x, weight,
+    )  # fmt: skip
+
+
+def _operator(coordinates, moments, total, ridge, output_dim, density, x, weight):
+    Q, spectrum = projector.projector(moments, ridge, output_dim)
+    state = projector.mean_state(moments)
+    if density:
+        shift, held_out = 0.0, projector.held_out_log_density(state, total, x, weight)
+    else:
+        held_out = np.log(projector.held_out_novelty(Q, spectrum, ridge, x, weight))
+        shift = 1 - np.average(held_out, weights=weight)
+        held_out = held_out + shift
+    operator = KernelOperator(coordinates, Q, spectrum, state, float(total), ridge, shift, density)
+    return operator, held_out
+
+
+def _select(X, x, weight, rng, coordinates, size, ridge, density):
+    rows = np.arange(len(x))
+    if len(x) > _SELECTION_ROWS:
+        rows = np.sort(rng.choice(len(x), _SELECTION_ROWS, False, weight / weight.sum()))
+    # A column without spread would give every noisy row away.
+    scale = np.where(coordinates.spread, coordinates.scale, 0.0)
+    strangers = projector.perturbed(X[rows], weight[rows], scale, _STRANGERS, rng)
+    landmarks = projector.choose_landmarks(
+        x[rows], weight[rows], min(size, _SELECTION_LANDMARKS), rng
+    )
+    return projector.choose_bandwidth(
+        x[rows], weight[rows], coordinates.transform(strangers), coordinates.mean,
+        coordinates.variance, ridge, landmarks, density,
+    )[0]  # fmt: skip
