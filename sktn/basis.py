@@ -340,6 +340,7 @@ def _gram_schmidt(factor):
         inverse = np.where(kept[:, j], 1 / np.where(kept[:, j], rest, 1.0), 0.0)[:, None]
         q[:, :, j] = v * inverse
         transform[:, :, j] = t * inverse
+    transform[:, 0, 0] = 1.0  # the constant: its norm is 1 but for rounding
     return transform, kept
 
 

@@ -117,12 +117,12 @@ def fit_columns(
         else np.asarray(categorical, dtype=bool)
     )
     present = ~np.isnan(X)
-    with np.errstate(invalid="ignore"):
-        top = np.max(X, axis=0, initial=-np.inf, where=present)
-        bottom = np.min(X, axis=0, initial=np.inf, where=present)
+    some = present.any(axis=0)
+    top = np.where(some, np.max(X, axis=0, initial=-np.inf, where=present), 0.0)
+    bottom = np.where(some, np.min(X, axis=0, initial=np.inf, where=present), 0.0)
     informative = top > bottom
     if missing == "indicator":
-        informative |= present.any(axis=0) & ~present.all(axis=0)
+        informative |= some & ~present.all(axis=0)
     kept = np.flatnonzero(informative) if informative.any() else np.array([0])
     is_categorical = is_categorical[kept]
     X, present = X[:, kept], present[:, kept]
@@ -144,34 +144,34 @@ def fit_columns(
         knots, ranks = _fit_ranks(X, present & numeric[None, :], weight, n_quantiles)
 
     level_ranks, n_levels = _fit_levels(X[:, is_categorical], present[:, is_categorical], weight)
-    channels = 2 if scaling == "mixed" else 1
+    bounds = (len(kept), 2 if scaling == "mixed" else 1)
+    low, high = map(float, domain)
     columns = Columns(
         kept=kept,
         categorical=is_categorical,
         center=center,
         scale=scale,
-        low=np.full((len(kept), channels), domain[0]),
-        high=np.full((len(kept), channels), domain[1]),
+        low=np.where(is_categorical[:, None], 0.0, np.full(bounds, low)),
+        high=np.where(is_categorical[:, None], np.inf, np.full(bounds, high)),
         knots=knots,
         ranks=ranks,
         level_ranks=level_ranks,
         n_levels=n_levels,
         scaling=scaling,
-        domain=(float(domain[0]), float(domain[1])),
+        domain=(low, high),
         n_columns=n_columns,
     )
-    columns.high[is_categorical] = np.inf
     full = np.full((len(X), n_columns), np.nan, dtype=X.dtype)
     full[:, kept] = X
     coords = columns.transform(full).astype(np.float64)
     seen = ~np.isnan(coords)
-    low = np.min(coords, axis=0, initial=np.inf, where=seen)
-    high = np.max(coords, axis=0, initial=-np.inf, where=seen)
-    middle = (domain[0] + domain[1]) / 2
+    smallest = np.min(coords, axis=0, initial=np.inf, where=seen)
+    largest = np.max(coords, axis=0, initial=-np.inf, where=seen)
+    middle = (low + high) / 2
     return replace(
         columns,
-        low=np.where(seen.any(axis=0), low, middle),
-        high=np.where(seen.any(axis=0), high, middle),
+        low=np.where(seen.any(axis=0), smallest, middle),
+        high=np.where(seen.any(axis=0), largest, middle),
     )
 
 

@@ -39,19 +39,8 @@ def namespace(z):
     return np if isinstance(z, np.ndarray) else jnp
 
 
-def _recurrence(x, degree, first, step):
-    """p_0 = 1, p_1 = first(x), p_{k+1} = step(k, x, p_k, p_{k-1}).
-
-    x (b, n) -> list of `degree` + 1 arrays (b, n)
-    """
-    polynomials = [namespace(x).ones_like(x), first(x)]
-    for k in range(1, degree):
-        polynomials.append(step(k, x, polynomials[-1], polynomials[-2]))
-    return polynomials[: degree + 1]
-
-
 @dataclass(frozen=True)
-class _Polynomials:
+class _ByDegree:
     """Shared by the families with one component for every degree 0..degree."""
 
     degree: int = 2
@@ -71,37 +60,47 @@ class _Polynomials:
         return tuple(float(k) for k in range(self.degree + 1))
 
 
-@dataclass(frozen=True)
-class Legendre(_Polynomials):
+class _Recurrence(_ByDegree):
+    """norm_k p_k with p_0 = 1, p_1 = first(x), p_{k+1} = following(k, x, p_k, p_{k-1})."""
+
+    def first(self, x):
+        return x
+
+    def norm(self, k):
+        return 1.0
+
+    def evaluate(self, z):
+        x = z[..., 0]
+        p = [namespace(z).ones_like(x), self.first(x)]
+        for k in range(1, self.degree):
+            p.append(self.following(k, x, p[k], p[k - 1]))
+        return namespace(z).stack([self.norm(k) * p[k] for k in range(self.degree + 1)], axis=-1)
+
+
+class Legendre(_Recurrence):
     """sqrt(2k + 1) P_k(x): orthonormal under the uniform distribution on [-1, 1]."""
 
     name: ClassVar[str] = "legendre"
     domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
-    def evaluate(self, z):
-        polynomials = _recurrence(
-            z[..., 0],
-            self.degree,
-            lambda x: x,
-            lambda k, x, p, q: ((2 * k + 1) * x * p - k * q) / (k + 1),
-        )
-        return namespace(z).stack([sqrt(2 * k + 1) * p for k, p in enumerate(polynomials)], axis=-1)
+    def following(self, k, x, p, q):
+        return ((2 * k + 1) * x * p - k * q) / (k + 1)
+
+    def norm(self, k):
+        return sqrt(2 * k + 1)
 
 
-@dataclass(frozen=True)
-class Polynomial(_Polynomials):
+class Polynomial(_Recurrence):
     """The monomials 1, x, x^2, ... on [-1, 1]."""
 
     name: ClassVar[str] = "polynomial"
     domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
-    def evaluate(self, z):
-        monomials = _recurrence(z[..., 0], self.degree, lambda x: x, lambda k, x, p, q: x * p)
-        return namespace(z).stack(monomials, axis=-1)
+    def following(self, k, x, p, q):
+        return x * p
 
 
-@dataclass(frozen=True)
-class Hermite(_Polynomials):
+class Hermite(_Recurrence):
     """He_k(x) / sqrt(k!): orthonormal under the standard normal distribution.
 
     The domain ends at three standard deviations, where the default clipping of the columns does.
@@ -110,50 +109,40 @@ class Hermite(_Polynomials):
     name: ClassVar[str] = "hermite"
     domain: ClassVar[tuple[float, float]] = (-3.0, 3.0)
 
-    def evaluate(self, z):
-        polynomials = _recurrence(
-            z[..., 0], self.degree, lambda x: x, lambda k, x, p, q: x * p - k * q
-        )
-        return namespace(z).stack(
-            [p / sqrt(factorial(k)) for k, p in enumerate(polynomials)], axis=-1
-        )
+    def following(self, k, x, p, q):
+        return x * p - k * q
+
+    def norm(self, k):
+        return 1 / sqrt(factorial(k))
 
 
-@dataclass(frozen=True)
-class Laguerre(_Polynomials):
+class Laguerre(_Recurrence):
     """L_k(x): orthonormal under the exponential distribution on [0, inf), cut at 6."""
 
     name: ClassVar[str] = "laguerre"
     domain: ClassVar[tuple[float, float]] = (0.0, 6.0)
 
-    def evaluate(self, z):
-        polynomials = _recurrence(
-            z[..., 0],
-            self.degree,
-            lambda x: 1 - x,
-            lambda k, x, p, q: ((2 * k + 1 - x) * p - k * q) / (k + 1),
-        )
-        return namespace(z).stack(polynomials, axis=-1)
+    def first(self, x):
+        return 1 - x
+
+    def following(self, k, x, p, q):
+        return ((2 * k + 1 - x) * p - k * q) / (k + 1)
 
 
-@dataclass(frozen=True)
-class Chebyshev(_Polynomials):
+class Chebyshev(_Recurrence):
     """1, sqrt(2) T_k(x): orthonormal under the arcsine distribution on [-1, 1]."""
 
     name: ClassVar[str] = "chebyshev"
     domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
-    def evaluate(self, z):
-        polynomials = _recurrence(
-            z[..., 0], self.degree, lambda x: x, lambda k, x, p, q: 2 * x * p - q
-        )
-        return namespace(z).stack(
-            [polynomials[0], *(sqrt(2) * p for p in polynomials[1:])], axis=-1
-        )
+    def following(self, k, x, p, q):
+        return 2 * x * p - q
+
+    def norm(self, k):
+        return sqrt(2) if k else 1.0
 
 
-@dataclass(frozen=True)
-class Fourier(_Polynomials):
+class Fourier(_ByDegree):
     """1, sqrt(2) cos(pi k x) on [0, 1], orthonormal under the uniform distribution there.
 
     Cosines of half periods are complete on [0, 1], and their even extension has no jump. A full
@@ -307,8 +296,7 @@ class OneHot:
         return (xp.round(z[..., :1]) == np.arange(self.levels)).astype(z.dtype)
 
 
-@dataclass(frozen=True)
-class Mixed(_Polynomials):
+class Mixed(_ByDegree):
     """[1, z, P_1(u), ..., P_degree(u)] of the standardised value z and the quantile rank u.
 
     The value keeps what is linear in the column, the ranks see detail where the data are. Needs
@@ -372,19 +360,8 @@ class Custom:
 
 _FAMILIES = {
     family.name: family
-    for family in (
-        Legendre,
-        Polynomial,
-        Hermite,
-        Laguerre,
-        Chebyshev,
-        Fourier,
-        Trigonometric,
-        LinearComplement,
-        GaussianRBF,
-        OneHot,
-        Mixed,
-    )
+    for family in [Legendre, Polynomial, Hermite, Laguerre, Chebyshev, Fourier]
+    + [Trigonometric, LinearComplement, GaussianRBF, OneHot, Mixed]
 }
 
 #: The names that :func:`make_embedding` knows.

@@ -1,0 +1,57 @@
+"""Sphinx configuration. The build needs no network."""
+
+import warnings
+from pathlib import Path
+
+import sktn
+
+project = "sktn"
+author = "the sktn developers"
+copyright = f"2026, {author}"
+version = release = sktn.__version__
+
+extensions = [
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+# Single backticks are code; cross-references say so (:class:`...`).
+default_role = "literal"
+# The bibliography may list more than what is cited.
+suppress_warnings = ["ref.citation"]
+
+autosummary_generate = True
+autodoc_default_options = {"members": True, "inherited-members": True}
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+# sphinx-gallery refuses a folder without examples.
+examples = Path(__file__).parent.parent / "examples"
+if any(examples.glob("plot_*.py")):
+    extensions.append("sphinx_gallery.gen_gallery")
+    sphinx_gallery_conf = {
+        "examples_dirs": [str(examples)],
+        "gallery_dirs": ["auto_examples"],
+        "filename_pattern": r"plot_",
+        "download_all_examples": False,
+        "show_memory": False,
+        "min_reported_time": 10,
+    }
+    # Not picklable (the gallery sorts by functions): Sphinx only rebuilds more than it must.
+    suppress_warnings.append("config.cache")
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sktn"
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_show_sourcelink = False
+
+warnings.filterwarnings("ignore", message=".*non-interactive.*", category=UserWarning)

@@ -1,0 +1,15 @@
+"""Settings of the whole suite."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# A first call compiles, so deadlines say nothing; the same examples in every run keep the suite's
+# verdict and its time the same.
+settings.register_profile("sktn", deadline=None, derandomize=True, max_examples=20)
+settings.load_profile("sktn")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

@@ -1,0 +1,167 @@
+"""The local feature maps: values, orthonormality, range, and how they are named."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.polynomial import chebyshev, hermite_e, laguerre, legendre
+from scipy.special import factorial
+
+from sktn.embeddings import (
+    EMBEDDINGS,
+    Custom,
+    Fourier,
+    GaussianRBF,
+    Hermite,
+    Laguerre,
+    Legendre,
+    LinearComplement,
+    Mixed,
+    OneHot,
+    Trigonometric,
+    make_embedding,
+)
+
+every_embedding = pytest.mark.parametrize("name", EMBEDDINGS)
+
+
+def grid(embedding, size=101, dtype=np.float64):
+    """Coordinates over the whole closed domain: (size, 2, channels)."""
+    low, high = embedding.domain
+    z = np.linspace(low, high, size, dtype=dtype)[:, None, None]
+    return np.broadcast_to(z, (size, 2, embedding.channels)).copy()
+
+
+@every_embedding
+@pytest.mark.parametrize("degree", [1, 2, 12])
+def test_interface(name, degree):
+    embedding = make_embedding(name, degree)
+    z = grid(embedding, dtype=np.float32)
+    values = jax.jit(embedding.evaluate)(z)
+    assert embedding.name == name
+    assert values.shape == (101, 2, embedding.dim)
+    assert values.dtype == np.float32
+    assert np.isfinite(values).all()
+    assert len(embedding.degrees) == embedding.dim
+    assert embedding.constant in (0, None)
+    assert hash(embedding) == hash(make_embedding(name, degree))
+    if embedding.constant == 0:
+        assert embedding.degrees[0] == 0
+        np.testing.assert_array_equal(values[..., 0], 1)
+    else:
+        assert min(embedding.degrees) > 0
+
+
+@every_embedding
+def test_numpy_and_jax_agree(name):
+    embedding = make_embedding(name, 4)
+    z = grid(embedding, dtype=np.float32)
+    exact = embedding.evaluate(z.astype(np.float64))
+    assert isinstance(exact, np.ndarray)
+    assert exact.dtype == np.float64
+    np.testing.assert_allclose(embedding.evaluate(jnp.asarray(z)), exact, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("legendre", lambda x, c, k: legendre.legval(x, c) * np.sqrt(2 * k + 1)),
+        ("polynomial", lambda x, c, k: x**k),
+        ("hermite", lambda x, c, k: hermite_e.hermeval(x, c) / np.sqrt(factorial(k))),
+        ("laguerre", lambda x, c, k: laguerre.lagval(x, c)),
+        ("chebyshev", lambda x, c, k: chebyshev.chebval(x, c) * (np.sqrt(2) if k else 1)),
+    ],
+)
+def test_polynomials_equal_numpy(name, reference):
+    embedding = make_embedding(name, 7)
+    z = grid(embedding)
+    values = embedding.evaluate(z)
+    for k, unit in enumerate(np.eye(8)):
+        np.testing.assert_allclose(values[..., k], reference(z[..., 0], unit, k), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("embedding", "nodes", "weights"),
+    [
+        (Legendre(6), *legendre.leggauss(20)),
+        (Hermite(6), *hermite_e.hermegauss(20)),
+        (Laguerre(6), *laguerre.laggauss(20)),
+        (make_embedding("chebyshev", 6), *chebyshev.chebgauss(20)),
+        (Fourier(6), (np.arange(50) + 0.5) / 50, np.ones(50)),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_orthonormal_under_the_reference_measure(embedding, nodes, weights):
+    phi = embedding.evaluate(nodes[:, None, None])[:, 0]
+    gram = phi.T * (weights / weights.sum()) @ phi
+    np.testing.assert_allclose(gram, np.eye(embedding.dim), atol=1e-9)
+
+
+def test_fourier_tells_the_ends_of_its_interval_apart():
+    ends = Fourier(1).evaluate(np.array([[[0.0]], [[1.0]]]))
+    assert abs(ends[0, 0, 1] - ends[1, 0, 1]) > 1
+
+
+def test_trigonometric_is_a_unit_vector():
+    embedding = Trigonometric(3)
+    values = embedding.evaluate(grid(embedding))
+    np.testing.assert_allclose(np.linalg.norm(values, axis=-1), 1)
+    # The first frequency alone: [cos(pi x / 2), sin(pi x / 2)].
+    x = np.array([[[0.5]]])
+    np.testing.assert_allclose(Trigonometric(1).evaluate(x)[0, 0], np.sqrt([0.5, 0.5]))
+
+
+def test_linear_complement():
+    x = np.array([[[0.25]]])
+    np.testing.assert_array_equal(LinearComplement().evaluate(x)[0, 0], [0.25, 0.75])
+    np.testing.assert_array_equal(LinearComplement(bias=True).evaluate(x)[0, 0], [1, 0.25, 0.75])
+
+
+def test_rbf():
+    embedding = GaussianRBF(centers=(0.0, 0.5), gamma=2.0)
+    x = np.array([[[1.0]]])
+    np.testing.assert_allclose(embedding.evaluate(x)[0, 0], np.exp([-2.0, -0.5]))
+    assert GaussianRBF(1).dim == 1
+    np.testing.assert_allclose(GaussianRBF(3).positions, [0, 0.5, 1])
+
+
+def test_one_hot():
+    codes = np.array([[[0.0], [2.0]]])
+    np.testing.assert_array_equal(OneHot(3).evaluate(codes)[0], [[1, 0, 0], [0, 0, 1]])
+
+
+def test_mixed_reads_values_and_ranks():
+    z = np.array([[[0.3, -0.6]]])
+    ranks = Legendre(2).evaluate(np.array([[[-0.6]]]))[0, 0]
+    np.testing.assert_allclose(Mixed(2).evaluate(z)[0, 0], [1, 0.3, *ranks[1:]])
+    assert Mixed(2).degrees == (0, 1, 1, 2)
+
+
+def test_functions_are_embeddings():
+    embedding = make_embedding(lambda z: jnp.stack([z, jnp.exp(z)], axis=-1))
+    assert embedding.dim == 2
+    assert embedding.degrees == (1, 1)
+    z = grid(embedding)
+    np.testing.assert_allclose(embedding.evaluate(z)[..., 1], np.exp(z[..., 0]), rtol=1e-6)
+    own = Custom(np.cos, dim=1, constant=0)
+    assert own.degrees == (0,)
+    assert make_embedding(own) is own
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: make_embedding("fourrier"), "Unknown embedding 'fourrier': use one of 'legendre'"),
+        (lambda: make_embedding(3), "embedding must be one of .*, got 3"),
+        (lambda: make_embedding(Legendre), "an instance of a class"),
+        (lambda: make_embedding("legendre", 0), "needs degree >= 1, got 0"),
+        (lambda: make_embedding(lambda z: z), r"\(b, n, d\); for \(1, 1\) it returned \(1, 1\)"),
+        (lambda: GaussianRBF(()), "at least one centre"),
+        (lambda: GaussianRBF(2, gamma=0), "gamma > 0, got 0"),
+        (lambda: Custom(np.cos, dim=2, constant=1), "must be 0 or None, got 1"),
+        (lambda: Custom(np.cos, dim=2, degrees=(1,)), "for each of the 2 components"),
+    ],
+)
+def test_errors_name_the_value(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
