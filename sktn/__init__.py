@@ -2,7 +2,8 @@
 
 from sktn.anomaly import SMPOAnomalyDetector
 from sktn.classification import MPSClassifier
+from sktn.density import MPSDensityEstimator
 
 __version__ = "0.1.0"
 
-__all__ = ["MPSClassifier", "SMPOAnomalyDetector", "__version__"]
+__all__ = ["MPSClassifier", "MPSDensityEstimator", "SMPOAnomalyDetector", "__version__"]

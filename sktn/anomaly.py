@@ -34,19 +34,6 @@ _SCORES = {
 }
 
 
-def distinct_rows(X, weight):
-    """Rows of positive weight without repetitions, and the sums of their weights.
-
-    A row of weight 2 is thus the same as two rows, whatever is drawn at random from them.
-    X (N, n_columns), weight (N,) -> (b, n_columns), (b,)
-    """
-    if not (weight > 0).any():
-        raise ValueError("All sample weights are zero: at least one row needs a positive weight.")
-    X, weight = X[weight > 0], weight[weight > 0]
-    rows, index = np.unique(X, axis=0, return_inverse=True)
-    return rows, np.bincount(index.ravel(), weights=weight, minlength=len(rows))
-
-
 def trimmed(scores, weight, share):
     """Weights without those of the rows of lowest score, at most `share` of the whole.
 
@@ -302,7 +289,7 @@ class SMPOAnomalyDetector(
             )
         X = _base.read_table(self, X, reset=True)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        rows, row_weight = distinct_rows(X, weight)
+        rows, row_weight = _base.distinct_rows(X, weight)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         held_out, kept = self._fit_rows(rows, row_weight, seed), row_weight
         for _ in range(_TRIM_ROUNDS if self.trim > 0 else 0):
@@ -337,7 +324,7 @@ class SMPOAnomalyDetector(
             return self.fit(X, y, sample_weight)
         X = _base.read_table(self, X, reset=False)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        rows, row_weight = distinct_rows(X, weight)
+        rows, row_weight = _base.distinct_rows(X, weight)
         self._stream["calls"] += 1
         members, norms = [], []
         for k, member in enumerate(self.members_):
