@@ -9,10 +9,10 @@ from sktn.networks import diagonal
 from sktn.solvers import projector
 
 # Landmark rows where the user names no bond dimension.
-_LANDMARKS = 1000
+_LANDMARKS = 1500
 
-# The bandwidth is chosen on at most this many rows, landmarks and perturbed rows.
-_SELECTION_ROWS, _SELECTION_LANDMARKS, _STRANGERS = 4000, 600, 1200
+# Bandwidths are chosen on at most this many rows.
+_SELECTION_ROWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,28 +59,31 @@ class KernelOperator:
 
 
 def fit(X, weight, rng, *, categorical, bond_dim, output_dim, bandwidth, ridge, density, members):
-    """Operators with the same coordinates and bandwidth and different landmarks.
+    """Operators with the same coordinates, one for every set of landmarks and every bandwidth.
 
     X (b, n_columns) distinct rows, weight (b,) positive -> list of KernelOperator, their log norms
-    on the training rows as if each had been held out (members, b), bandwidth in units of sqrt(n)
+    on the training rows as if each had been held out (k, b), bandwidths in units of sqrt(n)
     """
     coordinates = fit_coordinates(X, weight, categorical)
     x = coordinates.transform(X)
     size = bond_dim or _LANDMARKS
+    widths = np.array([bandwidth])
     if bandwidth == "auto":
-        bandwidth = _select(X, x, weight, rng, coordinates, size, ridge, density)
-    width = bandwidth * np.sqrt(x.shape[1])
+        widths = _select(x, weight, rng, coordinates, ridge, density)
     operators, held_out = [], []
     for _ in range(members):
         landmarks = projector.choose_landmarks(x, weight, size, rng)
-        moments = projector.start_moments(landmarks, width, coordinates.mean, coordinates.variance)
-        moments = projector.add_rows(moments, x, weight)
-        operator, values = _operator(
-            coordinates, moments, weight.sum(), ridge, output_dim, density, x, weight
-        )
-        operators.append(operator)
-        held_out.append(values)
-    return operators, np.array(held_out), bandwidth
+        for width in widths * np.sqrt(x.shape[1]):
+            moments = projector.start_moments(
+                landmarks, width, coordinates.mean, coordinates.variance
+            )
+            moments = projector.add_rows(moments, x, weight)
+            operator, values = _operator(
+                coordinates, moments, weight.sum(), ridge, output_dim, density, x, weight
+            )
+            operators.append(operator)
+            held_out.append(values)
+    return operators, np.array(held_out), widths
 
 
 def update(operator, X, weight):
@@ -112,17 +115,10 @@ def _operator(coordinates, moments, total, ridge, output_dim, density, x, weight
     return operator, held_out
 
 
-def _select(X, x, weight, rng, coordinates, size, ridge, density):
-    rows = np.arange(len(x))
+def _select(x, weight, rng, coordinates, ridge, density):
     if len(x) > _SELECTION_ROWS:
         rows = np.sort(rng.choice(len(x), _SELECTION_ROWS, False, weight / weight.sum()))
-    # A column without spread would give every noisy row away.
-    scale = np.where(coordinates.spread, coordinates.scale, 0.0)
-    strangers = projector.perturbed(X[rows], weight[rows], scale, _STRANGERS, rng)
-    landmarks = projector.choose_landmarks(
-        x[rows], weight[rows], min(size, _SELECTION_LANDMARKS), rng
-    )
-    return projector.choose_bandwidth(
-        x[rows], weight[rows], coordinates.transform(strangers), coordinates.mean,
-        coordinates.variance, ridge, landmarks, density,
-    )[0]  # fmt: skip
+        x, weight = x[rows], weight[rows]
+    if density:
+        return projector.choose_density_bandwidth(x, weight, coordinates.mean, coordinates.variance)
+    return projector.choose_bandwidths(x, weight, coordinates.mean, coordinates.variance, ridge)

@@ -27,8 +27,6 @@ class Coordinates:
     Attributes
     ----------
     center, scale : ndarray of shape (n_columns,)
-    spread : ndarray of shape (n_columns,), bool
-        Numeric columns with more than one value.
     shares : tuple of ndarray
         For every column the shares of its levels, empty for a numeric one.
     mean, variance : ndarray of shape (n,)
@@ -37,7 +35,6 @@ class Coordinates:
 
     center: np.ndarray
     scale: np.ndarray
-    spread: np.ndarray
     shares: tuple
     mean: np.ndarray
     variance: np.ndarray
@@ -100,7 +97,6 @@ def fit_coordinates(X, weight, categorical=None):
     n_columns = X.shape[1]
     categorical = np.zeros(n_columns, bool) if categorical is None else np.asarray(categorical)
     center, scale = np.zeros(n_columns), np.ones(n_columns)
-    spread = np.zeros(n_columns, dtype=bool)
     shares = [np.zeros(0)] * n_columns
     for j in range(n_columns):
         present = ~np.isnan(X[:, j])
@@ -111,8 +107,8 @@ def fit_coordinates(X, weight, categorical=None):
             count = np.bincount(values.astype(np.int64), weights=mass)
             shares[j] = count / count.sum()
         else:
-            center[j], scale[j], spread[j] = _center_and_scale(values, mass)
-    fitted = Coordinates(center, scale, spread, tuple(shares), np.zeros(0), np.zeros(0))
+            center[j], scale[j] = _center_and_scale(values, mass)
+    fitted = Coordinates(center, scale, tuple(shares), np.zeros(0), np.zeros(0))
     z = fitted.transform(X)
     present = ~np.isnan(z)
     share = present * weight[:, None]
@@ -142,5 +138,5 @@ def _center_and_scale(values, weight):
     deviation = np.sqrt(np.average((scaled - mean) ** 2, weights=weight))
     # A spread of rounding errors is none.
     if deviation <= 10 * np.finfo(np.float64).eps:
-        return float(quantile[1]), 1.0, False
-    return mean * unit, deviation * unit, True
+        return float(quantile[1]), 1.0
+    return mean * unit, deviation * unit

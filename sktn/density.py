@@ -76,7 +76,7 @@ def antiderivatives(degree):
 
 
 def invert_distribution(K, q):
-    """u with int_{-1}^u phi^T K phi / int_{-1}^1 phi^T K phi = q, by bisection of the exact integral.
+    """u with int_{-1}^u phi^T K phi / int_{-1}^1 phi^T K phi = q, bisecting the exact integral.
 
     K (b, d, d), q (b,) -> (b,)
     """

@@ -46,7 +46,7 @@ def quadratic_log_norm(log_squared_norms, sample_weight):
 
 
 def relu_log_frobenius(log_squared_frobenius):
-    """relu(log ||P||_F^2): every other state must become small. It does not pull a small operator up.
+    """relu(log ||P||_F^2): every other state must become small; a small operator is left alone.
 
     Wang et al., arXiv:2006.02516, equation (7). log_squared_frobenius () -> ()
     """

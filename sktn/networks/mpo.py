@@ -23,7 +23,7 @@ def apply(cores, phi):
 def log_squared_norms(cores, phi):
     """log ||P Phi(x)||^2, -inf for a state that P maps to 0.
 
-    The transfer matrix of a site is M -> sum_o B_o^T M B_o; O(b n (d o D^2 + o D^3)), and the output
+    The transfer matrix of a site is M -> sum_o B_o^T M B_o; O(b n (d o D^2 + o D^3)); the output
     state is never formed.
 
     cores (n, D, d, o, D), phi (b, n, d) -> (b,)
@@ -79,7 +79,7 @@ def safe_log(x):
 
 
 def to_dense(cores):
-    """The full operator (d, ..., d, o, ..., o), inputs first: the reference for tests, n <= about 6."""
+    """The full operator (d, ..., d, o, ..., o), inputs first: for tests, n <= about 6."""
     cores = np.asarray(cores, np.float64)
     n = len(cores)
     out = np.ones((1, 1))

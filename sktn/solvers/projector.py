@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cholesky, eigh, solve_triangular
+from scipy.special import logsumexp
 
 from sktn.networks import diagonal
 
 # Widths tried, in units of sqrt(n), the distance scale of n standardised columns.
-BANDWIDTHS = (0.25, 0.4, 0.65, 1.0, 1.6)
+BANDWIDTHS = tuple(float(width) for width in np.geomspace(0.05, 3.2, 10))
+
+# Mean novelties of held-out rows that choose the widths: one fine look at the data, one coarse.
+LEVELS = (0.3, 0.03)
 
 # The Gram matrix of close landmarks is singular in floating point.
 _JITTER = 1e-8
@@ -60,7 +64,7 @@ def restore(network, spectrum, ridge):
 
 
 def add_rows(moments, x, weight):
-    """C + sum_b w_b Phi(x_b) Phi(x_b)^T in the landmarks' basis: x (b, n), weight (b,) -> Moments."""
+    """C + sum_b w_b Phi(x_b) Phi(x_b)^T, projected: x (b, n), weight (b,) -> Moments"""
     second, mass = moments.second.copy(), moments.mass.copy()
     for rows in _blocks(len(x), len(mass)):
         overlaps = diagonal.overlaps(moments.frame, x[rows])
@@ -117,7 +121,7 @@ def held_out_novelty(network, spectrum, ridge, x, weight):
 
 
 def mean_state(moments):
-    """sum_l w_l <Phi(l)|: a kernel density estimate, the weight of a row at its nearest landmark."""
+    """sum_l w_l <Phi(l)|, a kernel density estimate; a row's weight is at its nearest landmark."""
     frame = moments.frame
     readout = (moments.mass / moments.mass.sum())[:, None]
     return diagonal.DiagonalNetwork(
@@ -149,57 +153,54 @@ def choose_landmarks(x, weight, size, rng):
     return x[np.sort(chosen)]
 
 
-def perturbed(X, weight, scale, size, rng):
-    """Rows that are almost like the training rows: what a good bandwidth tells from held-out ones.
+def choose_bandwidths(x, weight, mean, variance, ridge, levels=LEVELS):
+    """Widths at which a held-out row has the given mean novelties, by interpolation.
 
-    Half of them have a third of their columns swapped with those of other rows; to the numbers of
-    the other half noise is added, between a tenth and one standard deviation.
+    A narrow kernel sees every new row as novel, a wide one sees none: the levels fix how finely
+    the data are looked at, relative to how dense they are, and need no anomalies. All rows are
+    landmarks here; with fewer, a narrow width would be blamed for what the landmarks do not span.
 
-    X (b, n_columns), weight (b,), scale (n_columns,), 0 for columns to leave alone
-    -> (size, n_columns)
+    x (b, n), weight (b,) -> (len(levels),) in units of sqrt(n)
     """
-    p = weight / weight.sum()
-    n = X.shape[1]
-    swapped = X[rng.choice(len(X), size // 2, p=p)].copy()
-    strangers = np.stack([X[rng.choice(len(X), size // 2, p=p), j] for j in range(n)], axis=1)
-    swap = rng.uniform(size=swapped.shape) < 0.3
-    swapped[swap] = strangers[swap]
-    noisy = X[rng.choice(len(X), size - size // 2, p=p)]
-    size_of_noise = np.exp(rng.uniform(np.log(0.1), 0.0, (len(noisy), 1)))
-    with np.errstate(over="ignore"):
-        noisy = noisy + scale * size_of_noise * rng.standard_normal(noisy.shape)
-    return np.concatenate([swapped, noisy])
+    novelties = []
+    for factor in BANDWIDTHS:
+        overlaps = np.exp(diagonal.log_overlaps(x, x, factor * np.sqrt(x.shape[1]), mean, variance))
+        novelties.append(np.average(_exact_held_out(overlaps, weight, ridge), weights=weight))
+    # Rounding must not break the order that the interpolation needs.
+    depth = np.maximum.accumulate(-np.log(novelties))
+    return np.exp(np.interp(-np.log(levels), depth, np.log(BANDWIDTHS)))
 
 
-def choose_bandwidth(x, weight, strangers, mean, variance, ridge, landmarks, density=False):
-    """The width at which held-out rows stand out best from perturbed ones, the larger of equals.
+def choose_density_bandwidth(x, weight, mean, variance):
+    """The width of largest held-out likelihood of a kernel density estimate on the rows.
 
-    x (b, n), weight (b,), strangers (k, n), landmarks (m, n) -> width in units of sqrt(n), the
-    area under the ROC curve of every width tried
+    x (b, n), weight (b,) -> (1,) in units of sqrt(n)
     """
     quality = []
-    for factor in BANDWIDTHS:
-        bandwidth = factor * np.sqrt(x.shape[1])
-        moments = add_rows(start_moments(landmarks, bandwidth, mean, variance), x, weight)
-        if density:
-            network = mean_state(moments)
-            normal = -held_out_log_density(network, weight.sum(), x, weight)
-            strange = -diagonal.log_mean_overlap(network, strangers)
-        else:
-            network, spectrum = projector(moments, ridge)
-            normal = held_out_novelty(network, spectrum, ridge, x, weight)
-            strange = novelty(network, strangers)
-        quality.append(_separation(normal, weight, strange))
-    best = len(quality) - 1 - int(np.argmax(quality[::-1]))
-    return BANDWIDTHS[best], np.array(quality)
+    widths = np.asarray(BANDWIDTHS)
+    for factor in widths:
+        h = factor * np.sqrt(x.shape[1])
+        logs = diagonal.log_overlaps(x, x, h, mean, variance) + np.log(weight)
+        left = np.maximum(weight - 1, 0)
+        # A row of weight 2 keeps one of its two terms.
+        with np.errstate(divide="ignore"):
+            logs[np.diag_indices_from(logs)] += np.log(left / weight)
+        density = logsumexp(logs, axis=1) - x.shape[1] * np.log(h)
+        quality.append(np.average(np.maximum(density, -1e300), weights=weight))
+    return widths[[int(np.argmax(quality))]]
 
 
-def _separation(normal, weight, strange):
-    """P(strange > normal) + P(equal) / 2: normal, weight (b,), strange (k,) -> float"""
-    strange = np.sort(strange)
-    above = len(strange) - np.searchsorted(strange, normal, side="right")
-    equal = np.searchsorted(strange, normal, side="right") - np.searchsorted(strange, normal)
-    return float(np.average((above + equal / 2) / len(strange), weights=weight))
+def _exact_held_out(overlaps, weight, ridge):
+    """`held_out_novelty` with all rows as landmarks: overlaps (b, b), weight (b,) -> (b,)"""
+    noise = ridge / weight
+    gram = overlaps.copy()
+    gram[np.diag_indices_from(gram)] += noise
+    factor = cholesky(gram, lower=True, overwrite_a=True)
+    inverse = solve_triangular(factor, np.eye(len(gram)), lower=True, overwrite_b=True)
+    # w t = 1 - noise [(K + noise)^-1]_bb, with t as in `held_out_novelty`.
+    leverage = (1 - noise * np.einsum("kb,kb->b", inverse, inverse)) / weight
+    own = np.minimum(weight, 1.0) * leverage
+    return np.minimum(_positive(ridge * leverage / np.maximum(1 - own, 1e-12)), 1)
 
 
 def _positive(values):
