@@ -196,7 +196,7 @@ def bond_dims(network, n):
 
 
 def chain_cores(network, n):
-    """The chain's cores in order along it: n arrays (D_left, d, D_right), trimmed to their bonds."""
+    """The cores in order along the chain: n arrays (D_left, d, D_right), trimmed to their bonds."""
     index = network["index"]
     p = int((index[:, 0] < n).sum())
     with jax.enable_x64(network["arms"].dtype == np.float64):

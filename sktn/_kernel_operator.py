@@ -30,8 +30,6 @@ class KernelOperator:
     total : float
         Sum of the weights of all rows seen.
     ridge : float
-    shift : float
-        Added to log ||P Phi||^2 to make it 1 on average over held-out training rows.
     density : bool
         Whether the score is the overlap with the mean state.
     """
@@ -42,7 +40,6 @@ class KernelOperator:
     mean_state: diagonal.DiagonalNetwork
     total: float
     ridge: float
-    shift: float
     density: bool
 
     def log_norms(self, X):
@@ -50,7 +47,7 @@ class KernelOperator:
         x = self.coordinates.transform(X)
         if self.density:
             return diagonal.log_mean_overlap(self.mean_state, x)
-        return np.log(projector.novelty(self.projector, x)) + self.shift
+        return np.log(projector.novelty(self.projector, x))
 
     def transform(self, X):
         """Q Phi(x), the kernel principal components of a row: X (b, n_columns) -> (b, r)"""
@@ -106,13 +103,10 @@ def _operator(coordinates, moments, total, ridge, output_dim, density, x, weight
     Q, spectrum = projector.projector(moments, ridge, output_dim)
     state = projector.mean_state(moments)
     if density:
-        shift, held_out = 0.0, projector.held_out_log_density(state, total, x, weight)
+        held_out = projector.held_out_log_density(state, total, x, weight)
     else:
         held_out = np.log(projector.held_out_novelty(Q, spectrum, ridge, x, weight))
-        shift = 1 - np.average(held_out, weights=weight)
-        held_out = held_out + shift
-    operator = KernelOperator(coordinates, Q, spectrum, state, float(total), ridge, shift, density)
-    return operator, held_out
+    return KernelOperator(coordinates, Q, spectrum, state, float(total), ridge, density), held_out
 
 
 def _select(x, weight, rng, coordinates, ridge, density):

@@ -27,7 +27,7 @@ _FALSE_ALARMS = 0.05
 _TRIM_ROUNDS = 2
 
 _SCORES = {
-    "projector": ("one-sided", "two-sided", "density"),
+    "projector": ("one-sided", "density"),
     "mean-embedding": ("density",),
     "identity": ("one-sided", "two-sided"),
     "random": ("one-sided", "two-sided"),
@@ -97,9 +97,9 @@ class SMPOAnomalyDetector(
         The first site with a leg. None: 0, or the middle for a single leg.
     score : {"auto", "one-sided", "two-sided", "density"}, default="auto"
         "one-sided": log ||P Phi(x)||^2 with the sign that makes typical rows high (a projector
-        annihilates them, a trained operator annihilates everything else). "two-sided": minus the
-        squared distance of log ||P Phi(x)||^2 from 1, its value on typical rows [1]_. "density":
-        log <mean state, Phi(x)>, for the closed forms. "auto": "density" for
+        annihilates them, a trained operator annihilates everything else). "two-sided", for trained
+        operators: minus the squared distance of log ||P Phi(x)||^2 from 1, its value on typical
+        rows [1]_. "density": log <mean state, Phi(x)>, for the closed forms. "auto": "density" for
         ``init="mean-embedding"``, otherwise "one-sided".
     bandwidth : float or "auto", default="auto"
         Width of the product kernel in units of sqrt(n_features) standard deviations. "auto": for a

@@ -99,21 +99,28 @@ jax.tree_util.register_dataclass(
 def embed(basis, coords):
     """phi_i(x_i) = T_i^T raw(x_i), or the row of a table on a categorical site.
 
+    NumPy coordinates give NumPy vectors, anything else goes to JAX.
+
     basis Basis, coords (b, n, channels) with NaN for missing -> (b, n, d)
     """
-    transform = jnp.asarray(basis.transform)
-    absent = jnp.isnan(coords).any(axis=-1, keepdims=True)
+    xp = namespace(coords)
+    transform = xp.asarray(basis.transform)
+    absent = xp.isnan(coords).any(axis=-1, keepdims=True)
     low, high = basis.embedding.domain
-    raw = _raw(basis.embedding, jnp.clip(jnp.where(absent, low, coords), low, high))
+    raw = _raw(basis.embedding, xp.clip(xp.where(absent, low, coords), low, high))
     # A sum over the few raw components: one fused loop, where a batched product of tiny matrices
     # would transpose and dispatch.
     phi = sum(raw[..., r, None] * transform[:, r] for r in range(transform.shape[1]))
     if basis.sites.shape[0]:
-        table = jnp.asarray(basis.table)
-        level = jnp.nan_to_num(coords[:, basis.sites, 0]).astype(int)
-        phi = phi.at[:, basis.sites].set(table[jnp.arange(table.shape[0]), level])
-    phi = jnp.clip(phi, -basis.bound, basis.bound)
-    return jnp.where(absent, jnp.asarray(basis.missing), phi)
+        table = xp.asarray(basis.table)
+        level = xp.nan_to_num(coords[:, basis.sites, 0]).astype(int)
+        vectors = table[xp.arange(table.shape[0]), level]
+        if xp is np:
+            phi[:, basis.sites] = vectors
+        else:
+            phi = phi.at[:, basis.sites].set(vectors)
+    phi = xp.clip(phi, -basis.bound, basis.bound)
+    return xp.where(absent, xp.asarray(basis.missing), phi)
 
 
 def penalty_metric(basis, omega, q):

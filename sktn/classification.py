@@ -1,12 +1,11 @@
-"""Matrix product state classifiers for tables."""
+"""Matrix product state classifier for tables."""
 
 import warnings
 from numbers import Integral, Real
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -16,99 +15,28 @@ from sklearn.base import (
 )
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sktn import _base
-from sktn.basis import embed
+from sktn._training import (
+    chain_context,
+    chain_loss,
+    chain_networks,
+    chain_params,
+    choose_alpha,
+    initial_params,
+    split_rows,
+)
 from sktn.embeddings import EMBEDDINGS
-from sktn.initializers import near_constant
-from sktn.losses import cross_entropy
+from sktn.losses import log_probabilities
 from sktn.networks import mps
 from sktn.solvers import compressed, gradient
 
-# The strengths that alpha="auto" chooses from, strongest first.
-ALPHAS = tuple(float(a) for a in 10.0 ** np.arange(0.5, -3.1, -0.5))
-
 # The convex solver holds rows x landmarks numbers; beyond this, mini-batches take over.
 _LARGEST_DESIGN = 2**28
-
-
-def chain_loss(params, batch, weight, context):
-    """Cross-entropy plus the ridge in function space, summed over the k networks of an ensemble.
-
-    params: arms (k, h, 2, D, d, D), readout (k, D, c, D); batch: coords (b, n, channels),
-    labels (b,); weight (b,); context: basis, index (k, h, 2), g (n + 1, d) with a row of ones for
-    padding sites, ridge = alpha / sum of all weights
-    """
-    phi = embed(context["basis"], batch["coords"])
-
-    def one(arms, readout, index):
-        out, log_scale = mps.contract_arms(arms, readout, mps.fold_inputs(phi, index))
-        loss = cross_entropy(out * jnp.exp(log_scale)[:, None], batch["labels"], weight)
-        penalty = mps.mean_and_penalty(arms, readout, context["g"][index])[1]
-        # One score stands for two, see `losses.logits`.
-        halved = 0.5 if readout.shape[1] == 1 else 1.0
-        return loss + context["ridge"] * halved * penalty
-
-    return jax.vmap(one)(params["arms"], params["readout"], context["index"]).sum()
-
-
-def choose_alpha(basis, coords, g, labels, n_classes, weight, rng, alphas=ALPHAS, max_rows=3000):
-    """The strength of smallest out-of-fold log-loss in the convex limit: all strengths and folds in
-    one lockstep solve, in float32, on at most `max_rows` rows.
-
-    coords (N, n, k), g (n, d), labels (N,), weight (N,) -> float
-    """
-    rows = np.flatnonzero(weight > 0)
-    if len(rows) > max_rows:
-        rows = np.sort(rng.choice(rows, max_rows, replace=False))
-    folds = stratified_folds(labels[rows], 5 if len(rows) < 1500 else 3, rng)
-    if folds is None:
-        return 0.1
-    losses = search_losses(
-        basis, coords[rows], g, labels[rows], n_classes, weight[rows], folds, alphas, 500, rng
-    )[0]
-    return float(alphas[int(np.argmin(losses))])
-
-
-def stratified_folds(labels, n_folds, rng):
-    """A fold number for every row, or None when some class has a single row."""
-    n_folds = min(n_folds, int(np.bincount(labels)[np.unique(labels)].min()))
-    if n_folds < 2:
-        return None
-    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=rng.randint(2**31 - 1))
-    folds = np.empty(len(labels), dtype=int)
-    for k, (_, held_out) in enumerate(splitter.split(labels, labels)):
-        folds[held_out] = k
-    return folds
-
-
-def search_losses(basis, coords, g, labels, n_classes, weight, folds, alphas, max_landmarks, rng):
-    """Out-of-fold log-losses (A,) and log-probabilities (N, n_classes, A) of every strength."""
-    basis, coords, g = jax.tree.map(_to_float32, (basis, coords, g))
-    with jax.enable_x64(False):
-        rows = compressed.choose_landmarks(weight, max_landmarks, rng)
-        design = compressed.make_design(basis, coords, g, rows)
-        F = compressed.search(design, labels, n_classes, weight, folds, alphas)
-    log_proba = log_probabilities(np.moveaxis(F, 1, 2))
-    picked = np.take_along_axis(log_proba, labels[:, None, None], axis=2)[:, :, 0]
-    return -(weight @ picked) / weight.sum(), np.moveaxis(log_proba, 2, 1)
-
-
-def _to_float32(leaf):
-    leaf = np.asarray(leaf)
-    return leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf
-
-
-def log_probabilities(scores):
-    """Scores (..., c) -> log-probabilities (..., max(c, 2)); see `losses.logits`."""
-    if scores.shape[-1] == 1:
-        scores = np.concatenate([-scores / 2, scores / 2], axis=-1)
-    return log_softmax(scores, axis=-1)
 
 
 class MPSClassifier(
@@ -147,7 +75,7 @@ class MPSClassifier(
         polynomial in the rank); or as they are ("none": values already in the basis's interval).
     alpha : float or "auto", default="auto"
         Strength of the ridge, against a sum (not a mean) of losses, so one value serves tables of
-        any length. "auto": the best of 8 values from 3 to 0.001 by cross-validation in the
+        any length. "auto": the best of 9 values from 3 to 0.0003 by cross-validation in the
         convex limit; see `alpha_`.
     interaction_penalty : float, default=1.0
         omega in units of the number of columns with a site. Larger values make the model more
@@ -464,27 +392,29 @@ class MPSClassifier(
                     "dtype": self.networks_[0]["arms"].dtype,
                 }  # fmt: skip
             coords = self.columns_.transform(X.astype(stream["dtype"], copy=False))
-            params = _stacked(self.networks_)
+            params = self.networks_
         stream = self._stream
         g = compressed.penalty_weights(self.basis_, self.interaction_penalty, self.smoothness)
         stream["weight"] += float(weight.sum())
         stream["n_calls"] += 1
         with jax.enable_x64(coords.dtype == np.float64):
             key = jax.random.key(stream["seed"] + stream["n_calls"])
-            context = _context(
+            context = chain_context(
                 self.basis_, g, self.alpha_, stream["weight"], stream["indices"], coords.dtype
             )
             if params is None:
-                params = _initial(
-                    key, self.basis_, g, stream["indices"], self.bond_dim, len(known), coords.dtype
+                params = initial_params(
+                    key, self.basis_, stream["indices"], self.bond_dim, len(known), coords.dtype
                 )
+            else:
+                params = chain_params(params, g)
             result = gradient.minimize(
                 chain_loss, params, {"coords": coords, "labels": labels}, weight, context, key,
                 batch_size=self.batch_size, max_iter=1, learning_rate=self.learning_rate,
                 transformation=self.optimizer, constant_rate=True, state=stream["state"], chunk=1,
             )  # fmt: skip
             stream["state"] = jax.tree.map(np.asarray, result.state)
-            self._store(result.params, stream["indices"])
+            self.networks_ = chain_networks(result.params, stream["indices"], g)
         self._warn_unless(result.finite)
         self.loss_curve_ = np.append(getattr(self, "loss_curve_", []), result.losses)
         self.n_iter_ = len(self.loss_curve_)
@@ -493,27 +423,22 @@ class MPSClassifier(
         return self
 
     def _fit_convex(self, basis, coords, g, labels, n_classes, weight, alpha, indices, rng):
-        networks = []
+        networks, curves, truncations = [], [], []
         for index in indices:
             landmarks = compressed.choose_landmarks(weight, self.max_landmarks, rng)
             design = compressed.make_design(basis, coords, g, landmarks)
-            key = jax.random.key(rng.randint(2**31 - 1))
-            networks.append(
-                compressed.fit_chain(
-                    design, basis, coords, g, labels, n_classes, weight, alpha, index, key,
-                    self.bond_dim, self.tol,
-                )
+            arms, readout, curve, lost = compressed.fit_chain(
+                design, basis, coords, g, labels, n_classes, weight, alpha, index, self.bond_dim,
+                self.tol, np.random.default_rng(rng.randint(2**31 - 1)),
             )  # fmt: skip
-        self.loss_curve_ = networks[0].pop("losses")
-        self.truncation_error_ = networks[0].pop("truncation")
-        self.networks_ = [
-            {"arms": net["arms"], "readout": net["readout"], "index": index}
-            for net, index in zip(networks, indices, strict=True)
-        ]
+            networks.append({"arms": arms, "readout": readout, "index": index})
+            curves.append(curve)
+            truncations.append(lost)
+        self.networks_, self.loss_curve_ = networks, curves[0]
+        self.truncation_error_ = truncations[0]
         self.n_iter_, self.validation_score_ = len(self.loss_curve_), None
         self._total_weight = float(weight.sum())
-        finite = all(np.isfinite(a).all() for net in self.networks_ for a in net.values())
-        self._warn_unless(finite)
+        self._warn_unless(all(np.isfinite(a).all() for net in networks for a in net.values()))
 
     def _fit_gradient(
         self, basis, coords, g, labels, n_classes, weight, alpha, indices, rng, solver, previous,
@@ -522,16 +447,16 @@ class MPSClassifier(
         train = np.arange(len(coords))
         held_out = None
         if self.early_stopping and solver == "adam":
-            train, held_out = _split(labels, self.validation_fraction, rng)
+            train, held_out = split_rows(labels, self.validation_fraction, rng)
         key = jax.random.key(rng.randint(2**31 - 1))
-        params = _initial(key, basis, g, indices, self.bond_dim, n_classes, coords.dtype)
+        params = initial_params(key, basis, indices, self.bond_dim, n_classes, coords.dtype)
         if previous is not None:
-            old = _stacked(previous)
+            old = chain_params(previous, g)
             if jax.tree.map(np.shape, old) == jax.tree.map(np.shape, params):
                 params = old
                 indices = np.stack([network["index"] for network in previous])
         total = float(weight[train].sum())
-        context = _context(basis, g, alpha, total, indices, coords.dtype)
+        context = chain_context(basis, g, alpha, total, indices, coords.dtype)
         data = {"coords": coords[train], "labels": labels[train]}
         if solver == "lbfgs":
             result = gradient.minimize_lbfgs(
@@ -542,7 +467,7 @@ class MPSClassifier(
             validation = None
             if held_out is not None:
                 rows = {"coords": coords[held_out], "labels": labels[held_out]}
-                size = compressed.padded_size(len(held_out))
+                size = -(-len(held_out) // 64) * 64
                 rows, rows_weight = gradient.pad_rows((rows, weight[held_out]), len(held_out), size)
                 validation = (rows, rows_weight, {**context, "ridge": 0 * context["ridge"]})
 
@@ -556,7 +481,7 @@ class MPSClassifier(
                     return False
 
                 def fitted():
-                    return {"networks_": _networks(params, indices)}
+                    return {"networks_": chain_networks(params, indices, g)}
 
                 sub = ctx.subcontext(task_name="epoch")
                 sub.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -571,7 +496,7 @@ class MPSClassifier(
                 validation=validation, n_iter_no_change=self.n_iter_no_change, tol=self.tol,
                 chunk=1 if listening else 10, on_epoch=on_epoch,
             )  # fmt: skip
-        self._store(result.params, indices)
+        self.networks_ = chain_networks(result.params, indices, g)
         self._total_weight = total
         self.loss_curve_, self.n_iter_ = result.losses, len(result.losses)
         self.truncation_error_ = self.validation_score_ = None
@@ -604,7 +529,7 @@ class MPSClassifier(
             return self.solver
         if self.optimizer is not None or self.early_stopping or self.warm_start:
             return "adam"
-        fits = compressed.padded_size(n_rows) * min(n_rows, self.max_landmarks) <= _LARGEST_DESIGN
+        fits = n_rows * min(n_rows, self.max_landmarks) <= _LARGEST_DESIGN
         return "convex" if fits else "adam"
 
     def _check_memory(self, d, n, n_classes):
@@ -630,9 +555,6 @@ class MPSClassifier(
         orders = [_base.order_sites(self.feature_order, columns, basis, coords, rng)]
         orders += [rng.permutation(n) for _ in range(self.n_estimators - 1)]
         return np.stack([mps.site_index(n, p, order) for order in orders])
-
-    def _store(self, params, indices):
-        self.networks_ = _networks(params, indices)
 
     def _summarise(self):
         n = self.columns_.n_sites
@@ -743,53 +665,3 @@ class MPSClassifier(
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _split(labels, fraction, rng):
-    """Training and held-out rows, stratified where every class allows it."""
-    rows = np.arange(len(labels))
-    counts = np.bincount(labels)
-    n_held_out = max(1, int(np.ceil(fraction * len(rows))))
-    stratify = labels if counts[counts > 0].min() > 1 and n_held_out >= len(counts) else None
-    if len(rows) < 2:
-        raise ValueError("early_stopping=True needs at least 2 rows.")
-    return train_test_split(
-        rows, test_size=n_held_out, stratify=stratify, random_state=rng.randint(2**31 - 1)
-    )
-
-
-def _stacked(networks):
-    return {
-        "arms": np.stack([network["arms"] for network in networks]),
-        "readout": np.stack([network["readout"] for network in networks]),
-    }
-
-
-def _networks(params, indices):
-    params = jax.tree.map(np.asarray, params)
-    return [
-        {"arms": arms, "readout": readout, "index": index}
-        for arms, readout, index in zip(params["arms"], params["readout"], indices, strict=True)
-    ]
-
-
-def _context(basis, g, alpha, total_weight, indices, dtype):
-    padded = np.concatenate([g, np.ones((1, g.shape[1]), g.dtype)])
-    return {
-        "basis": basis, "g": padded, "index": indices,
-        "ridge": np.asarray(alpha / max(total_weight, 1e-300), dtype),
-    }  # fmt: skip
-
-
-def _initial(key, basis, g, indices, bond_dim, n_classes, dtype):
-    n, d = basis.mask.shape
-    mask = np.concatenate([basis.mask, np.eye(1, d, dtype=basis.mask.dtype)])
-    g = np.concatenate([g, np.ones((1, d), g.dtype)])
-    c = 1 if n_classes == 2 else n_classes
-
-    def one(key, index):
-        mask_folded, g_folded = jnp.asarray(mask)[index], jnp.asarray(g)[index]
-        return near_constant(key, n, bond_dim, c, mask_folded, g_folded, dtype)
-
-    arms, readout = jax.vmap(one)(jax.random.split(key, len(indices)), jnp.asarray(indices))
-    return {"arms": arms, "readout": readout}

@@ -3,6 +3,8 @@ strength alpha enters as alpha / sum(weights)."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from scipy.special import log_softmax
 
 
 def logits(scores):
@@ -24,6 +26,13 @@ def cross_entropy(scores, labels, sample_weight):
     picked = jnp.take_along_axis(log_proba, labels[:, None], axis=-1)[:, 0]
     total = jnp.sum(sample_weight)
     return -jnp.sum(sample_weight * picked) / jnp.where(total > 0, total, 1)
+
+
+def log_probabilities(scores):
+    """Scores (..., c) -> log-probabilities (..., max(c, 2)) of their :func:`logits`; NumPy."""
+    if scores.shape[-1] == 1:
+        scores = np.concatenate([-scores / 2, scores / 2], axis=-1)
+    return log_softmax(scores, axis=-1)
 
 
 def weighted_mean(values, sample_weight):

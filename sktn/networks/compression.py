@@ -5,105 +5,108 @@
 in the Frobenius norm of the weight tensor. The start is randomised: the far side of every cut is
 replaced by its contraction with a random chain (after Al Daas et al., "Randomized algorithms for
 rounding in the tensor-train format", SIAM J. Sci. Comput. 2023). Sweeps then replace the random
-chain by the far side's own best basis, and converge to the variational optimum. A sweep costs
+chain by the far side's own best basis, and converge to a variational optimum. A sweep costs
 about as much as contracting m rows with the chain: O(m n d D^2).
 
 The constant path (all first components, which are 1) has bond index 0 of every core for itself:
 the constant of f_c is then exactly readout[0, c, 0], which a ridge leaves free.
+
+NumPy, for the reasons of `solvers.convex`, its caller.
 """
 
-from functools import partial
-
-import jax
-import jax.numpy as jnp
-
-from sktn.networks.linalg import power_of_two_scale
+import numpy as np
 
 
-@partial(jax.jit, static_argnames=("bond_dim", "sweeps"))
-def compress(terms, beta, key, bond_dim, sweeps=3):
+def compress(left, right, beta, bond_dim, rng, sweeps=3):
     """Chain of isometries nearest to a sum of product states.
 
-    terms a (h, 2, m, d) folded as in `mps.fold_inputs`, beta (m, c)
-    -> arms (h, 2, D, d, D), readout (D, c, D), captured share of the squared norm of f without
-       its constant () given the full one by the caller: here the squared norm of the readout
+    left (p, m, d), right (q, m, d): the site vectors left and right of the output, each in order
+    from the end of the chain towards the output; beta (m, c)
+    -> left arm (p, D, d, D), right arm (q, D, d, D), readout (D, c, D)
     """
-    h, _, m, d = terms.shape
-    D, sketch = bond_dim, bond_dim + 8
-    keys = jax.random.split(key, 3)
-    random_cores = jax.random.normal(keys[0], (h, 2, sketch, d, sketch), terms.dtype)
-    far = _absorb_all(jnp.ones((2, m, sketch), terms.dtype), random_cores, terms)
-    mixing = jax.random.normal(keys[1], (2, sketch, beta.shape[1], sketch), terms.dtype)
-    # What arm 0 sees beyond the output is arm 1 times beta, and the other way round.
-    far = jnp.einsum("tmk,mc,tkcj->tmj", far[::-1], beta, mixing)
-    random_cores = jax.random.normal(keys[2], (h, 2, sketch, d, sketch), terms.dtype)
-
-    def sketch_site(far, site):
-        x, G = site
-        far = _normalise(jnp.einsum("tmk,tksj,tms->tmj", far, G, x))
-        return far, far
-
-    # far_sides[k] is what lies beyond site k, seen from the end of the arm.
-    _, beyond = jax.lax.scan(sketch_site, far, (terms[1:], random_cores[1:]), reverse=True)
-    arms, near = _grow(terms, jnp.concatenate([beyond, far[None]]), D)
-
+    arms = [left, right]
+    sketch = bond_dim + 8
+    beyond_output = [_random_far_side(arms[1 - t], beta, sketch, rng) for t in (0, 1)]
+    grown = []
+    for arm, far in zip(arms, beyond_output, strict=True):
+        far_sides = [far]
+        for x in arm[:0:-1]:
+            G = rng.standard_normal((x.shape[1], far.shape[1], sketch)).astype(x.dtype)
+            far = _normalised(_absorb(far, G, x))
+            far_sides.append(far)
+        grown.append(_grow(arm, far_sides[::-1], bond_dim))
     for _ in range(sweeps):
-        # (far arm x beta), flattened: (2, m, c D).
-        far = (near[-1, ::-1][:, :, None, :] * beta[:, :, None]).reshape(2, m, -1)
-        far = far @ _right_basis(jnp.swapaxes(near[-1], 1, 2) @ far, D)
+        for t in (0, 1):
+            states = grown[t][1]
+            other = grown[1 - t][1][-1]
+            far = (other[:, :, None] * beta[:, None, :]).reshape(len(beta), -1)
+            far = far @ _right_basis(states[-1].T @ far, bond_dim)
+            far_sides = [far]
+            for x, state in zip(arms[t][:0:-1], states[-2:0:-1], strict=True):
+                Y = _outer(x, far)
+                far = Y @ _right_basis(state.T @ Y, bond_dim)
+                far_sides.append(far)
+            grown[t] = _grow(arms[t], far_sides[::-1], bond_dim)
+    (left_arm, left_states), (right_arm, right_states) = grown
+    l, r = left_states[-1], right_states[-1]
+    D = bond_dim
+    products = (l[:, :, None] * beta[:, None, :]).reshape(len(beta), -1)
+    return left_arm, right_arm, (products.T @ r).reshape(D, -1, D)
 
-        def far_basis(far, site):
-            x, states = site
-            Y = (x[..., :, None] * far[..., None, :]).reshape(2, m, -1)
-            far = Y @ _right_basis(jnp.swapaxes(states, 1, 2) @ Y, D)
-            return far, far
 
-        # near[k] holds the states after site k: a cut lies between near[k-1] and site k.
-        _, beyond = jax.lax.scan(far_basis, far, (terms[1:], near[:-1]), reverse=True)
-        arms, near = _grow(terms, jnp.concatenate([beyond, far[None]]), D)
+def _outer(x, y):
+    """Row-wise Kronecker product (m, i), (m, j) -> (m, i j)."""
+    return (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
 
-    return arms, jnp.einsum("ml,mc,mr->lcr", near[-1, 0], beta, near[-1, 1])
+
+def _absorb(vectors, core, x):
+    """sum_s (v A^s) x_s: vectors (m, k), core (d, k, j), x (m, d) -> (m, j)"""
+    return _outer(x, vectors) @ core.reshape(-1, core.shape[2])
+
+
+def _normalised(x):
+    return x / max(float(np.abs(x).max()), np.finfo(x.dtype).tiny)
+
+
+def _random_far_side(arm, beta, sketch, rng):
+    """A random projection of (all of the other arm) x beta: (m, sketch)."""
+    m = len(beta)
+    far = np.ones((m, 1), beta.dtype)
+    for x in arm:
+        G = rng.standard_normal((x.shape[1], far.shape[1], sketch)).astype(beta.dtype)
+        far = _normalised(_absorb(far, G, x))
+    mixing = rng.standard_normal((beta.shape[1] * far.shape[1], sketch)).astype(beta.dtype)
+    return _outer(beta, far) @ mixing
 
 
 def _right_basis(matrix, rank):
-    """The leading right singular vectors, (t, k, j) -> (t, j, rank), zero-padded."""
-    Vt = jnp.linalg.svd(matrix, full_matrices=False)[2][:, :rank]
-    return jnp.pad(jnp.swapaxes(Vt, 1, 2), ((0, 0), (0, 0), (0, rank - Vt.shape[1])))
+    """The leading right singular vectors, (k, j) -> (j, at most rank)."""
+    return np.linalg.svd(matrix, full_matrices=False)[2][:rank].T
 
 
-def _normalise(x):
-    return x / power_of_two_scale(x, axis=(1, 2))
-
-
-def _absorb_all(vectors, cores, terms):
-    def absorb(vectors, site):
-        core, x = site
-        return _normalise(jnp.einsum("tmk,tksj,tms->tmj", vectors, core, x)), None
-
-    return jax.lax.scan(absorb, vectors, (cores, terms))[0]
-
-
-def _grow(terms, beyond, D):
-    """One pass from the ends to the output: at every site the D directions that matter most to
+def _grow(arm, far_sides, D):
+    """One pass from the end to the output: at every site the D directions that matter most to
     what lies beyond it, the constant path among them.
 
-    terms (h, 2, m, d), beyond (h, 2, m, j) -> arms (h, 2, D, d, D), states (h, 2, m, D)
+    arm (p, m, d), far_sides: p arrays (m, j) -> cores (p, D, d, D), states: p + 1 arrays (m, D)
     """
-    _, _, m, d = terms.shape
-    start = jnp.zeros((2, m, D), terms.dtype).at[:, :, 0].set(1)
-
-    def site(states, xs):
-        x, far = xs
-        Y = (states[:, :, :, None] * x[:, :, None, :]).reshape(2, m, D * d)
-        overlap = jnp.swapaxes(Y, 1, 2) @ far
+    p, m, d = arm.shape
+    states = [np.zeros((m, D), arm.dtype)]
+    states[0][:, 0] = 1
+    cores = np.zeros((p, D, d, D), arm.dtype)
+    for k, (x, far) in enumerate(zip(arm, far_sides, strict=True)):
+        # Columns (l, s) of states that are zero need not be looked at.
+        used = max(1, int(np.flatnonzero(np.any(states[k] != 0, axis=0)).max(initial=0)) + 1)
+        Y = _outer(states[k][:, :used], x)
+        overlap = Y.T @ far
         # Row 0 is the constant path, kept exactly: the others are chosen orthogonal to it.
-        U, s, _ = jnp.linalg.svd(overlap.at[:, 0].set(0), full_matrices=False)
-        U, s = U[:, :, : D - 1], s[:, : D - 1]
-        # Directions that carry nothing stay zero, so that they do not count as bond dimension.
-        eps = jnp.finfo(s.dtype).eps
-        U = jnp.where((s > 4 * eps * s[:, :1])[:, None], U, 0).at[:, 0].set(0)
-        U = jnp.pad(U, ((0, 0), (0, 0), (1, D - 1 - U.shape[2]))).at[:, 0, 0].set(1)
-        states = Y @ U
-        return states, (U.reshape(2, D, d, D), states)
-
-    return jax.lax.scan(site, start, (terms, beyond))[1]
+        overlap[0] = 0
+        U, s, _ = np.linalg.svd(overlap, full_matrices=False)
+        # Directions that carry nothing stay zero, and do not count as bond dimension.
+        U = U[:, : D - 1][:, s[: D - 1] > 4 * np.finfo(s.dtype).eps * max(s[0], 1e-30)]
+        core = np.zeros((used * d, D), arm.dtype)
+        core[0, 0] = 1
+        core[1:, 1 : 1 + U.shape[1]] = U[1:]
+        cores[k, :used] = core.reshape(used, d, D)
+        states.append(Y @ core)
+    return cores, states

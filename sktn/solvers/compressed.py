@@ -10,35 +10,26 @@
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sktn.basis import embed
-from sktn.networks import mps
+from sktn.losses import log_probabilities
 from sktn.networks.compression import compress
 from sktn.solvers import convex
 
-# Tables of more than 1,024 rows are worked through in blocks of this many rows.
-_BLOCK = 256
+# Rows that are embedded at a time.
+_BLOCK = 4096
 
 
 class Design(NamedTuple):
-    """Features of the rows in the convex limit.
+    """Features of rows in the convex limit.
 
-    Z (N, m), curvature (m,) = diagonal of Z^T Z / N, V (m, m), landmarks a (m, n, d)
+    Z (N, r), V (m, r) from kernel values to features, landmarks a (m, n, d)
     """
 
-    Z: jax.Array
-    curvature: jax.Array
-    V: jax.Array
-    landmarks: jax.Array
-
-
-def padded_size(n_rows):
-    """Rows to pad to, so that the folds of a cross-validation share their compiled programs."""
-    step = 64 if n_rows <= 1024 else _BLOCK
-    return -(-n_rows // step) * step
+    Z: np.ndarray
+    V: np.ndarray
+    landmarks: np.ndarray
 
 
 def choose_landmarks(weight, max_landmarks, rng):
@@ -59,117 +50,102 @@ def penalty_weights(basis, interaction_penalty, smoothness):
     -> (n, d)
     """
     degrees = np.asarray(basis.degrees)
-    n = len(degrees)
-    g = max(1.0, interaction_penalty * n) * np.maximum(degrees, 0.5) ** (2 * smoothness)
+    omega = max(1.0, interaction_penalty * len(degrees))
+    g = omega * np.maximum(degrees, 0.5) ** (2 * smoothness)
     return np.where(degrees > 0, g, 1.0).astype(degrees.dtype)
 
 
 def make_design(basis, coords, g, landmarks):
-    """Features of padded rows.
+    """coords (N, n, k), g (n, d), landmarks: row indices -> Design"""
+    a = convex.weighted_inputs(embed(basis, coords[landmarks]), g)
+    V, _ = convex.nystroem_map(convex.product_kernel(a, a))
+    Z = np.empty((len(coords), V.shape[1]), a.dtype)
+    for rows, phi in _embedded_blocks(basis, coords):
+        np.matmul(convex.product_kernel(convex.weighted_inputs(phi, g), a), V, out=Z[rows])
+    return Design(Z, V, a)
 
-    coords (N, n, k), g (n, d), landmarks: row indices -> Design with N and m padded
+
+def _embedded_blocks(basis, coords):
+    for start in range(0, len(coords), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        yield rows, embed(basis, coords[rows])
+
+
+def search(design, labels, n_classes, weight, folds, alphas, tol=1e-3, patience=2):
+    """Out-of-fold log-probabilities along a path of strengths, all folds in one batch of problems.
+
+    From the strongest to the weakest, each started at the one before. Once `patience` of them in
+    turn are no better than the best so far, the path is overfitting and ends: the rest, which
+    would be the most expensive, keep the last probabilities and a loss of infinity.
+
+    labels (N,), weight (N,), folds (N,) integers 0..F-1, alphas (A,)
+    -> log-probabilities (A, N, n_classes), losses (A,)
     """
-    n_rows = padded_size(len(coords))
-    m = padded_size(len(landmarks)) if len(landmarks) == len(coords) else len(landmarks)
-    chosen = np.full((m, *coords.shape[1:]), np.nan, coords.dtype)
-    chosen[: len(landmarks)] = coords[landmarks]
-    return _make_design(
-        basis, _pad(coords, n_rows, np.nan), chosen, np.arange(m) < len(landmarks), g
-    )
-
-
-def _pad(x, size, value=0):
-    return np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1), constant_values=value)
-
-
-def _by_blocks(function, rows):
-    """A function of rows (N, ...) -> (N, k), in blocks where there are many."""
-    if len(rows) <= 1024:
-        return function(rows)
-    out = jax.lax.map(function, rows.reshape(-1, _BLOCK, *rows.shape[1:]))
-    return out.reshape(len(rows), -1)
-
-
-@jax.jit
-def _make_design(basis, coords, chosen, real, g):
-    landmarks = convex.weighted_inputs(embed(basis, chosen), g)
-    # Missing everywhere, the padding rows are the constant: their kernel with any row is 0.
-    landmarks = landmarks * real[:, None, None]
-    V, spectrum = convex.nystroem_map(convex.product_kernel(landmarks, landmarks))
-
-    def block(rows):
-        a = convex.weighted_inputs(embed(basis, rows), g)
-        return convex.product_kernel(a, landmarks) @ V
-
-    Z = _by_blocks(block, coords)
-    return Design(Z, spectrum / jnp.maximum(real.sum(), 1), V, landmarks)
-
-
-def search(design, labels, n_classes, weight, folds, alphas, tol=1e-4):
-    """Out-of-fold scores for every strength: all alphas x folds in one lockstep solve.
-
-    labels (N,), weight (N,), folds (N,) integers 0..F-1 -> scores (N, c, A) as NumPy
-    """
-    N = len(labels)
-    n_rows = len(design.Z)
-    n_folds = int(folds.max()) + 1
-    held_in = (folds[:, None] != np.arange(n_folds)) * weight[:, None]
-    W = _pad(np.tile(held_in, (1, len(alphas))), n_rows).astype(design.Z.dtype)
-    Y = _pad(np.eye(n_classes)[labels], n_rows).astype(design.Z.dtype)
-    strength = np.repeat(np.asarray(alphas, design.Z.dtype), n_folds)
-    F = convex.solve(design.Z, design.curvature, Y, W, strength, tol=tol)[2]
-    F = np.asarray(F)[:N].reshape(N, -1, len(alphas), n_folds)
-    return F[np.arange(N), :, :, folds]
+    rows = np.arange(len(labels))
+    W = (folds[:, None] != np.arange(int(folds.max()) + 1)) * weight[:, None]
+    log_proba = np.empty((len(alphas), len(labels), n_classes), np.float32)
+    losses = np.full(len(alphas), np.inf)
+    start, order = None, np.argsort(-np.asarray(alphas), kind="stable")
+    for step, i in enumerate(order):
+        strengths = np.full(W.shape[1], alphas[i])
+        B, b, F, _ = convex.solve(
+            design.Z, labels, n_classes, W, strengths, start=start, tol=tol, max_cg=20
+        )
+        start = B, b
+        log_proba[i] = log_probabilities(F[folds, rows])
+        losses[i] = -np.average(log_proba[i, rows, labels], weights=weight)
+        if step >= patience and np.argmin(losses[order]) <= step - patience:
+            log_proba[order[step + 1 :]] = log_proba[i]
+            break
+    return log_proba, losses
 
 
 def fit_chain(
-    design, basis, coords, g, labels, n_classes, weight, alpha, index, key, bond_dim, tol
+    design, basis, coords, g, labels, n_classes, weight, alpha, index, bond_dim, tol, rng
 ):
     """The chain of bond dimension D from the convex limit.
 
     coords (N, n, k), g (n, d), labels (N,), weight (N,), alpha (), index (h, 2)
-    -> dict of arms (h, 2, D, d, D) and readout (D, c, D) for inputs phi (not weighted), the
-       losses of every Newton step, and the share of the penalty that the truncation lost
+    -> arms (h, 2, D, d, D) and readout (D, c, D) for inputs phi, the losses of every Newton step
+       per unit of weight, the share of the squared norm that the truncation lost
     """
-    n_rows = len(design.Z)
-    dtype = design.Z.dtype
-    W = _pad(np.asarray(weight, dtype)[:, None], n_rows)
-    Y = _pad(np.eye(n_classes, dtype=dtype)[labels], n_rows)
-    alpha = np.asarray([alpha], dtype)
-    B, b, _, n_iter, losses = convex.solve(design.Z, design.curvature, Y, W, alpha, tol=tol)
-    beta = design.V @ B[:, :, 0]
-    terms = mps.fold_inputs(design.landmarks, index)
-    # A padded landmark is no product state: its constant component is 0 on every site.
-    arms, readout = compress(terms, beta, key, bond_dim)
-    lost = 1 - (jnp.sum(readout**2) - jnp.sum(readout[0, :, 0] ** 2)) / jnp.sum(B**2)
-    products = _bond_products(basis, _pad(coords, n_rows, np.nan), g, index, arms)
-    products = products * (W > 0)
-    share = W / W.sum()
-    R, r, _, more, final = convex.solve(
-        products[:, 1:], jnp.sum(share * products[:, 1:] ** 2, axis=0), Y, W, alpha, tol=tol
-    )
-    D, c = bond_dim, readout.shape[1]
-    readout = jnp.concatenate([r[None, :, 0], R[:, :, 0]]).reshape(D, D, c).transpose(0, 2, 1)
-    scale = jnp.sqrt(jnp.concatenate([jnp.asarray(g), jnp.ones((1, g.shape[1]), dtype)]))[index]
-    losses = np.concatenate(
-        [np.asarray(losses)[: int(n_iter), 0], np.asarray(final)[: int(more), 0]]
-    )
-    return {
-        "arms": np.asarray(arms / scale[:, :, None, :, None]),
-        "readout": np.asarray(readout),
-        "losses": losses / weight.sum(),
-        "truncation": max(0.0, float(lost)) if jnp.sum(B**2) > 0 else 0.0,
-    }
+    n = len(g)
+    W, strength = np.asarray(weight)[:, None], np.array([alpha])
+    B, _, _, losses = convex.solve(design.Z, labels, n_classes, W, strength, tol=tol)
+    # Padding sites stand first in their arm: without them an arm lists real sites only.
+    orders = [column[column < n] for column in index.T]
+    terms = [np.ascontiguousarray(design.landmarks.transpose(1, 0, 2)[o]) for o in orders]
+    left, right, readout = compress(*terms, design.V @ B[0], bond_dim, rng)
+    norm = float(np.sum(B**2))
+    kept = float(np.sum(readout**2) - np.sum(readout[0, :, 0] ** 2))
+
+    D = bond_dim
+    products = np.empty((len(coords), D * D), design.Z.dtype)
+    for rows, phi in _embedded_blocks(basis, coords):
+        a = convex.weighted_inputs(phi, g)
+        l, r = _run(left, a, orders[0]), _run(right, a, orders[1])
+        products[rows] = (l[:, :, None] * r[:, None, :]).reshape(len(a), -1)
+    # The first is the constant 1: the intercept.
+    used = np.flatnonzero(np.any(products[:, 1:] != 0, axis=0)) + 1
+    R, r0, _, more = convex.solve(products[:, used], labels, n_classes, W, strength, tol=tol)
+    c = r0.shape[1]
+    flat = np.zeros((D * D, c), design.Z.dtype)
+    flat[0], flat[used] = r0[0], R[0]
+    arms = np.zeros((len(index), 2, D, g.shape[1], D), design.Z.dtype)
+    arms[:, :, np.arange(D), 0, np.arange(D)] = 1
+    for t, (arm, order) in enumerate(((left, orders[0]), (right, orders[1]))):
+        if len(order):
+            arms[-len(order) :, t] = arm / np.sqrt(g[order])[:, None, :, None]
+    history = np.array([loss[0] for loss in (*losses, *more)]) / np.sum(weight)
+    lost = max(0.0, 1 - kept / norm) if norm > 0 else 0.0
+    return arms, flat.reshape(D, D, c).transpose(0, 2, 1), history, lost
 
 
-@jax.jit
-def _bond_products(basis, coords, g, index, arms):
-    """l(x) (x) r(x) of every row, (N, D^2); the first is the constant 1."""
-
-    def block(rows):
-        inputs = mps.fold_inputs(convex.weighted_inputs(embed(basis, rows), g), index)
-        (left, right), log_scale = mps.environments(arms, inputs)
-        scale = jnp.exp(log_scale.sum(0))[:, None, None]
-        return (scale * left[:, :, None] * right[:, None, :]).reshape(len(rows), -1)
-
-    return _by_blocks(block, coords)
+def _run(arm, a, order):
+    """Bond vectors at the end of an arm: arm (p, D, d, D), a (b, n, d) -> (b, D)"""
+    state = np.zeros((len(a), arm.shape[1]), a.dtype)
+    state[:, 0] = 1
+    for core, i in zip(arm, order, strict=True):
+        pairs = (state[:, :, None] * a[:, i, None, :]).reshape(len(a), -1)
+        state = pairs @ core.reshape(-1, core.shape[2])
+    return state

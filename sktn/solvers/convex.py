@@ -8,17 +8,19 @@ minimiser
     k_i(x, y) = 1 + sum_{s>0} phi_is(x) phi_is(y) / g_i(s) ,
 
 a multinomial logistic regression in an ANOVA kernel. It needs no start, no learning rate and no
-bond dimension. Rows beyond `max_landmarks` enter through Nystroem features. All right-hand sides
-(strengths alpha x folds, folds as 0/1 weights) are solved in lockstep, so that every matrix
-product is one large one.
+bond dimension. Rows beyond a number of landmarks enter through Nystroem features. All problems
+that share a design (strengths alpha x folds, folds as 0/1 weights) are solved together, so that
+every matrix product is one large one.
+
+This is NumPy, not JAX: the work is large matrix products, sizes change from call to call, and a
+table of a few hundred rows is solved in less time than a compilation takes.
 """
 
-from functools import partial
+import numpy as np
+from scipy.special import expit, log_expit, log_softmax, softmax
 
-import jax
-import jax.numpy as jnp
-
-from sktn.losses import logits
+# Rows of a block of the kernel: the block stays in the cache while it is multiplied up.
+_BLOCK = 256
 
 
 def weighted_inputs(phi, g):
@@ -26,155 +28,176 @@ def weighted_inputs(phi, g):
 
     phi (b, n, d), g (n, d) -> (b, n, d)
     """
-    return phi / jnp.sqrt(g)
+    return phi / np.sqrt(g)
 
 
-@jax.jit
 def product_kernel(a, b):
     """prod_i <a_i, b_i> - 1 for site vectors whose first component is 1.
 
-    The product without its 1 is built up as it is, e <- e + k + e k, and does not cancel.
+    The product without its 1 is built up as it is, e <- e + (1 + e) k, and does not cancel.
 
     a (m, n, d), b (k, n, d) -> (m, k)
     """
+    right = np.ascontiguousarray(b.transpose(1, 2, 0)[:, 1:])
+    out = np.zeros((len(a), len(b)), a.dtype)
+    for start in range(0, len(a), _BLOCK):
+        left = np.ascontiguousarray(a[start : start + _BLOCK].transpose(1, 0, 2)[:, :, 1:])
+        e = out[start : start + _BLOCK]
+        for x, y in zip(left, right, strict=True):
+            k = x @ y
+            step = e + 1
+            step *= k
+            e += step
+    return out
 
-    def absorb(e, site):
-        x, y = site
-        k = x[:, 1:] @ y[:, 1:].T
-        return e + k + e * k, None
 
-    start = jnp.zeros((a.shape[0], b.shape[0]), a.dtype)
-    return jax.lax.scan(absorb, start, (jnp.moveaxis(a, 1, 0), jnp.moveaxis(b, 1, 0)))[0]
-
-
-@jax.jit
 def nystroem_map(landmark_kernel):
     """V with K(x, landmarks) V = features whose inner products are the kernel's, and the
-    eigenvalues (padded landmarks: zero rows and columns) divided by the number of landmarks.
+    eigenvalues they belong to. Directions below rounding are left out.
 
-    landmark_kernel (m, m) -> V (m, m), spectrum (m,)
+    landmark_kernel (m, m) -> V (m, r), spectrum (r,)
     """
-    lam, U = jnp.linalg.eigh((landmark_kernel + landmark_kernel.T) / 2)
-    # Directions below rounding carry noise times 1 / sqrt(lam).
-    kept = lam > 8 * jnp.finfo(lam.dtype).eps * lam[-1]
-    lam = jnp.where(kept, lam, 0)
-    V = jnp.where(kept, U / jnp.sqrt(jnp.where(kept, lam, 1)), 0)
-    return V, lam
+    lam, U = np.linalg.eigh((landmark_kernel + landmark_kernel.T) / 2)
+    kept = lam > max(8 * np.finfo(lam.dtype).eps * lam[-1], np.finfo(lam.dtype).tiny)
+    return U[:, kept] / np.sqrt(lam[kept]), lam[kept]
 
 
-@partial(jax.jit, static_argnames=("max_iter",))
-def solve(Z, curvature, Y, W, alpha, start=None, tol=1e-6, max_iter=40):
+def solve(Z, labels, n_classes, W, alpha, *, start=None, tol=1e-6, max_iter=50, max_cg=40):
     """Ridge-penalised multinomial logistic regression, P problems on one design at a time:
 
         min_{B, b}  sum_i w_ip CE(Z_i B_p + b_p, y_i) + alpha_p (c > 1 ? 1 : 1/2) ||B_p||^2
 
-    by Newton's method with preconditioned conjugate gradients and a line search that costs no
-    matrix product (scores are linear in the step). One score stands for two classes, see
-    `losses.logits`, hence its 1/2.
+    by Newton's method with preconditioned conjugate gradients. Its line search costs no matrix
+    product, scores being linear in the step. A problem leaves the batch when its loss falls by
+    less than `tol` of itself. One score stands for two classes, see `losses.logits`, hence the
+    1/2.
 
-    Z (N, r), curvature (r,) = diagonal of Z^T Z / N, Y (N, max(c, 2)) one-hot, W (N, P),
-    alpha (P,) -> B (r, c, P), b (c, P), scores (N, c, P), iterations (), losses (max_iter, P)
+    Z (N, r), labels (N,), W (N, P), alpha (P,), start: (B, b) to begin at
+    -> B (P, r, c), b (P, c), scores (P, N, c), losses: list of (P,), one a Newton step
     """
     N, r = Z.shape
+    c = 1 if n_classes == 2 else n_classes
     P = W.shape[1]
-    c = 1 if Y.shape[1] == 2 else Y.shape[1]
-    strength = 2 * alpha * (0.5 if c == 1 else 1.0)
-    total = W.sum(0)
-    # An upper bound on the softmax's curvature at the start, halved: closer to where it ends.
-    bound = 0.25 if c == 1 else 0.5 * (1 - 1 / c)
-    precondition = 1 / (0.5 * bound * curvature[:, None, None] * total + strength)
-    precondition_b = 1 / jnp.where(total > 0, 0.5 * bound * total, 1)
-
-    def forward(B):
-        return (Z @ B.reshape(r, c * P)).reshape(N, c, P)
-
-    def backward(R):
-        return (Z.T @ R.reshape(N, c * P)).reshape(r, c, P)
-
-    def dot(x, y):
-        return sum(jnp.sum(a * b, axis=(0, 1)) if a.ndim == 3 else jnp.sum(a * b, axis=0)
-                   for a, b in zip(x, y, strict=True))  # fmt: skip
-
-    def probabilities(F):
-        if c == 1:
-            return jax.nn.sigmoid(F)
-        return jax.nn.softmax(F, axis=1)
-
-    target = Y[:, 1:, None] if c == 1 else Y[:, :, None]
-    weight = W[:, None, :]
-
-    def data_loss(F):
-        log_proba = jax.nn.log_softmax(logits(jnp.moveaxis(F, 1, 2)), axis=-1)
-        return -jnp.sum(W[:, :, None] * Y[:, None, :] * log_proba, axis=(0, 2))
-
-    def newton(state):
-        B, b, F, loss, done, iteration, curve = state
-        p = probabilities(F)
-        residual = weight * (p - target)
-        gradient = (backward(residual) + strength * B, residual.sum(0))
-
-        def hessian(v):
-            dF = forward(v[0]) + v[1]
-            if c == 1:
-                t = weight * p * (1 - p) * dF
-            else:
-                t = weight * p * (dF - jnp.sum(p * dF, axis=1, keepdims=True))
-            return (backward(t) + strength * v[0], t.sum(0)), dF
-
-        def apply_preconditioner(v):
-            return (precondition * v[0], precondition_b * v[1])
-
-        rhs = jax.tree.map(jnp.negative, gradient)
-        z = apply_preconditioner(rhs)
-        rz = dot(rhs, z)
-        # Inexact Newton: far from the solution a rough step is enough, near it an exact one.
-        target_rz = rz * jnp.minimum(0.01, rz / jnp.maximum(loss, 1e-30))
-
-        def cg_step(cg):
-            x, res, d, rz, dF, k = cg
-            Hd, f = hessian(d)
-            bend = dot(d, Hd)
-            live = (rz > target_rz) & (bend > 0) & ~done
-            a = jnp.where(live, rz / jnp.where(live, bend, 1), 0)
-            x = jax.tree.map(lambda u, v: u + a * v, x, d)
-            res = jax.tree.map(lambda u, v: u - a * v, res, Hd)
-            z = apply_preconditioner(res)
-            new = dot(res, z)
-            beta = jnp.where(live, new / jnp.where(rz > 0, rz, 1), 0)
-            d = jax.tree.map(lambda u, v: jnp.where(live, u + beta * v, v), z, d)
-            return x, res, d, jnp.where(live, new, rz), dF + a * f, k + 1
-
-        def cg_running(cg):
-            return (cg[5] < 25) & jnp.any((cg[3] > target_rz) & ~done)
-
-        zero = jax.tree.map(jnp.zeros_like, rhs)
-        cg = (zero, rhs, z, rz, jnp.zeros_like(F), 0)
-        (dB, db), _, _, _, dF, _ = jax.lax.while_loop(cg_running, cg_step, cg)
-
-        squares = [jnp.sum(u * v, axis=(0, 1)) for u, v in ((B, B), (B, dB), (dB, dB))]
-        steps = jnp.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 0.0], Z.dtype)
-        losses = jax.lax.map(
-            lambda t: (
-                data_loss(F + t * dF)
-                + 0.5 * strength * (squares[0] + 2 * t * squares[1] + t * t * squares[2])
-            ),
-            steps,
-        )
-        best = jnp.argmin(losses, axis=0)
-        t, new_loss = steps[best], losses.min(0)
-        done = done | (loss - new_loss <= tol * loss)
-        curve = curve.at[iteration].set(new_loss)
-        return B + t * dB, b + t * db, F + t * dF, new_loss, done, iteration + 1, curve
-
-    if start is None:
-        B, b = jnp.zeros((r, c, P), Z.dtype), jnp.zeros((c, P), Z.dtype)
-        F = jnp.zeros((N, c, P), Z.dtype)
+    dtype = Z.dtype
+    W = np.ascontiguousarray(W.T.astype(dtype, copy=False))  # (P, N)
+    strength = (2 * np.asarray(alpha, np.float64) * (0.5 if c == 1 else 1.0)).astype(dtype)
+    target = np.zeros((N, c), dtype)
+    if c == 1:
+        target[:, 0] = labels == 1
     else:
-        B, b = start
-        F = forward(B) + b
-    loss = data_loss(F) + 0.5 * strength * jnp.sum(B * B, axis=(0, 1))
-    state = (B, b, F, loss, jnp.zeros(P, bool), 0, jnp.zeros((max_iter, P), Z.dtype))
-    B, b, F, _, _, iterations, curve = jax.lax.while_loop(
-        lambda s: (s[5] < max_iter) & ~jnp.all(s[4]), newton, state
-    )
-    return B, b, F, iterations, curve
+        target[np.arange(N), labels] = 1
+    spectrum = np.einsum("ir,ir->r", Z, Z) / N
+    if start is None:
+        B, b = np.zeros((P, r, c), dtype), np.zeros((P, c), dtype)
+        F = np.zeros((P, N, c), dtype)
+    else:
+        B, b = start[0].copy(), start[1].copy()
+        F = (Z @ B.transpose(1, 0, 2).reshape(r, P * c)).reshape(N, P, c).transpose(1, 0, 2)
+        F = F + b[:, None]
+    loss = _data_loss(F, labels, W) + 0.5 * strength * np.einsum("prc,prc->p", B, B)
+    history, active = [], np.arange(P)
+    for _ in range(max_iter):
+        step = _newton_step(
+            Z, F[active], B[active], W[active], target, strength[active], spectrum, loss[active],
+            max_cg,
+        )  # fmt: skip
+        dB, db, dF = step
+        cross, square = np.einsum("prc,prc->p", B[active], dB), np.einsum("prc,prc->p", dB, dB)
+        norm = np.einsum("prc,prc->p", B[active], B[active])
+        t, new = _line_search(
+            F[active], dF, labels, W[active], strength[active], norm, cross, square, loss[active]
+        )
+        B[active] += t[:, None, None] * dB
+        b[active] += t[:, None] * db
+        F[active] += t[:, None, None] * dF
+        moved = loss[active] - new
+        loss[active] = new
+        history.append(loss.copy())
+        active = active[moved > tol * new]
+        if not len(active):
+            break
+    return B, b, F, history
+
+
+def _data_loss(F, labels, W):
+    """sum_i w_ip CE(F_pi, y_i): F (P, N, c), W (P, N) -> (P,)"""
+    if F.shape[2] == 1:
+        sign = np.where(labels == 1, 1, -1).astype(F.dtype)
+        log_proba = log_expit(sign * F[:, :, 0])
+    else:
+        log_proba = log_softmax(F, axis=2)[:, np.arange(len(labels)), labels]
+    return -np.einsum("pn,pn->p", W, log_proba, dtype=np.float64)
+
+
+def _line_search(F, dF, labels, W, strength, norm, cross, square, loss):
+    """The largest of the steps 1, 1/2, 1/4, ... that lowers the loss, 0 if none does."""
+    t, new = np.zeros(len(F), F.dtype), loss.copy()
+    waiting, step = np.arange(len(F)), 1.0
+    while len(waiting) and step > 1e-3:
+        q = waiting
+        ridge = 0.5 * strength[q] * (norm[q] + 2 * step * cross[q] + step**2 * square[q])
+        trial = _data_loss(F[q] + F.dtype.type(step) * dF[q], labels, W[q]) + ridge
+        good = trial < loss[q]
+        t[q[good]], new[q[good]] = step, trial[good]
+        waiting, step = q[~good], step / 2
+    return t, new
+
+
+def _newton_step(Z, F, B, W, target, strength, spectrum, loss, max_cg):
+    """One inexact Newton direction for every problem, by conjugate gradients.
+
+    F (P, N, c), B (P, r, c), W (P, N) -> dB (P, r, c), db (P, c), dF (P, N, c)
+    """
+    P, N, c = F.shape
+    r = Z.shape[1]
+    p = expit(F) if c == 1 else softmax(F, axis=2)
+    w = W[:, :, None]
+    curve = w * p * (1 - p) if c == 1 else w * p
+    ridge = strength[:, None, None]
+    # The Hessian, were the curvature the same in all rows and the features uncorrelated: they
+    # nearly are, being eigenvectors of the kernel.
+    mean_curve = np.sum(curve if c == 1 else curve * (1 - p), axis=(1, 2)) / c
+    mean_curve = np.maximum(mean_curve, np.finfo(F.dtype).eps * np.maximum(W.sum(1), 1))
+    precondition = (1 / (mean_curve[:, None] * spectrum + strength[:, None]))[:, :, None]
+    precondition_b = (1 / mean_curve)[:, None]
+
+    # (N, P c) and (r, P c): one matrix product for all problems.
+    def forward(d):
+        return (Z @ d.transpose(1, 0, 2).reshape(r, P * c)).reshape(N, P, c).transpose(1, 0, 2)
+
+    def backward(t):
+        flat = np.ascontiguousarray(t.transpose(1, 0, 2)).reshape(N, P * c)
+        return (Z.T @ flat).reshape(r, P, c).transpose(1, 0, 2)
+
+    def dot(u, v, ub, vb):
+        return np.einsum("prc,prc->p", u, v) + np.einsum("pc,pc->p", ub, vb)
+
+    residual = w * (p - target)
+    res, res_b = -(backward(residual) + ridge * B), -residual.sum(1)
+    z, zb = precondition * res, precondition_b * res_b
+    d, db = z.copy(), zb.copy()
+    x, xb, dF = np.zeros_like(B), np.zeros_like(res_b), np.zeros_like(F)
+    rz = dot(res, z, res_b, zb)
+    # Inexact Newton: far from the solution a rough step is enough, near it an exact one.
+    goal = rz * np.minimum(0.01, rz / np.maximum(loss, 1e-30))
+    for _ in range(max_cg):
+        live = rz > goal
+        if not live.any():
+            break
+        f = forward(d) + db[:, None]
+        t = curve * (f if c == 1 else f - np.sum(p * f, axis=2, keepdims=True))
+        h, hb = backward(t) + ridge * d, t.sum(1)
+        bend = dot(d, h, db, hb)
+        a = np.where(live & (bend > 0), rz / np.where(bend > 0, bend, 1), 0).astype(F.dtype)
+        x += a[:, None, None] * d
+        xb += a[:, None] * db
+        dF += a[:, None, None] * f
+        res -= a[:, None, None] * h
+        res_b -= a[:, None] * hb
+        z, zb = precondition * res, precondition_b * res_b
+        new = dot(res, z, res_b, zb)
+        beta = np.where(live, new / np.where(rz > 0, rz, 1), 0).astype(F.dtype)
+        d = z + beta[:, None, None] * d
+        db = zb + beta[:, None] * db
+        rz = np.where(live, new, rz)
+    return x, xb, dF

@@ -112,10 +112,7 @@ def _run_epochs(
         start = (progress.params, progress.opt_state, progress.step)
         (params, opt_state, step), values = jax.lax.scan(train_batch, start, batches)
         train_loss = jnp.nanmean(values)
-        if validation is None:
-            monitored = train_loss
-        else:
-            monitored = loss(params, *validation)
+        monitored = train_loss if validation is None else loss(params, *validation)
         ok = progress.finite & jnp.isfinite(train_loss) & jnp.isfinite(monitored)
         for leaf in jax.tree.leaves(params):
             ok = ok & jnp.all(jnp.isfinite(leaf))
