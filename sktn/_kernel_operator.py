@@ -86,7 +86,7 @@ def fit(X, weight, rng, *, categorical, bond_dim, output_dim, bandwidth, ridge, 
 def update(operator, X, weight):
     """The operator that has seen more rows, exact up to directions it had dropped as empty.
 
-    X (b, n_columns), weight (b,) -> KernelOperator, log norms of these rows as if held out (b,)
+    X (b, n_columns), weight (b,) -> KernelOperator
     """
     x = operator.coordinates.transform(X)
     old = operator.projector
@@ -96,7 +96,7 @@ def update(operator, X, weight):
     return _operator(
         operator.coordinates, moments, operator.total + weight.sum(), operator.ridge,
         old.output_dim, operator.density, x, weight,
-    )  # fmt: skip
+    )[0]  # fmt: skip
 
 
 def _operator(coordinates, moments, total, ridge, output_dim, density, x, weight):

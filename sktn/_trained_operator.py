@@ -127,7 +127,7 @@ def fit(
         )
         with jax.enable_x64(coords.dtype == np.float64):
             key = jax.random.key(rng.randint(2**31 - 1))
-            cores = _start(init, key, mask, basis, order, bond_dim or _BOND_DIM, coords)
+            cores = _start(init, rng, mask, basis, order, bond_dim or _BOND_DIM, coords)
             result = _train(
                 TrainedOperator(columns, basis, cores, order, legs), coords, weight, key, alpha,
                 **training,
@@ -154,11 +154,11 @@ def update(operator, X, weight, rng, alpha, state, training):
     return operator, result
 
 
-def _start(init, key, mask, basis, order, bond_dim, coords):
+def _start(init, rng, mask, basis, order, bond_dim, coords):
     """A start with a little noise everywhere, scaled to log ||P Phi||^2 = 1 on average."""
     n, d = basis.mask.shape
-    noise = jax.random.normal(key, (n, bond_dim, d, mask.shape[1], bond_dim), coords.dtype)
-    cores = np.asarray(noise) / np.sqrt(d * bond_dim)
+    # NumPy, since compiling a random number generator takes longer than drawing the numbers.
+    cores = rng.standard_normal((n, bond_dim, d, mask.shape[1], bond_dim)) / np.sqrt(d * bond_dim)
     if init == "identity":
         cores = smpo.identity(mask, basis.mean[order], bond_dim) + 0.3 * cores
     cores = (cores * mask[:, None, None, :, None]).astype(coords.dtype)

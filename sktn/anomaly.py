@@ -20,8 +20,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from sktn import _base, _kernel_operator, _trained_operator
 from sktn.embeddings import EMBEDDINGS
 
-# Without a contamination to aim at, this share of new normal rows is called an outlier.
-_FALSE_ALARMS = 0.05
+# Without a contamination to aim at, this share of the training rows is called an outlier.
+_OUTLIERS = 0.01
 
 # Rounds of `trim`: which rows are left out settles quickly.
 _TRIM_ROUNDS = 2
@@ -46,11 +46,16 @@ def trimmed(scores, weight, share):
     return kept
 
 
-def weighted_quantile(values, weight, q):
-    """The smallest value with at least the share q of the weight at or below it."""
-    order = np.argsort(values, kind="stable")
+def offset_below(scores, weight, share):
+    """A threshold that this share of the weight is below, and at least one row.
+
+    scores (b,), weight (b,) -> float
+    """
+    order = np.argsort(scores, kind="stable")
     cumulated = np.cumsum(weight[order])
-    return float(values[order[np.searchsorted(cumulated, q * cumulated[-1])]])
+    k = np.searchsorted(cumulated, share * cumulated[-1] * (1 + 1e-12), side="right")
+    k = min(max(k, 1), len(order) - 1)
+    return float((scores[order[max(k - 1, 0)]] + scores[order[k]]) / 2)
 
 
 def scores_of(log_norms, score, init):
@@ -135,8 +140,8 @@ class SMPOAnomalyDetector(
         Share of the training rows to leave out as anomalous, the ones of lowest score, for
         contaminated training data.
     contamination : float or "auto", default="auto"
-        Sets `offset_`. A share: as many training rows are called outliers. "auto": 5 % of new
-        normal rows would be, estimated on held-out training rows where in closed form.
+        Sets `offset_` so that this share of the training rows, and at least one, are called
+        outliers. "auto": 1 %.
     categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
             default="from_dtype"
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
@@ -153,7 +158,7 @@ class SMPOAnomalyDetector(
     loss_curve_ : ndarray of shape (n_iter_,)
         Of the first operator. Trained operators only.
     n_iter_ : int
-        Epochs. Trained operators only.
+        Epochs; 1 in closed form.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 
@@ -285,7 +290,7 @@ class SMPOAnomalyDetector(
         -------
         self : SMPOAnomalyDetector
         """
-        if self._score not in _SCORES[self.init]:
+        if self._kind not in _SCORES[self.init]:
             raise ValueError(
                 f"score={self.score!r} is not defined for init={self.init!r}: use one of "
                 f"{', '.join(map(repr, _SCORES[self.init]))}, or 'auto'."
@@ -302,7 +307,7 @@ class SMPOAnomalyDetector(
             held_out = self._score_rows(rows)
             held_out[used] = scores
         self._stream = {"state": [None] * len(self.members_), "calls": 0, "seed": seed}
-        return self._finish(X[weight > 0], held_out, kept)
+        return self._finish(rows, row_weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -329,10 +334,10 @@ class SMPOAnomalyDetector(
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         rows, row_weight = _base.distinct_rows(X, weight)
         self._stream["calls"] += 1
-        members, norms = [], []
+        members = []
         for k, member in enumerate(self.members_):
             if self._closed_form:
-                member, values = _kernel_operator.update(member, rows, row_weight)
+                member = _kernel_operator.update(member, rows, row_weight)
             else:
                 rng = np.random.RandomState((self._stream["seed"] + self._stream["calls"]) % 2**32)
                 member, result = _trained_operator.update(
@@ -341,18 +346,16 @@ class SMPOAnomalyDetector(
                 )  # fmt: skip
                 self._stream["state"][k] = jax.tree.map(np.asarray, result.state)
                 self._warn_unless(result)
-                values = member.log_norms(rows)
             members.append(member)
-            norms.append(values)
         self.members_ = members
-        return self._finish(X[weight > 0], self._combined(np.array(norms)), row_weight)
+        return self._finish(rows, row_weight)
 
     @property
     def _closed_form(self):
         return self.init in ("projector", "mean-embedding")
 
     @property
-    def _score(self):
+    def _kind(self):
         if self.score == "auto":
             return "density" if self.init == "mean-embedding" else "one-sided"
         return self.score
@@ -371,8 +374,9 @@ class SMPOAnomalyDetector(
             self.members_, norms, self.bandwidths_ = _kernel_operator.fit(
                 rows, weight, rng, categorical=self.is_categorical_, bond_dim=self.bond_dim,
                 output_dim=self.output_dim, bandwidth=self.bandwidth, ridge=self.ridge,
-                density=self._score == "density", members=self.n_estimators,
+                density=self._kind == "density", members=self.n_estimators,
             )  # fmt: skip
+            self.n_iter_ = 1
         else:
             self.members_, norms, results = _trained_operator.fit(
                 rows, weight, rng, categorical=self.is_categorical_, init=self.init,
@@ -385,7 +389,7 @@ class SMPOAnomalyDetector(
             self.n_iter_ = len(self.loss_curve_)
             for result in results:
                 self._warn_unless(result)
-        scores = scores_of(norms, self._score, self.init)
+        scores = scores_of(norms, self._kind, self.init)
         self._center = np.average(scores, axis=1, weights=weight)
         spread = np.sqrt(np.average((scores - self._center[:, None]) ** 2, axis=1, weights=weight))
         self._spread = np.where(spread > 0, spread, 1.0)
@@ -393,7 +397,7 @@ class SMPOAnomalyDetector(
 
     def _combined(self, norms):
         """One score a row from the log norms of all members: (members, b) -> (b,)"""
-        scores = scores_of(norms, self._score, self.init)
+        scores = scores_of(norms, self._kind, self.init)
         if len(scores) == 1:
             return scores[0]
         return np.mean((scores - self._center[:, None]) / self._spread[:, None], axis=0)
@@ -401,12 +405,10 @@ class SMPOAnomalyDetector(
     def _score_rows(self, X):
         return self._combined(np.array([member.log_norms(X) for member in self.members_]))
 
-    def _finish(self, X, held_out, weight):
-        if self.contamination == "auto":
-            self.offset_ = weighted_quantile(held_out, weight, _FALSE_ALARMS)
-        else:
-            self.offset_ = float(np.percentile(self._score_rows(X), 100 * self.contamination))
-        self._n_features_out = sum(m.transform(X[:1]).shape[1] for m in self.members_)
+    def _finish(self, rows, weight):
+        share = _OUTLIERS if self.contamination == "auto" else self.contamination
+        self.offset_ = offset_below(self._score_rows(rows), weight, share)
+        self._n_features_out = sum(m.transform(rows[:1]).shape[1] for m in self.members_)
         return self
 
     def _warn_unless(self, result):

@@ -250,10 +250,10 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
         train, held_out = self._split(len(X), rng)
         # Weights of mean 1, so that the loss is one per row.
         weight = (weight / weight.mean()).astype(X.dtype)
+        cores = born.near_constant(rng, n, d, self.bond_dim, 0.3, X.dtype)
         context = {"mask": mask[self.order_].astype(X.dtype)}
         with jax.enable_x64(X.dtype == np.float64):
             key = jax.random.key(rng.randint(2**31 - 1))
-            cores = born.near_constant(key, n, d, self.bond_dim, 0.3, X.dtype)
             validation = None
             if len(held_out):
                 rows = {name: values[held_out] for name, values in batch.items()}

@@ -101,14 +101,15 @@ def local_matrices(left, core, right):
     return jnp.einsum("bksr,ktu,bru->bst", half, core, right)
 
 
-def near_constant(key, n, d, bond_dim, scale, dtype):
+def near_constant(rng, n, d, bond_dim, noise, dtype):
     """Identity on the constant component and a little noise: psi is almost the constant 1.
 
-    -> (n, D, d, D)
+    NumPy, since compiling a random number generator takes longer than drawing the numbers.
+    rng RandomState -> (n, D, d, D)
     """
-    noise = jax.random.normal(key, (n, bond_dim, d, bond_dim), dtype)
-    cores = noise * (scale / jnp.sqrt(n * d * bond_dim)).astype(dtype)
-    return cores.at[:, :, 0, :].add(jnp.eye(bond_dim, dtype=dtype))
+    cores = noise / np.sqrt(n * d * bond_dim) * rng.standard_normal((n, bond_dim, d, bond_dim))
+    cores[:, :, 0, :] += np.eye(bond_dim)
+    return cores.astype(dtype)
 
 
 def _sites(cores, phi, present):
