@@ -1,10 +1,9 @@
-"""Starts of a chain."""
+"""Starts of a chain. NumPy: a few random numbers are not worth a compilation."""
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
 
-def near_constant(key, n_cores, bond_dim, n_outputs, mask, dtype, noise=0.3):
+def near_constant(rng, n_cores, bond_dim, n_outputs, mask, dtype, noise=0.3):
     """Identity on the constant component, small noise on the others: the constant function 0 with
     every gradient alive.
 
@@ -13,12 +12,12 @@ def near_constant(key, n_cores, bond_dim, n_outputs, mask, dtype, noise=0.3):
 
     mask (h, 2, d) -> arms (h, 2, D, d, D), readout (D, c, D)
     """
-    key_arms, key_readout = jax.random.split(key)
     h, _, d = mask.shape
     D = bond_dim
-    components = jnp.maximum(jnp.sum(mask, axis=-1, keepdims=True), 1)
-    scale = mask * noise / jnp.sqrt(n_cores * D * components)
-    arms = jax.random.normal(key_arms, (h, 2, D, d, D), dtype) * scale[:, :, None, :, None]
-    arms = arms.at[:, :, :, 0, :].add(jnp.eye(D, dtype=dtype))
-    readout = jax.random.normal(key_readout, (D, n_outputs, D), dtype) / D**0.5
-    return arms.astype(dtype), readout.at[0, :, 0].set(0)
+    components = np.maximum(np.sum(mask, axis=-1, keepdims=True), 1)
+    scale = mask * noise / np.sqrt(n_cores * D * components)
+    arms = rng.standard_normal((h, 2, D, d, D)) * scale[:, :, None, :, None]
+    arms[:, :, np.arange(D), 0, np.arange(D)] += 1
+    readout = rng.standard_normal((D, n_outputs, D)) / np.sqrt(D)
+    readout[0, :, 0] = 0
+    return arms.astype(dtype), readout.astype(dtype)
