@@ -10,9 +10,11 @@ from sktn._peer_decomposers import (
     TRDecomposer,
     TTDecomposer,
 )
+from sktn.anomaly import SMPOAnomalyDetector
 from sktn.classification import MPSClassifier
 from sktn.classification_cv import MPSClassifierCV
 from sktn.decomposition import RGTNDecomposer
+from sktn.density import MPSDensityEstimator
 from sktn.display import NetworkDisplay
 from sktn.imputation import RGTNImputer
 
@@ -26,9 +28,11 @@ __all__ = [
     "LocalSearchTNDecomposer",
     "MPSClassifier",
     "MPSClassifierCV",
+    "MPSDensityEstimator",
     "NetworkDisplay",
     "RGTNDecomposer",
     "RGTNImputer",
+    "SMPOAnomalyDetector",
     "SVDinsTNDecomposer",
     "TRDecomposer",
     "TTDecomposer",

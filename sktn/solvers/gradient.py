@@ -90,7 +90,7 @@ def _run_epochs(
         params, opt_state, step = carry
         batch = jax.tree.map(lambda x: x[rows], data)
         value, gradient = jax.value_and_grad(loss)(params, batch, weight[rows], context)
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         shrink = jnp.minimum(1.0, settings["max_gradient_norm"] / jnp.maximum(norm, 1e-30))
         gradient = jax.tree.map(lambda g: g * shrink.astype(g.dtype), gradient)
         updates, opt_state = transformation.update(gradient, opt_state, params)
@@ -249,7 +249,7 @@ def _lbfgs(params, data, weight, context, tol, *, loss, max_iter):
         ok = jnp.isfinite(optax.tree.get(state, "value"))
         # The line search's last finite point is kept.
         new = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, params)
-        size = jnp.where(ok, optax.global_norm(gradient), 0)
+        size = jnp.where(ok, optax.tree.norm(gradient), 0)
         return new, state, size, iteration + 1, curve.at[iteration].set(value)
 
     def running(carry):
