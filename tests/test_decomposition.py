@@ -97,9 +97,11 @@ def test_fit_transform_is_fit_then_transform(ring):
     fitted = model.fit(ring)
     assert_array_equal(codes, fitted.transform(ring))
     assert codes.shape == (12, np.prod(fitted.bond_dims_[0]))
-    assert len(fitted.get_feature_names_out()) == codes.shape[1] if hasattr(
-        fitted, "get_feature_names_out"
-    ) else True
+    assert (
+        len(fitted.get_feature_names_out()) == codes.shape[1]
+        if hasattr(fitted, "get_feature_names_out")
+        else True
+    )
     assert_allclose(fitted.inverse_transform(codes), fitted.predict(ring))
     assert np.linalg.norm(fitted.predict(ring) - ring) <= 0.0101
     assert fitted.score(ring) >= 1 - 0.0101**2

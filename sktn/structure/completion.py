@@ -27,10 +27,10 @@ class Settings:
 
     ordered: tuple = ()
     smoothness: tuple = ()
-    edge: float = 0.05
+    edge: float = 0.1
     n_scales: int = 3
     max_steps: int = 30
-    growth: float = 0.35
+    growth: float = 0.6
     sweeps: int = 4
     patience: int = 2
     ridge: float = 1e-3
@@ -122,7 +122,7 @@ def complete(X, W, rng, settings, callback=None):
             failures = 0 if loss < (0.97 if scale else 0.995) * best[0] else failures + 1
             if loss < best[0]:
                 best = (loss, cores)
-            if failures >= settings.patience:
+            if failures >= (1 if scale else settings.patience):
                 break
         cores = best[1]
     cores = _sweeps(data.full, cores, settings)
