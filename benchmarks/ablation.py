@@ -1,4 +1,4 @@
-"""What each mechanism of RGTNDecomposer contributes: the search with one mechanism off at a time."""
+"""What each mechanism of RGTNDecomposer contributes: one off at a time."""
 
 import argparse
 import time

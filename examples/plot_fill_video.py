@@ -21,9 +21,8 @@ observed = np.where(missing, np.nan, video)
 imputer = RGTNImputer(random_state=0)
 filled = imputer.fit_transform(observed)
 error = np.sqrt(np.mean((filled - video)[missing] ** 2))
-print(
-    f"error on missing entries {error:.4f}, estimated {imputer.validation_error_ * imputer.scale_:.4f}"
-)
+estimate = float(imputer.validation_error_ * imputer.scale_)
+print(f"error on missing entries {error:.4f}, estimated {estimate:.4f}")
 
 fig, axes = plt.subplots(3, 3, figsize=(7, 7))
 for column, frame in enumerate((2, 10, 17)):
