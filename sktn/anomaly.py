@@ -100,7 +100,7 @@ class SMPOAnomalyDetector(
         middle of the chain.
     first_output : int, default=None
         The first site with a leg. None: 0, or the middle for a single leg.
-    score : {"auto", "one-sided", "two-sided", "density"}, default="auto"
+    score_type : {"auto", "one-sided", "two-sided", "density"}, default="auto"
         "one-sided": log ||P Phi(x)||^2 with the sign that makes typical rows high (a projector
         annihilates them, a trained operator annihilates everything else). "two-sided", for trained
         operators: minus the squared distance of log ||P Phi(x)||^2 from 1, its value on typical
@@ -201,7 +201,7 @@ class SMPOAnomalyDetector(
         "output_dim": [Interval(Integral, 1, None, closed="left"), None],
         "spacing": [Interval(Integral, 1, None, closed="left"), None],
         "first_output": [Interval(Integral, 0, None, closed="left"), None],
-        "score": [StrOptions({"auto", "one-sided", "two-sided", "density"})],
+        "score_type": [StrOptions({"auto", "one-sided", "two-sided", "density"})],
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "ridge": [Interval(Real, 0, None, closed="neither")],
         "embedding": [StrOptions(set(EMBEDDINGS) - {"mixed"}), callable, HasMethods("evaluate")],
@@ -230,7 +230,7 @@ class SMPOAnomalyDetector(
         output_dim=None,
         spacing=None,
         first_output=None,
-        score="auto",
+        score_type="auto",
         bandwidth="auto",
         ridge=0.01,
         embedding="trigonometric",
@@ -255,7 +255,7 @@ class SMPOAnomalyDetector(
         self.output_dim = output_dim
         self.spacing = spacing
         self.first_output = first_output
-        self.score = score
+        self.score_type = score_type
         self.bandwidth = bandwidth
         self.ridge = ridge
         self.embedding = embedding
@@ -292,7 +292,7 @@ class SMPOAnomalyDetector(
         """
         if self._kind not in _SCORES[self.init]:
             raise ValueError(
-                f"score={self.score!r} is not defined for init={self.init!r}: use one of "
+                f"score_type={self.score_type!r} is not defined for init={self.init!r}: use one of "
                 f"{', '.join(map(repr, _SCORES[self.init]))}, or 'auto'."
             )
         X = _base.read_table(self, X, reset=True)
@@ -356,9 +356,9 @@ class SMPOAnomalyDetector(
 
     @property
     def _kind(self):
-        if self.score == "auto":
+        if self.score_type == "auto":
             return "density" if self.init == "mean-embedding" else "one-sided"
-        return self.score
+        return self.score_type
 
     def _training(self):
         return {
@@ -434,7 +434,7 @@ class SMPOAnomalyDetector(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Higher is more normal. See `score` for what it is; averaged over standardised scores
+            Higher is more normal. See `score_type` for what it is; averaged over standardised scores
             with more than one estimator.
         """
         return self._score_rows(self._rows(X))

@@ -36,7 +36,7 @@ def correlated(rng, n_rows=200):
     "parameters",
     [
         {},
-        {"score": "density"},
+        {"score_type": "density"},
         {"init": "mean-embedding"},
         {"n_estimators": 2, "bond_dim": 50},
         {"bandwidth": 0.3},
@@ -57,7 +57,7 @@ def test_broken_correlations_are_anomalies(rng, parameters):
 @pytest.mark.parametrize("init", ["identity", "random"])
 def test_training_lowers_the_loss(rng, init, score):
     X = correlated(rng, 64)
-    parameters = {**TRAINED, "init": init, "score": score, "max_iter": 30, "spacing": 2}
+    parameters = {**TRAINED, "init": init, "score_type": score, "max_iter": 30, "spacing": 2}
     detector = SMPOAnomalyDetector(**parameters).fit(X)
     assert detector.loss_curve_[-1] < detector.loss_curve_[0]
     assert detector.transform(X).shape == (64, 4)
@@ -78,8 +78,10 @@ def test_the_published_method_finds_strange_digits():
 def test_scores_that_an_operator_does_not_have():
     X = np.zeros((3, 2))
     for init, score in [("projector", "two-sided"), ("identity", "density")]:
-        with pytest.raises(ValueError, match=f"score='{score}' is not defined for init='{init}'"):
-            SMPOAnomalyDetector(init=init, score=score).fit(X)
+        with pytest.raises(
+            ValueError, match=f"score_type='{score}' is not defined for init='{init}'"
+        ):
+            SMPOAnomalyDetector(init=init, score_type=score).fit(X)
 
 
 def test_first_output_beyond_the_chain(rng):
@@ -189,7 +191,7 @@ def test_partial_fit_of_a_trained_operator(rng):
 def test_the_column_that_makes_a_row_anomalous(rng):
     X = rng.normal(size=(300, 4))
     row = np.array([[0.0, 0.0, 5.0, 0.0]])
-    for parameters in ({}, {"score": "density"}):
+    for parameters in ({}, {"score_type": "density"}):
         detector = SMPOAnomalyDetector(random_state=0, **parameters).fit(X)
         assert np.argmax(detector.site_scores(row)) == 2
 
