@@ -434,8 +434,8 @@ class SMPOAnomalyDetector(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Higher is more normal. See `score_type` for what it is; averaged over standardised scores
-            with more than one estimator.
+            Higher is more normal, see `score_type`. With several operators the mean of their
+            standardised scores.
         """
         return self._score_rows(self._rows(X))
 
