@@ -42,7 +42,7 @@ def main():
             test = np.setdiff1d(np.arange(len(y)), train)
             scores = detector.fit(X[train]).score_samples(X[test])
             areas.append(roc_auc_score(y[test] == digit, scores))
-        numbers = " ".join(f"{area:.3f}"[1:].rjust(5) if area < 1 else " 1.00" for area in areas)
+        numbers = " ".join(f"{area:5.3f}" for area in areas)
         print(f"{name:20s} {numbers}  {np.mean(areas):.4f} {np.min(areas):.4f}", flush=True)
 
 
