@@ -44,14 +44,16 @@ def run_sktn(n, d, D, batch, classes, n_batches, epochs):
     X, y = table(n, batch, n_batches, classes)
     settings = {
         "bond_dim": D, "embedding": "legendre", "degree": d - 1, "scaling": "minmax", "alpha": 0.1,
-        "solver": "adam", "batch_size": batch, "n_iter_no_change": None,
+        "solver": "adam", "batch_size": batch, "n_iter_no_change": None, "learning_rate": 1e-3,
         "feature_order": "given", "random_state": 0,
     }  # fmt: skip
 
     def fit(max_iter):
         start = clock()
         model = MPSClassifier(max_iter=max_iter, **settings).fit(X, y)
-        return model, clock() - start
+        taken = clock() - start
+        assert model.n_iter_ == max_iter, "training stopped early"
+        return model, taken
 
     start = clock()
     fit(1)[0].predict_proba(X[:batch])
