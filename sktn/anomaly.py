@@ -21,7 +21,7 @@ from sktn import _base, _kernel_operator, _trained_operator
 from sktn.embeddings import EMBEDDINGS
 
 # Without a contamination to aim at, this share of the training rows is called an outlier.
-_OUTLIERS = 0.01
+_OUTLIERS = 0.05
 
 # Rounds of `trim`: which rows are left out settles quickly.
 _TRIM_ROUNDS = 2
@@ -141,7 +141,7 @@ class SMPOAnomalyDetector(
         contaminated training data.
     contamination : float or "auto", default="auto"
         Sets `offset_` so that this share of the training rows, and at least one, are called
-        outliers. "auto": 1 %.
+        outliers. "auto": 5 %.
     categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
             default="from_dtype"
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
@@ -170,6 +170,9 @@ class SMPOAnomalyDetector(
 
     Notes
     -----
+    In closed form a row that is one of the landmarks is scored as if it had been left out, so that
+    training rows and new rows can be compared.
+
     Scores of several operators are standardised on training rows, held-out ones where in closed
     form, and averaged.
 
