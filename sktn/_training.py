@@ -123,13 +123,11 @@ def chain_context(basis, g, alpha, total_weight, indices, dtype):
     return {"basis": basis, "g": g, "index": indices, "ridge": ridge}
 
 
-def initial_params(key, basis, indices, bond_dim, n_classes, dtype):
+def initial_params(rng, basis, indices, bond_dim, n_classes, dtype):
+    """A start for every network of an ensemble, as parameters of `chain_loss`."""
     n, d = basis.mask.shape
-    mask = jnp.concatenate([basis.mask, np.eye(1, d, dtype=basis.mask.dtype)])
+    mask = np.concatenate([basis.mask, np.eye(1, d, dtype=basis.mask.dtype)])
     c = 1 if n_classes == 2 else n_classes
-
-    def one(key, index):
-        return near_constant(key, n, bond_dim, c, mask[index], dtype)
-
-    arms, readout = jax.vmap(one)(jax.random.split(key, len(indices)), jnp.asarray(indices))
+    starts = [near_constant(rng, n, bond_dim, c, mask[index], dtype) for index in indices]
+    arms, readout = (np.stack(parts) for parts in zip(*starts, strict=True))
     return {"arms": arms, "readout": readout}

@@ -403,8 +403,9 @@ class MPSClassifier(
                 self.basis_, g, self.alpha_, stream["weight"], stream["indices"], coords.dtype
             )
             if params is None:
+                # `rng` exists: a first call has no networks yet.
                 params = initial_params(
-                    key, self.basis_, stream["indices"], self.bond_dim, len(known), coords.dtype
+                    rng, self.basis_, stream["indices"], self.bond_dim, len(known), coords.dtype
                 )
             else:
                 params = chain_params(params, g)
@@ -449,7 +450,7 @@ class MPSClassifier(
         if self.early_stopping and solver == "adam":
             train, held_out = split_rows(labels, self.validation_fraction, rng)
         key = jax.random.key(rng.randint(2**31 - 1))
-        params = initial_params(key, basis, indices, self.bond_dim, n_classes, coords.dtype)
+        params = initial_params(rng, basis, indices, self.bond_dim, n_classes, coords.dtype)
         if previous is not None:
             old = chain_params(previous, g)
             if jax.tree.map(np.shape, old) == jax.tree.map(np.shape, params):
