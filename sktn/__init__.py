@@ -1,8 +1,40 @@
 """Tensor networks for scikit-learn."""
 
+from sktn._peer_decomposers import (
+    EnumerationTNDecomposer,
+    FCTNDecomposer,
+    GeneticTNDecomposer,
+    GreedyTNDecomposer,
+    LocalSearchTNDecomposer,
+    SVDinsTNDecomposer,
+    TRDecomposer,
+    TTDecomposer,
+)
+from sktn.anomaly import SMPOAnomalyDetector
 from sktn.classification import MPSClassifier
 from sktn.classification_cv import MPSClassifierCV
+from sktn.decomposition import RGTNDecomposer
+from sktn.density import MPSDensityEstimator
+from sktn.display import NetworkDisplay
+from sktn.imputation import RGTNImputer
 
 __version__ = "0.1.0"
 
-__all__ = ["MPSClassifier", "MPSClassifierCV", "__version__"]
+__all__ = [
+    "EnumerationTNDecomposer",
+    "FCTNDecomposer",
+    "GeneticTNDecomposer",
+    "GreedyTNDecomposer",
+    "LocalSearchTNDecomposer",
+    "MPSClassifier",
+    "MPSClassifierCV",
+    "MPSDensityEstimator",
+    "NetworkDisplay",
+    "RGTNDecomposer",
+    "RGTNImputer",
+    "SMPOAnomalyDetector",
+    "SVDinsTNDecomposer",
+    "TRDecomposer",
+    "TTDecomposer",
+    "__version__",
+]

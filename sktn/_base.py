@@ -76,15 +76,27 @@ def fit_sites(X, sample_weight, is_categorical, *, embedding, degree, scaling, m
 
 
 def order_sites(feature_order, columns, basis, coords, rng):
+    """The order of the sites along the chain, see `chain_order`: -> (n,) integers"""
+
+    def first_components(rows):
+        return np.asarray(embed(jax.tree.map(np.asarray, basis), coords[rows]))[:, :, 1:2].mean(-1)
+
+    return chain_order(
+        feature_order, columns.kept, columns.n_columns, len(coords), first_components, rng
+    )
+
+
+def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng):
     """The order of the sites along the chain.
 
     `feature_order`: "given", "correlation" (spectral ordering: sort by the Fiedler vector of the
     graph whose edge weights are squared correlations, so that related columns are neighbours),
     "random", or a permutation of the table's columns.
 
-    -> (n,) integers
+    kept (n,) column of each site, first_components: indices of rows (k,) -> (k, n) numbers that
+    say where each row is in each column -> (n,) integers
     """
-    n, n_columns = columns.n_sites, columns.n_columns
+    n = len(kept)
     if not isinstance(feature_order, str):
         order = np.asarray(feature_order)
         if order.shape != (n_columns,) or not np.array_equal(np.sort(order), np.arange(n_columns)):
@@ -94,13 +106,13 @@ def order_sites(feature_order, columns, basis, coords, rng):
             )
         position = np.empty(n_columns, dtype=int)
         position[order] = np.arange(n_columns)
-        return np.argsort(position[columns.kept])
+        return np.argsort(position[kept])
     if feature_order == "random":
         return rng.permutation(n)
     if feature_order == "given" or n < 3:
         return np.arange(n)
-    rows = coords[:5000] if len(coords) <= 5000 else coords[rng.choice(len(coords), 5000, False)]
-    first = np.asarray(embed(jax.tree.map(np.asarray, basis), rows))[:, :, 1:2].mean(-1)
+    rows = slice(5000) if n_rows <= 5000 else rng.choice(n_rows, 5000, False)
+    first = first_components(rows)
     first = first - first.mean(0)
     norm = np.sqrt((first**2).sum(0))
     correlation = (first.T @ first) / np.maximum(np.outer(norm, norm), 1e-12)
@@ -108,6 +120,19 @@ def order_sites(feature_order, columns, basis, coords, rng):
     weight = correlation**2 + 1e-6
     laplacian = np.diag(weight.sum(0)) - weight
     return np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable")
+
+
+def distinct_rows(X, weight):
+    """Rows of positive weight without repetitions, and the sums of their weights.
+
+    A row of weight 2 is thus the same as two rows, whatever is drawn at random from them.
+    X (N, n_columns), weight (N,) -> (b, n_columns), (b,)
+    """
+    if not (weight > 0).any():
+        raise ValueError("All sample weights are zero: at least one row needs a positive weight.")
+    X, weight = X[weight > 0], weight[weight > 0]
+    rows, index = np.unique(X, axis=0, return_inverse=True)
+    return rows, np.bincount(index.ravel(), weights=weight, minlength=len(rows))
 
 
 @jax.jit

@@ -124,10 +124,10 @@ def chain_context(basis, g, alpha, total_weight, indices, dtype):
 
 
 def initial_params(rng, basis, indices, bond_dim, n_classes, dtype):
-    """A start for every network of an ensemble, as parameters of `chain_loss`."""
+    """The start of every network of an ensemble, for weighted inputs."""
     n, d = basis.mask.shape
     mask = np.concatenate([basis.mask, np.eye(1, d, dtype=basis.mask.dtype)])
     c = 1 if n_classes == 2 else n_classes
     starts = [near_constant(rng, n, bond_dim, c, mask[index], dtype) for index in indices]
-    arms, readout = (np.stack(parts) for parts in zip(*starts, strict=True))
+    arms, readout = (np.stack(part) for part in zip(*starts, strict=True))
     return {"arms": arms, "readout": readout}

@@ -403,9 +403,9 @@ class MPSClassifier(
                 self.basis_, g, self.alpha_, stream["weight"], stream["indices"], coords.dtype
             )
             if params is None:
-                # `rng` exists: a first call has no networks yet.
+                start = np.random.default_rng(stream["seed"])
                 params = initial_params(
-                    rng, self.basis_, stream["indices"], self.bond_dim, len(known), coords.dtype
+                    start, self.basis_, stream["indices"], self.bond_dim, len(known), coords.dtype
                 )
             else:
                 params = chain_params(params, g)
@@ -450,7 +450,8 @@ class MPSClassifier(
         if self.early_stopping and solver == "adam":
             train, held_out = split_rows(labels, self.validation_fraction, rng)
         key = jax.random.key(rng.randint(2**31 - 1))
-        params = initial_params(rng, basis, indices, self.bond_dim, n_classes, coords.dtype)
+        start = np.random.default_rng(rng.randint(2**31 - 1))
+        params = initial_params(start, basis, indices, self.bond_dim, n_classes, coords.dtype)
         if previous is not None:
             old = chain_params(previous, g)
             if jax.tree.map(np.shape, old) == jax.tree.map(np.shape, params):

@@ -58,7 +58,7 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
         As in :class:`MPSClassifier`.
     alphas : sequence of float, default=(3.16, 1, ..., 0.000316)
     interaction_penalties : sequence of float, default=(0.25, 1.0, 4.0)
-    smoothnesses : sequence of float, default=(0.5, 1.0)
+    smoothnesses : sequence of float, default=(1.0,)
         Bases of degree 1 have no use for it and are tried once.
     embedding : str, embedding or callable, default="legendre"
     cv : int, splitter or iterable, default=None
@@ -157,7 +157,7 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
         bases=BASES,
         alphas=ALPHAS,
         interaction_penalties=(0.25, 1.0, 4.0),
-        smoothnesses=(0.5, 1.0),
+        smoothnesses=(1.0,),
         embedding="legendre",
         cv=None,
         scoring="neg_log_loss",

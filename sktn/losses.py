@@ -33,3 +33,38 @@ def log_probabilities(scores):
     if scores.shape[-1] == 1:
         scores = np.concatenate([-scores / 2, scores / 2], axis=-1)
     return log_softmax(scores, axis=-1)
+
+
+def weighted_mean(values, sample_weight):
+    """sum_b w_b v_b / sum_b w_b over the rows of positive weight.
+
+    values (b,), sample_weight (b,) -> ()
+    """
+    # Rows of weight 0 are padding: what they hold need not be finite.
+    values = jnp.where(sample_weight > 0, values, 0)
+    total = jnp.sum(sample_weight)
+    return jnp.sum(sample_weight * values) / jnp.where(total > 0, total, 1)
+
+
+def quadratic_log_norm(log_squared_norms, sample_weight):
+    """mean_b (log ||P Phi(x_b)||^2 - 1)^2: maps every training state to one of squared norm e.
+
+    Wang et al., arXiv:2006.02516, equation (6). log_squared_norms (b,), sample_weight (b,) -> ()
+    """
+    return weighted_mean((log_squared_norms - 1) ** 2, sample_weight)
+
+
+def relu_log_frobenius(log_squared_frobenius):
+    """relu(log ||P||_F^2): every other state must become small; a small operator is left alone.
+
+    Wang et al., arXiv:2006.02516, equation (7). log_squared_frobenius () -> ()
+    """
+    return jax.nn.relu(log_squared_frobenius)
+
+
+def negative_log_likelihood(log_squares, log_norm, sample_weight):
+    """- mean_b log p(x_b) of a Born machine, log p = log |psi(x)|^2 - log <psi, psi>.
+
+    log_squares (b,), log_norm (), sample_weight (b,) -> ()
+    """
+    return log_norm - weighted_mean(log_squares, sample_weight)

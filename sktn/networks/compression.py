@@ -94,7 +94,8 @@ def _grow(arm, far_sides, D):
     states = [np.zeros((m, D), arm.dtype)]
     states[0][:, 0] = 1
     cores = np.zeros((p, D, d, D), arm.dtype)
-    for k, (x, far) in enumerate(zip(arm, far_sides, strict=True)):
+    # An empty arm has one far side, and no site that looks at it.
+    for k, (x, far) in enumerate(zip(arm, far_sides[:p], strict=True)):
         # Columns (l, s) of states that are zero need not be looked at.
         used = max(1, int(np.flatnonzero(np.any(states[k] != 0, axis=0)).max(initial=0)) + 1)
         Y = _outer(states[k][:, :used], x)

@@ -37,7 +37,6 @@ class Result(NamedTuple):
 class _Progress(NamedTuple):
     params: object
     opt_state: object
-    key: jax.Array
     step: jax.Array
     best_params: object
     best: jax.Array
@@ -75,23 +74,23 @@ def pad_rows(tree, n_rows, multiple):
 
 @partial(
     jax.jit,
-    static_argnames=("loss", "transformation", "scheduled", "n_batches", "n_epochs"),
+    static_argnames=("loss", "transformation", "scheduled"),
 )
 def _run_epochs(
-    progress, data, weight, n_rows, validation, context, settings, n_left, *,
-    loss, transformation, scheduled, n_batches, n_epochs,
+    progress, data, weight, orders, live, validation, context, settings, *,
+    loss, transformation, scheduled,
 ):  # fmt: skip
-    """A chunk of `n_epochs` epochs, or `n_left` if that is less; returns the losses of every epoch.
+    """A chunk of E epochs, of which those that are `live` take place; returns their losses.
 
-    data: rows padded to whole batches, weight (N,) with 0 on the padding, n_rows () of real rows
+    data: padded rows, weight (N,) with 0 on the padding, orders (E, batches, b) row numbers,
+    live (E,)
     """
-    batch_size = weight.shape[0] // n_batches
 
     def train_batch(carry, rows):
         params, opt_state, step = carry
         batch = jax.tree.map(lambda x: x[rows], data)
         value, gradient = jax.value_and_grad(loss)(params, batch, weight[rows], context)
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         shrink = jnp.minimum(1.0, settings["max_gradient_norm"] / jnp.maximum(norm, 1e-30))
         gradient = jax.tree.map(lambda g: g * shrink.astype(g.dtype), gradient)
         updates, opt_state = transformation.update(gradient, opt_state, params)
@@ -103,12 +102,7 @@ def _run_epochs(
         params = jax.tree.map(lambda p, u: p + jnp.where(some, u, 0), params, updates)
         return (params, opt_state, step + 1), jnp.where(some, value, jnp.nan)
 
-    def epoch(progress, _):
-        key, subkey = jax.random.split(progress.key)
-        # Padding rows sort behind the real ones and so fill the last batches only.
-        draw = jax.random.uniform(subkey, weight.shape)
-        draw = draw + (jnp.arange(weight.shape[0]) >= n_rows)
-        batches = jnp.argsort(draw).reshape(n_batches, batch_size)
+    def epoch(progress, batches):
         start = (progress.params, progress.opt_state, progress.step)
         (params, opt_state, step), values = jax.lax.scan(train_batch, start, batches)
         train_loss = jnp.nanmean(values)
@@ -125,17 +119,27 @@ def _run_epochs(
             lambda new, old: jnp.where(better, new, old), params, progress.best_params
         )
         progress = _Progress(
-            keep(params, progress.params), keep(opt_state, progress.opt_state), key, step,
+            keep(params, progress.params), keep(opt_state, progress.opt_state), step,
             best_params, jnp.where(better, monitored, progress.best), ok,
         )  # fmt: skip
         return progress, (train_loss, monitored)
 
-    def epoch_or_nothing(progress, i):
+    def epoch_or_nothing(progress, xs):
         nothing = (progress, (jnp.full((), jnp.nan, dtype), jnp.full((), jnp.nan, dtype)))
-        return jax.lax.cond(i < n_left, epoch, lambda *_: nothing, progress, i)
+        return jax.lax.cond(xs[1], epoch, lambda *_: nothing, progress, xs[0])
 
     dtype = progress.best.dtype
-    return jax.lax.scan(epoch_or_nothing, progress, jnp.arange(n_epochs))
+    return jax.lax.scan(epoch_or_nothing, progress, (orders, live))
+
+
+def _orders(rng, n_rows, n_batches, batch_size, n_epochs):
+    """Row numbers of every batch. The padding rows come last, so a batch is whole or the last.
+
+    -> (n_epochs, n_batches, batch_size)
+    """
+    padding = np.arange(n_rows, n_batches * batch_size)
+    orders = [np.concatenate([rng.permutation(n_rows), padding]) for _ in range(n_epochs)]
+    return np.stack(orders).astype(np.int32).reshape(n_epochs, n_batches, batch_size)
 
 
 def minimize(
@@ -191,17 +195,18 @@ def minimize(
         "max_gradient_norm": jnp.asarray(max_gradient_norm, dtype),
     }
     progress = _Progress(
-        params, transformation.init(params) if state is None else state, key, jnp.asarray(0),
-        params, jnp.asarray(jnp.inf, dtype), jnp.asarray(True),
+        params, transformation.init(params) if state is None else state, jnp.asarray(0), params,
+        jnp.asarray(jnp.inf, dtype), jnp.asarray(True),
     )  # fmt: skip
     data, weight = jax.tree.map(jnp.asarray, (data, weight))
     losses, monitored, converged = [], [], False
+    # Drawn here, not on the device: a sort and a generator would be half of the compiled program.
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     while len(losses) < max_iter and not converged:
         progress, (train, held_out) = _run_epochs(
-            progress, data, weight, n_rows, validation, context, settings, max_iter - len(losses),
-            loss=loss,
-            transformation=transformation, scheduled=scheduled, n_batches=n_batches,
-            n_epochs=chunk,
+            progress, data, weight, _orders(rng, n_rows, n_batches, batch_size, chunk),
+            np.arange(chunk) < max_iter - len(losses), validation, context, settings, loss=loss,
+            transformation=transformation, scheduled=scheduled,
         )  # fmt: skip
         done = slice(max_iter - len(losses))
         for value, other in zip(np.asarray(train)[done], np.asarray(held_out)[done], strict=True):
@@ -244,7 +249,7 @@ def _lbfgs(params, data, weight, context, tol, *, loss, max_iter):
         ok = jnp.isfinite(optax.tree.get(state, "value"))
         # The line search's last finite point is kept.
         new = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, params)
-        size = jnp.where(ok, optax.global_norm(gradient), 0)
+        size = jnp.where(ok, optax.tree.norm(gradient), 0)
         return new, state, size, iteration + 1, curve.at[iteration].set(value)
 
     def running(carry):

@@ -1,0 +1,516 @@
+"""Density estimation with Born machines."""
+
+import warnings
+from numbers import Integral, Real
+
+import jax
+import numpy as np
+from numpy.polynomial import legendre
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from sktn import _base
+from sktn.embeddings import Legendre
+from sktn.losses import negative_log_likelihood
+from sktn.margins import fit_margins
+from sktn.networks import born
+from sktn.solvers import gradient
+
+# Floats that one block of rows may take (128 MB in float32).
+_BLOCK_SIZE = 2**25
+
+_log_norm = jax.jit(born.log_norm)
+_log_marginals = jax.jit(born.log_marginals)
+_left_environments = jax.jit(born.left_environments)
+_right_environments = jax.jit(born.right_environments)
+_left_step = jax.jit(born.left_step)
+_local_matrices = jax.jit(born.local_matrices)
+
+
+def born_loss(cores, batch, weight, context):
+    """Negative log-likelihood of complete rows, relative to the reference densities.
+
+    cores (n, D, d, D), batch: phi (b, n, d), weight (b,); context: mask (n, d)
+    """
+    # Padded components stay zero, whatever the optimiser adds.
+    cores = cores * context["mask"][:, None, :, None]
+    squares = born.log_squares(cores, batch["phi"])
+    return negative_log_likelihood(squares, born.log_norm(cores), weight)
+
+
+def born_loss_missing(cores, batch, weight, context):
+    """`born_loss` of rows with missing values, which are integrated over: present (b, n)."""
+    cores = cores * context["mask"][:, None, :, None]
+    squares = born.log_marginals(cores, batch["phi"], batch["present"])
+    return negative_log_likelihood(squares, born.log_norm(cores), weight)
+
+
+def level_basis(shares):
+    """Functions on levels that are orthonormal under their shares, the first one constant.
+
+    shares (L,) with sum 1 -> (L, L), a row for every level
+    """
+    root = np.sqrt(shares)
+    # Householder's reflection that takes the first unit vector to `root`.
+    v = root.copy()
+    v[0] += 1.0 if v[0] >= 0 else -1.0
+    Q = np.eye(len(root)) - 2 * np.outer(v, v) / (v @ v)
+    return -Q / np.where(root > 0, root, 1.0)[:, None] * (root > 0)[:, None]
+
+
+def antiderivatives(degree):
+    """int_{-1}^u phi_s phi_t du / 2 for normalised Legendre polynomials, as Legendre series.
+
+    -> (degree + 1, degree + 1, 2 degree + 2)
+    """
+    table = np.zeros((degree + 1, degree + 1, 2 * degree + 2))
+    for s in range(degree + 1):
+        for t in range(degree + 1):
+            product = legendre.legmul(np.eye(degree + 1)[s], np.eye(degree + 1)[t])
+            integral = legendre.legint(product, lbnd=-1) * np.sqrt((2 * s + 1) * (2 * t + 1)) / 2
+            table[s, t, : len(integral)] = integral
+    return table
+
+
+def invert_distribution(K, q):
+    """u with int_{-1}^u phi^T K phi / int_{-1}^1 phi^T K phi = q, bisecting the exact integral.
+
+    K (b, d, d), q (b,) -> (b,)
+    """
+    series = np.einsum("bst,stk->kb", K, antiderivatives(K.shape[1] - 1))
+    target = q * legendre.legval(np.ones(len(q)), series, tensor=False)
+    low, high = -np.ones(len(q)), np.ones(len(q))
+    for _ in range(52):
+        middle = (low + high) / 2
+        below = legendre.legval(middle, series, tensor=False) < target
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2
+
+
+class MPSDensityEstimator(DensityMixin, BaseEstimator):
+    """Density of a table as a Born machine on a matrix product state.
+
+    Every numeric column is mapped to u in (-1, 1) by a smooth distribution function with the
+    density f_i, and
+
+        p(x) = psi(u(x))^2 / <psi, psi> * prod_i f_i(x_i)
+
+    with psi a matrix product state over normalised Legendre polynomials of u. The polynomials are
+    orthonormal under f_i, so norms, marginals and conditionals are exact contractions [1]_.
+
+    Parameters
+    ----------
+    bond_dim : int, default=10
+        Largest bond dimension D.
+    degree : int, default=6
+        Largest degree of the polynomials.
+    feature_order : {"correlation", "given", "random"} or array-like, default="correlation"
+        Order of the columns along the chain.
+    learning_rate : float, default=0.02
+    batch_size : int, default=100
+    max_iter : int, default=200
+        Epochs.
+    early_stopping : bool, default=True
+        Keep the parameters of highest likelihood on held-out rows, and stop when it has not risen
+        for `n_iter_no_change` epochs. Without effect for fewer than 20 distinct rows.
+    validation_fraction : float, default=0.15
+    n_iter_no_change : int, default=20
+    tol : float, default=1e-4
+    optimizer : optax.GradientTransformation, default=None
+        None: Adam with warm-up and cosine decay of `learning_rate`.
+    categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
+            default="from_dtype"
+        As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
+    random_state : int, RandomState instance or None, default=None
+
+    Attributes
+    ----------
+    cores_ : ndarray of shape (n_features, D, d, D)
+        The chain, in the order `order_`, of norm 1.
+    order_ : ndarray of shape (n_features,)
+    margins_ : Margins
+        The reference densities f_i.
+    loss_curve_ : ndarray of shape (n_iter_,)
+        Training loss: - log p relative to the product of the f_i, so 0 means that nothing but the
+        margins was learned.
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    SMPOAnomalyDetector : Scores that need not be a density.
+    sklearn.neighbors.KernelDensity : Kernel density estimation.
+    sklearn.mixture.GaussianMixture : Mixtures of normal distributions.
+
+    Notes
+    -----
+    Missing values are integrated over, in training and afterwards; so are unknown categories. For
+    categorical columns p is a probability. A constant column has the scale 1.
+
+    References
+    ----------
+    .. [1] Z.-Y. Han, J. Wang, H. Fan, L. Wang and P. Zhang, "Unsupervised generative modeling
+       using matrix product states", Physical Review X 8, 031012 (2018).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn import MPSDensityEstimator
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=300)
+    >>> X = np.column_stack([x, x + 0.3 * rng.normal(size=300)])
+    >>> density = MPSDensityEstimator(max_iter=50, random_state=0).fit(X)
+    >>> bool(np.diff(density.score_samples([[1.0, -1.0], [1.0, 1.0]]))[0] > 1)
+    True
+    >>> density.sample(3, random_state=0).shape
+    (3, 2)
+    """
+
+    _parameter_constraints: dict = {
+        "bond_dim": [Interval(Integral, 1, None, closed="left")],
+        "degree": [Interval(Integral, 1, None, closed="left")],
+        "feature_order": [StrOptions({"correlation", "given", "random"}), "array-like"],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "optimizer": [HasMethods(["init", "update"]), None],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        bond_dim=10,
+        *,
+        degree=6,
+        feature_order="correlation",
+        learning_rate=0.02,
+        batch_size=100,
+        max_iter=200,
+        early_stopping=True,
+        validation_fraction=0.15,
+        n_iter_no_change=20,
+        tol=1e-4,
+        optimizer=None,
+        categorical_features="from_dtype",
+        random_state=None,
+    ):
+        self.bond_dim = bond_dim
+        self.degree = degree
+        self.feature_order = feature_order
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.optimizer = optimizer
+        self.categorical_features = categorical_features
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the density.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN is a missing value.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : MPSDensityEstimator
+        """
+        X = _base.read_table(self, X, reset=True)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        X, weight = _base.distinct_rows(X, weight)
+        rng = check_random_state(self.random_state)
+        self.margins_ = fit_margins(X, weight, self.is_categorical_)
+        u = self.margins_.transform(X)
+        phi, present, mask = self._site_vectors(u, X.dtype)
+        n, d = mask.shape
+        self.order_ = _base.chain_order(
+            self.feature_order, np.arange(n), n, len(X), lambda rows: phi[rows, :, 1], rng
+        )
+        batch = {"phi": phi[:, self.order_]}
+        loss = born_loss
+        if not present.all():
+            batch["present"], loss = present[:, self.order_], born_loss_missing
+        train, held_out = self._split(len(X), rng)
+        # Weights of mean 1, so that the loss is one per row.
+        weight = (weight / weight.mean()).astype(X.dtype)
+        cores = born.near_constant(rng, n, d, self.bond_dim, 0.3, X.dtype)
+        context = {"mask": mask[self.order_].astype(X.dtype)}
+        with jax.enable_x64(X.dtype == np.float64):
+            key = jax.random.key(rng.randint(2**31 - 1))
+            validation = None
+            if len(held_out):
+                rows = {name: values[held_out] for name, values in batch.items()}
+                validation = rows, weight[held_out], context
+            result = gradient.minimize(
+                loss, cores, {name: values[train] for name, values in batch.items()},
+                weight[train], context, key, batch_size=self.batch_size, max_iter=self.max_iter,
+                learning_rate=self.learning_rate, transformation=self.optimizer,
+                validation=validation, n_iter_no_change=self.n_iter_no_change, tol=self.tol,
+            )  # fmt: skip
+            cores = np.asarray(result.params) * context["mask"][:, None, :, None]
+            log_norm = float(_log_norm(cores))
+        self.cores_ = cores * np.exp(-log_norm / (2 * n)).astype(X.dtype)
+        self.loss_curve_, self.n_iter_ = result.losses, len(result.losses)
+        if not result.finite:
+            warnings.warn(
+                "The loss is no longer finite; the last finite parameters were kept. Use a smaller "
+                "learning_rate or float64 data.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def _split(self, n_rows, rng):
+        """Training and held-out rows."""
+        rows = rng.permutation(n_rows)
+        if not self.early_stopping or n_rows < 20:
+            return rows, rows[:0]
+        size = max(1, int(np.ceil(self.validation_fraction * n_rows)))
+        return rows[size:], rows[:size]
+
+    def _tables(self):
+        """The local basis of every categorical column, None for numeric ones."""
+        return [level_basis(s) if len(s) else None for s in self.margins_.shares]
+
+    def _site_vectors(self, u, dtype):
+        """Site vectors, which values are there, which components a site has.
+
+        u (b, n) -> (b, n, d), (b, n), (n, d)
+        """
+        tables = self._tables()
+        dims = [self.degree + 1 if t is None else len(t) for t in tables]
+        present = ~np.isnan(u)
+        phi = np.zeros((*u.shape, max(2, *dims)), dtype=dtype)
+        polynomials = Legendre(self.degree)
+        for i, table in enumerate(tables):
+            there = present[:, i]
+            if table is None:
+                phi[there, i, : dims[i]] = polynomials.evaluate(u[there, i, None])
+            else:
+                phi[there, i, : dims[i]] = table[u[there, i].astype(int)]
+        mask = np.arange(phi.shape[2]) < np.array(dims)[:, None]
+        return phi, present, mask
+
+    def _read(self, X):
+        check_is_fitted(self)
+        return _base.read_table(self, X, reset=False)
+
+    def _blocks(self, n_rows):
+        n, D, d, _ = self.cores_.shape
+        largest = max(1, _BLOCK_SIZE // (n * (d + 2 * D * D)))
+        size = 1 << min(largest.bit_length() - 1, max(5, (n_rows - 1).bit_length()))
+        return size, [slice(k, k + size) for k in range(0, n_rows, size)]
+
+    def _in_chain_order(self, X, size):
+        """Site vectors of a block of rows, padded to `size` by rows without values."""
+        dtype = self.cores_.dtype
+        padded = np.full((size, X.shape[1]), np.nan)
+        padded[: len(X)] = X
+        phi, present, _ = self._site_vectors(self.margins_.transform(padded), dtype)
+        return phi[:, self.order_], present[:, self.order_]
+
+    def score_samples(self, X):
+        """Log-density of each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Missing values are integrated over: the log-density of the others is returned, 0 for a
+            row without values.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+        """
+        return self._log_density(self._read(X))
+
+    def _log_density(self, X):
+        size, blocks = self._blocks(len(X))
+        out = self.margins_.log_density(X).sum(axis=1)
+        with jax.enable_x64(self.cores_.dtype == np.float64):
+            for rows in blocks:
+                phi, present = self._in_chain_order(X[rows], size)
+                logs = np.asarray(_log_marginals(self.cores_, phi, present), np.float64)
+                out[rows] += logs[: len(X[rows])]
+        # A row at a zero of psi, or beyond the range of floating point.
+        return np.maximum(out, np.finfo(np.float64).min)
+
+    def score(self, X, y=None):
+        """Mean log-density of the rows.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+        y : Ignored
+
+        Returns
+        -------
+        score : float
+        """
+        return float(np.mean(self.score_samples(X)))
+
+    def marginal(self, X, columns):
+        """Log-density of some columns, the others integrated over.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, len(columns))
+            Their values, in this order; categorical columns as codes.
+        columns : array-like of int
+            Indices of the columns, each at most once.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        columns = np.asarray(columns)
+        X = np.asarray(X, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != len(columns):
+            raise ValueError(
+                f"X must have one column for each of the {len(columns)} in columns, got an array "
+                f"of shape {X.shape}."
+            )
+        if len(np.unique(columns)) < len(columns):
+            raise ValueError(f"columns must not repeat: got {columns.tolist()}.")
+        full = np.full((len(X), self.n_features_in_), np.nan)
+        full[:, columns] = X
+        return self._log_density(full)
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw rows, independent and exactly from the density.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            With categorical columns an array of objects.
+        """
+        check_is_fitted(self)
+        return self._decoded(
+            self._drawn(np.full((n_samples, self.n_features_in_), np.nan), random_state)
+        )
+
+    def conditional_sample(self, X, random_state=None):
+        """Fill missing values with draws from their distribution given the others.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+        """
+        return self._decoded(self._drawn(self._read(X), random_state))
+
+    def impute(self, X):
+        """Fill missing values with the median of their distribution given the others.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Categorical columns get their most probable level.
+        """
+        X = self._read(X)
+        out = X.copy()
+        size, blocks = self._blocks(len(X))
+        with jax.enable_x64(self.cores_.dtype == np.float64):
+            for rows in blocks:
+                phi, present = self._in_chain_order(X[rows], size)
+                left = _left_environments(self.cores_, phi, present)
+                right = _right_environments(self.cores_, phi, present)
+                for k, i in enumerate(self.order_):
+                    gone = ~present[: len(X[rows]), k]
+                    if gone.any():
+                        K = np.asarray(_local_matrices(left[k], self.cores_[k], right[k]))
+                        K = K[: len(gone)][gone].astype(np.float64)
+                        out[np.flatnonzero(gone) + rows.start, i] = self._quantile(i, K, None)
+        return self._decoded(out)
+
+    def _drawn(self, X, random_state):
+        rng = check_random_state(random_state)
+        out = X.copy()
+        size, blocks = self._blocks(len(X))
+        n, D, _, _ = self.cores_.shape
+        with jax.enable_x64(self.cores_.dtype == np.float64):
+            for rows in blocks:
+                b = len(X[rows])
+                phi, present = self._in_chain_order(X[rows], size)
+                right = _right_environments(self.cores_, phi, present)
+                left = np.zeros((size, D, D), self.cores_.dtype)
+                left[:, 0, 0] = 1
+                for k, i in enumerate(self.order_):
+                    gone = np.flatnonzero(~present[:b, k])
+                    if len(gone):
+                        K = np.asarray(_local_matrices(left, self.cores_[k], right[k]))
+                        drawn = self._quantile(i, K[gone].astype(np.float64), rng.rand(len(gone)))
+                        out[gone + rows.start, i] = drawn
+                        padded = np.zeros((size, n))
+                        padded[:b] = out[rows]
+                        phi[:, k] = self._site_vectors(
+                            self.margins_.transform(padded), phi.dtype
+                        )[0][:, i]  # fmt: skip
+                    left = _left_step(left, self.cores_[k], phi[:, k])
+        return out
+
+    def _quantile(self, i, K, q):
+        """Values of column i at the shares q of their distribution; None: median or mode.
+
+        K (b, d, d), q (b,) or None -> (b,)
+        """
+        shares = self.margins_.shares[i]
+        if len(shares) == 0:
+            d = self.degree + 1
+            q = np.full(len(K), 0.5) if q is None else q
+            return self.margins_.invert(i, invert_distribution(K[:, :d, :d], q))
+        table = level_basis(shares)
+        L = len(table)
+        p = shares * np.einsum("ls,bst,lt->bl", table, K[:, :L, :L], table)
+        p = np.maximum(p, 0)
+        if q is None:
+            return np.argmax(p, axis=1)
+        cumulated = np.cumsum(p, axis=1)
+        return (cumulated <= (q * cumulated[:, -1])[:, None]).sum(axis=1).clip(max=L - 1)
+
+    def _decoded(self, X):
+        """Codes back to categories."""
+        if self.encoder_ is None:
+            return X
+        out = X.astype(object)
+        for j, levels in zip(
+            np.flatnonzero(self.is_categorical_), self.encoder_.categories_, strict=True
+        ):
+            out[:, j] = np.asarray(levels, dtype=object)[X[:, j].astype(int)]
+        return out
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

@@ -1,0 +1,368 @@
+"""Filling the gaps of tensors and tables with a tensor network."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sktn._graph_decomposer import History
+from sktn.networks import graph
+from sktn.structure import completion
+
+__all__ = ["RGTNImputer"]
+
+
+class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Fill missing entries with a tensor network whose structure is found automatically.
+
+    NaN is missing. The network grows bond by bond, coarse scales first; which bond, how far, and
+    when to stop are decided by observed entries that are held out, never by the missing ones.
+
+    Parameters
+    ----------
+    ordered_modes : "auto" or list of int, default="auto"
+        Modes with a spatial or temporal order: they are averaged in pairs at coarse scales, and
+        differences of neighbours along them are penalised. "auto" takes the modes of at least 16 of
+        tensors with three modes or more, and none of a table.
+    smoothness : float or array-like of shape (N,), default=0.1
+        Weight of squared differences along the ordered modes, per observed entry; 0 for none.
+    edge : float, default=0.05
+        Differences above this, in standard deviations of the observed entries, count as edges and
+        are penalised linearly.
+    n_scales : int, default=3
+        Scales, the data themselves included; 1 turns coarse-graining off.
+    validation_fraction : float, default=0.05
+        Share of the observed entries that are held out for the decisions.
+    growth : float, default=0.35
+        Parameters added in one step, relative to those there are.
+    n_sweeps : int, default=4
+        Sweeps after each step.
+    max_steps : int, default=30
+        Most steps at one scale.
+    patience : int, default=2
+        Steps without improvement before the growth ends.
+    time_limit : float, default=None
+        Seconds after which no new step is begun.
+    callback : callable, default=None
+        Called with every entry of ``history_`` as it is made.
+    verbose : bool or int, default=False
+        Whether to print progress.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the start and of the held-out entries.
+
+    Attributes
+    ----------
+    cores_ : list of N ndarrays
+        Network of the standardised tensor: (X - ``location_``) / ``scale_``. Core k has N axes:
+        axis k is the mode, axis j the bond to core j.
+    bond_dims_ : ndarray of shape (N, N)
+        Bond dimensions, ones on the diagonal.
+    location_, scale_ : ndarray
+        Mean and standard deviation of the observed entries: one for a tensor, one per column for a
+        table.
+    validation_error_ : float
+        Root mean squared error on the held-out entries, in standard deviations.
+    history_ : list of dict
+        Per step: scale, action, bond, relative_error (of held-out entries, in standard deviations),
+        n_parameters, seconds.
+    n_features_in_ : int
+        Length of the second axis of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had them.
+
+    See Also
+    --------
+    RGTNDecomposer : Compress a tensor to a given error.
+
+    Notes
+    -----
+    ``fit_transform`` fills the gaps of the tensor it was fitted on from its own sample core, and is
+    what completion means. ``transform`` fills new samples: their sample cores are ridge
+    regressions on their observed entries, the other cores fixed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn import RGTNImputer
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.einsum("ar,br,cr->abc", *rng.normal(size=(3, 12, 2)))
+    >>> gaps = rng.random(X.shape) < 0.3
+    >>> filled = RGTNImputer(random_state=0).fit_transform(np.where(gaps, np.nan, X))
+    >>> bool(np.abs(filled - X).max() < 0.5)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "ordered_modes": [StrOptions({"auto"}), "array-like"],
+        "smoothness": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "edge": [Interval(Real, 0, None, closed="neither")],
+        "n_scales": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "growth": [Interval(Real, 0, None, closed="neither")],
+        "n_sweeps": [Interval(Integral, 1, None, closed="left")],
+        "max_steps": [Interval(Integral, 0, None, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "time_limit": [None, Interval(Real, 0, None, closed="neither")],
+        "callback": [None, callable],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        ordered_modes="auto",
+        *,
+        smoothness=0.1,
+        edge=0.05,
+        n_scales=3,
+        validation_fraction=0.05,
+        growth=0.35,
+        n_sweeps=4,
+        max_steps=30,
+        patience=2,
+        time_limit=None,
+        callback=None,
+        verbose=False,
+        random_state=None,
+    ):
+        self.ordered_modes = ordered_modes
+        self.smoothness = smoothness
+        self.edge = edge
+        self.n_scales = n_scales
+        self.validation_fraction = validation_fraction
+        self.growth = growth
+        self.n_sweeps = n_sweeps
+        self.max_steps = max_steps
+        self.patience = patience
+        self.time_limit = time_limit
+        self.callback = callback
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Find the network of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, I_1, ..., I_k)
+            Tensor or table, NaN where missing.
+        y : Ignored
+            Not used, present for API consistency.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+        """
+        self._fit(X)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(self, X):
+        X = self._validated(X, reset=True)
+        seen = ~np.isnan(X)
+        if not seen.any():
+            raise ValueError(
+                "All entries of X are missing (NaN): there is nothing to learn from. "
+                "Leave out empty tensors before fitting."
+            )
+        self.location_, self.scale_ = _standardisation(X, seen)
+        ordered = self._ordered(X.shape)
+        kept = [k for k, length in enumerate(X.shape) if length > 1]
+        history = History(type(self).__name__, kept, self.verbose, self.callback)
+        shape = [X.shape[k] for k in kept]
+        # The completion reads a few digits; single precision halves its memory and its time.
+        work = np.where(seen, (X - self.location_) / self.scale_, 0.0).astype(np.float32)
+        if len(kept) < 2:
+            cores = [
+                np.zeros([n if j == k else 1 for j in range(X.ndim)], dtype=np.float32)
+                for k, n in enumerate(X.shape)
+            ]
+        else:
+            smoothness = self._smoothness(X.ndim, ordered)
+            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+            settings = completion.Settings(
+                ordered=tuple(kept.index(k) for k in ordered if k in kept),
+                smoothness=tuple(smoothness[k] for k in kept),
+                edge=self.edge,
+                n_scales=self.n_scales,
+                max_steps=self.max_steps,
+                growth=self.growth,
+                sweeps=self.n_sweeps,
+                patience=self.patience,
+                held_out=self.validation_fraction,
+                time_limit=self.time_limit,
+            )
+            mask = seen.reshape(shape).astype(np.float32)
+            small = completion.complete(work.reshape(shape), mask, rng, settings, history)
+            cores = _with_unit_modes(small, kept, X.shape)
+        self.cores_ = [core.astype(X.dtype) for core in cores]
+        self.bond_dims_ = graph.bond_dims(self.cores_)
+        self.history_ = history.entries
+        self.validation_error_ = min(
+            (entry["relative_error"] for entry in self.history_), default=0.0
+        )
+        return X, seen
+
+    def _ordered(self, shape):
+        if isinstance(self.ordered_modes, str):
+            return [k for k, n in enumerate(shape) if n >= 16] if len(shape) > 2 else []
+        ordered = [int(k) for k in self.ordered_modes]
+        for k in ordered:
+            if not 0 <= k < len(shape):
+                raise ValueError(
+                    f"ordered_modes={ordered} names mode {k}, but X has {len(shape)} modes. "
+                    "Count from 0, the samples."
+                )
+        return ordered
+
+    def _smoothness(self, order, ordered):
+        if np.ndim(self.smoothness) == 0:
+            return [float(self.smoothness) if k in ordered else 0.0 for k in range(order)]
+        values = [float(s) for s in self.smoothness]
+        if len(values) != order or min(values) < 0:
+            raise ValueError(
+                f"smoothness={values} needs one weight of at least 0 for each of {order} modes."
+            )
+        return values
+
+    def _validated(self, X, *, reset):
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            allow_nd=True,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            copy=True,
+        )
+        if reset:
+            self.sample_shape_ = X.shape[1:]
+        elif X.shape[1:] != self.sample_shape_:
+            raise ValueError(
+                f"X has samples of shape {X.shape[1:]}, but RGTNImputer was fitted on samples of "
+                f"shape {self.sample_shape_}."
+            )
+        return X
+
+    def fit_transform(self, X, y=None):
+        """Fit, and fill the gaps of X; observed entries are returned as they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, I_1, ..., I_k)
+            Tensor or table, NaN where missing.
+        y : Ignored
+            Not used, present for API consistency.
+
+        Returns
+        -------
+        filled : ndarray of the shape of X
+            X without gaps.
+        """
+        X, seen = self._fit(X)
+        if not seen.all():
+            X[~seen] = self.to_tensor()[~seen]
+        return X
+
+    def transform(self, X):
+        """Fill the gaps of new samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, I_1, ..., I_k)
+            Samples, NaN where missing. A sample without observed entries gets the mean code.
+
+        Returns
+        -------
+        filled : ndarray of the shape of X
+            X without gaps.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        return self._filled(X, ~np.isnan(X))
+
+    def _filled(self, X, seen):
+        gaps = np.flatnonzero(~seen.reshape(len(X), -1).all(axis=1))
+        if not len(gaps):
+            return X
+        env = graph.environment(self.cores_, 0).astype(np.float64)
+        trained = self.cores_[0].reshape(self.cores_[0].shape[0], -1).astype(np.float64)
+        prior, spread = trained.mean(axis=0), np.cov(trained.T, bias=True).reshape(env.shape[1], -1)
+        # Posterior mean of the code: the trained codes are the prior, validation error the noise.
+        spread = spread + 1e-9 * max(np.trace(spread), 1e-12) / len(spread) * np.eye(len(spread))
+        precision = np.linalg.inv(spread)
+        noise = max(self.validation_error_, 1e-3) ** 2
+        location = np.broadcast_to(self.location_, X.shape[1:]).ravel()
+        scale = np.broadcast_to(self.scale_, X.shape[1:]).ravel()
+        flat, known = X.reshape(len(X), -1), seen.reshape(len(X), -1)
+        for row in gaps:
+            on = known[row]
+            basis = env[on]
+            target = (flat[row, on] - location[on]) / scale[on] - basis @ prior
+            code = prior + np.linalg.solve(basis.T @ basis + noise * precision, basis.T @ target)
+            flat[row, ~on] = (env[~on] @ code) * scale[~on] + location[~on]
+        return flat.reshape(X.shape)
+
+    def to_tensor(self):
+        """The network's values for the training tensor, observed entries included.
+
+        Returns
+        -------
+        tensor : ndarray of shape (n_samples, I_1, ..., I_k)
+            Contracted, in the units of X.
+        """
+        check_is_fitted(self)
+        return graph.to_dense(self.cores_) * self.scale_ + self.location_
+
+    def draw(self, ax=None):
+        """Draw the network.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        display : NetworkDisplay
+            The display, with its axes in ``ax_``.
+        """
+        from sktn.display import NetworkDisplay  # the display imports matplotlib, when it draws
+
+        return NetworkDisplay.from_estimator(self, ax=ax)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _standardisation(X, seen):
+    """Mean and standard deviation of observed entries, per column of a table."""
+    axis = 0 if X.ndim == 2 else None
+    count = np.maximum(seen.sum(axis=axis), 1)
+    filled = np.where(seen, X, 0.0).astype(np.float64)
+    mean = filled.sum(axis=axis) / count
+    spread = np.where(seen, filled - mean, 0.0)
+    deviation = np.sqrt((spread**2).sum(axis=axis) / count)
+    tiny = 1e-12 * np.maximum(np.abs(mean), 1e-300)
+    return mean.astype(X.dtype), np.where(deviation > tiny, deviation, 1.0).astype(X.dtype)
+
+
+def _with_unit_modes(cores, kept, shape):
+    full = []
+    for k, length in enumerate(shape):
+        axes = [1] * len(shape)
+        axes[k] = length
+        if k in kept:
+            for axis, j in enumerate(kept):
+                axes[j] = cores[kept.index(k)].shape[axis]
+            full.append(cores[kept.index(k)].reshape(axes))
+        else:
+            full.append(np.ones(axes, dtype=np.float32))
+    return full

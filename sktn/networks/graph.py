@@ -1,0 +1,338 @@
+"""Tensor networks on any graph: the fully-connected network (FCTN) and all its sub-graphs.
+
+A network of order N is a list of N cores. Core k has N axes: axis k is the mode itself (length
+I_k), axis j is the bond to core j (length R_kj, 1 where there is no edge). So one layout holds
+trains, rings, Tucker stars, complete graphs and everything between, and removing an edge is slicing
+an axis.
+
+    X[i_1, .., i_N] = sum over all bonds of prod_k G_k[r_k1, .., i_k, .., r_kN]
+
+Everything is NumPy: a structure search changes shapes at every step, which a compiler would have to
+follow. What costs time is the contraction order: found once, cached by rounded size.
+"""
+
+from functools import lru_cache
+from math import log2, prod
+
+import numpy as np
+import opt_einsum as oe
+
+__all__ = [
+    "bond_dims",
+    "core_sizes",
+    "doubled",
+    "environment",
+    "inner",
+    "n_parameters",
+    "normal_equations",
+    "random_cores",
+    "to_dense",
+]
+
+# A contraction order found for one size serves all that round to the same power of 2**(2/3).
+_ROUNDING = 1.5
+
+
+def bond_dims(cores):
+    """Bond dimensions R_ij of a network, ones on the diagonal.
+
+    cores N arrays of N axes -> (N, N) integers
+    """
+    R = np.array([core.shape for core in cores], dtype=int).reshape(len(cores), len(cores))
+    np.fill_diagonal(R, 1)
+    return R
+
+
+def n_parameters(sizes, R):
+    """Number of entries of all cores, sum_k I_k prod_j R_kj.
+
+    sizes (N,), R (N, N) -> int
+    """
+    return int(
+        sum(int(size) * prod(int(r) for r in row) for size, row in zip(sizes, R, strict=True))
+    )
+
+
+def core_sizes(sizes, R):
+    """Number of entries of each core, I_k prod_j R_kj.
+
+    sizes (N,), R (N, N) -> (N,)
+    """
+    return np.asarray(sizes) * np.prod(np.asarray(R), axis=1)
+
+
+def random_cores(sizes, R, rng, dtype=np.float64):
+    """Normal cores whose contraction has entries of variance about one.
+
+    sizes (N,), R (N, N) -> N arrays of N axes
+    """
+    cores = []
+    for k, size in enumerate(sizes):
+        shape = [int(r) for r in R[k]]
+        shape[k] = int(size)
+        # Each bond is shared by two cores: the fourth root on both sides keeps its sum at one.
+        scale = np.prod([float(r) for j, r in enumerate(shape) if j != k]) ** -0.25
+        cores.append((scale * rng.standard_normal(shape)).astype(dtype))
+    return cores
+
+
+# --- contraction orders ---------------------------------------------------------------------------
+
+
+def _optimizer(n_operands):
+    if n_operands <= 5:
+        return "optimal"
+    return "dp" if n_operands <= 20 else "greedy"
+
+
+@lru_cache(maxsize=65536)
+def _plan(inputs, output, rounded):
+    """Pairwise contraction steps for index sets, and their cost for the rounded sizes.
+
+    In every contraction of this module an index occurs in two operands, or in one and the output;
+    so each step is a tensordot, and a plan is valid for every size.
+
+    inputs tuple of tuples, output tuple, rounded tuple of (index, rounded log2 size)
+    -> steps, permutation, flops, largest intermediate
+    """
+    size = {index: 2 ** (q / _ROUNDING) for index, q in rounded}
+    operands = [tuple(x) for x in inputs]
+    if len(operands) == 1:
+        path = []
+    elif len(operands) == 2:
+        path = [(0, 1)]
+    else:
+        symbols = {index: oe.get_symbol(n) for n, index in enumerate(size)}
+        sets = [frozenset(symbols[x] for x in op) for op in operands]
+        out = frozenset(symbols[x] for x in output)
+        lengths = {symbols[x]: max(1, round(s)) for x, s in size.items()}
+        kind = _optimizer(len(operands))
+        finder = {
+            "optimal": oe.paths.optimal,
+            "dp": oe.paths.DynamicProgramming(),
+            "greedy": oe.paths.greedy,
+        }[kind]
+        path = finder(sets, out, lengths)
+    steps, flops, peak = [], 0.0, 0.0
+    for pair in path:
+        a, b = sorted(pair)
+        right, left = operands.pop(b), operands.pop(a)
+        shared = [x for x in left if x in right]
+        axes = (tuple(left.index(x) for x in shared), tuple(right.index(x) for x in shared))
+        result = tuple(x for x in left if x not in shared) + tuple(
+            x for x in right if x not in shared
+        )
+        volume = prod(size[x] for x in result)
+        flops += 2 * volume * prod(size[x] for x in shared)
+        # A tensordot also copies its operands: on thin contractions that is most of the time.
+        flops += 8 * (volume + prod(size[x] for x in left) + prod(size[x] for x in right))
+        peak = max(peak, volume)
+        operands.append(result)
+        steps.append((a, b, axes))
+    last = operands[0]
+    permutation = tuple(last.index(x) for x in output)
+    return tuple(steps), permutation, flops, peak
+
+
+def _rounded(inputs, arrays):
+    size = {}
+    for indices, array in zip(inputs, arrays, strict=True):
+        for index, length in zip(indices, array.shape, strict=True):
+            size[index] = round(_ROUNDING * log2(length)) if length > 1 else 0
+    return tuple(sorted(size.items(), key=lambda item: str(item[0])))
+
+
+def _run(plan, arrays):
+    steps, permutation = plan[:2]
+    operands = list(arrays)
+    for a, b, axes in steps:
+        right, left = operands.pop(b), operands.pop(a)
+        operands.append(np.tensordot(left, right, axes))
+    return operands[0].transpose(permutation)
+
+
+def _contract(inputs, output, arrays):
+    inputs, output = tuple(inputs), tuple(output)
+    return _run(_plan(inputs, output, _rounded(inputs, arrays)), arrays)
+
+
+# Index names: a mode is (k,), the bond of i < j is (i, j), its partner when squared (i, j, 1).
+
+
+def _labels(core, k, keep=()):
+    """Axes of core k more than one long (or in ``keep``), and the array without the others."""
+    labels, shape = [], []
+    for j, length in enumerate(core.shape):
+        if j == k:
+            labels.append((k,))
+        elif length > 1 or j in keep:
+            labels.append((min(j, k), max(j, k)))
+        else:
+            continue
+        shape.append(length)
+    return tuple(labels), core.reshape(shape)
+
+
+def _network(cores, without=()):
+    pairs = [_labels(core, k, without) for k, core in enumerate(cores) if k not in without]
+    return [p[0] for p in pairs], [p[1] for p in pairs]
+
+
+def _bonds(k, order):
+    return tuple((min(j, k), max(j, k)) for j in range(order) if j != k)
+
+
+def to_dense(cores, max_entries=2**27):
+    """Contract the network to the full tensor.
+
+    Intermediates above ``max_entries`` entries are avoided by filling the result slice by slice of
+    the longest mode.
+
+    cores N arrays of N axes -> (I_1, .., I_N)
+    """
+    inputs, arrays = _network(cores)
+    output = tuple((k,) for k in range(len(cores)))
+    plan = _plan(tuple(inputs), output, _rounded(inputs, arrays))
+    sizes = [core.shape[k] for k, core in enumerate(cores)]
+    longest = int(np.argmax(sizes))
+    if plan[3] <= max(max_entries, 2 * prod(sizes)) or sizes[longest] == 1:
+        return _run(plan, arrays)
+    dense = np.empty(sizes, dtype=np.result_type(*cores))
+    step = max(1, sizes[longest] // int(np.ceil(plan[3] / max_entries) + 1))
+    for start in range(0, sizes[longest], step):
+        part = [slice(None)] * len(cores)
+        part[longest] = slice(start, start + step)
+        some = list(cores)
+        some[longest] = cores[longest][tuple(part)]
+        dense[tuple(part)] = _contract(*_dense_task(some))
+    return dense
+
+
+def _dense_task(cores):
+    inputs, arrays = _network(cores)
+    return inputs, tuple((k,) for k in range(len(cores))), arrays
+
+
+def environment(cores, k):
+    """All cores but k, contracted: the derivative of the network by core k.
+
+    cores N arrays -> (prod_{j != k} I_j, prod_j R_kj)
+    """
+    order = len(cores)
+    inputs, arrays = _network(cores, (k,))
+    output = tuple((j,) for j in range(order) if j != k) + _bonds(k, order)
+    env = _contract(inputs, output, arrays)
+    width = prod(core.shape[k] for j, core in enumerate(cores) if j != k)
+    return env.reshape(-1, width)
+
+
+def doubled(core, k):
+    """Core k with itself, summed over its mode: its node of the squared network <TN, TN>.
+
+    core N axes -> 2 (N - 1) axes: the bonds, then the same bonds of the partner
+    """
+    flat = np.moveaxis(core, k, 0)
+    bonds = flat.shape[1:]
+    flat = flat.reshape(flat.shape[0], -1)
+    return (flat.T @ flat).reshape(bonds + bonds)
+
+
+def _doubled_labels(k, order):
+    bonds = _bonds(k, order)
+    return bonds + tuple((i, j, 1) for i, j in bonds)
+
+
+def _squeeze(labels, array, keep):
+    kept = [n for n, length in enumerate(array.shape) if length > 1 or labels[n] in keep]
+    return tuple(labels[n] for n in kept), array.reshape([array.shape[n] for n in kept])
+
+
+def _squared_route(cores, k, squares):
+    """Operands and plan of A from the squared network, or None where its nodes are too large."""
+    order = len(cores)
+    others = [j for j in range(order) if j != k]
+    widths = [prod(s for a, s in enumerate(cores[j].shape) if a != j) for j in others]
+    if max(widths, default=1) ** 2 > 2**22:
+        return None
+    for j in others:
+        if squares[j] is None:
+            squares[j] = doubled(cores[j], j)
+    bonds = _bonds(k, order)
+    output = bonds + tuple((i, j, 1) for i, j in bonds)
+    nodes = [_squeeze(_doubled_labels(j, order), squares[j], output) for j in others]
+    inputs, arrays = [n[0] for n in nodes], [n[1] for n in nodes]
+    plan = _plan(tuple(inputs), output, _rounded(inputs, arrays))
+    return (plan, arrays) if plan[3] <= 2**26 else None
+
+
+def normal_equations(X, cores, k, squares=None):
+    """A = <env_k, env_k> and B = <X, env_k>: core k of least error solves G_k A = B.
+
+    With the core unfolded to (I_k, P_k), P_k = prod_j R_kj, the squared error is
+    ||X||^2 - 2 <B, G_k> + <G_k A, G_k>, so it comes for free with every update.
+    Two routes give the same matrices; the cheaper is taken: the environment in full (dense graphs),
+    or X absorbed core by core and A from the squared network (sparse graphs, high order).
+
+    X (I_1, .., I_N) or None for A alone, cores N arrays, squares N arrays from `doubled` or None
+    -> A (P_k, P_k), B (I_k, P_k)
+    """
+    order = len(cores)
+    if order == 1:
+        A = np.ones((1, 1), dtype=cores[0].dtype)
+        return A, None if X is None else X.reshape(-1, 1)
+    bonds = _bonds(k, order)
+    modes = tuple((j,) for j in range(order))
+    size = cores[k].shape[k]
+    width = prod(cores[k].shape) // size
+    n_rest = prod(cores[j].shape[j] for j in range(order) if j != k)
+    inputs, arrays = _network(cores, (k,))
+    env_plan = _plan(
+        tuple(inputs), tuple(m for m in modes if m != (k,)) + bonds, _rounded(inputs, arrays)
+    )
+    env_cost = env_plan[2] + 2 * n_rest * width * (width + size)
+    direct_cost = 2.0 * size * width**2
+    if X is not None:
+        env_cost += 8 * X.size
+        with_x = [modes, *inputs]
+        b_plan = _plan(tuple(with_x), ((k,), *bonds), _rounded(with_x, [X, *arrays]))
+        direct_cost += b_plan[2]
+    if direct_cost < env_cost:
+        route = _squared_route(cores, k, [None] * order if squares is None else squares)
+        if route is not None and direct_cost + route[0][2] < env_cost:
+            A = _run(*route).reshape(width, width)
+            B = None if X is None else _run(b_plan, [X, *arrays]).reshape(size, width)
+            return 0.5 * (A + A.T), B
+    if max(env_plan[3], n_rest * width) > 2**27:
+        return _normal_equations_in_slices(X, cores, k, width)
+    env = _run(env_plan, arrays).reshape(-1, width)
+    if X is None:
+        return env.T @ env, None
+    return env.T @ env, np.moveaxis(X, k, 0).reshape(size, -1) @ env
+
+
+def _normal_equations_in_slices(X, cores, k, width):
+    """The same sums over slices of the longest other mode, so that memory stays bounded."""
+    split = max((j for j in range(len(cores)) if j != k), key=lambda j: cores[j].shape[j])
+    A = np.zeros((width, width), dtype=cores[k].dtype)
+    B = None if X is None else np.zeros((X.shape[k], width), dtype=X.dtype)
+    for index in range(cores[split].shape[split]):
+        part = [slice(None)] * len(cores)
+        part[split] = slice(index, index + 1)
+        some = list(cores)
+        some[split] = cores[split][tuple(part)]
+        env = environment(some, k)
+        A += env.T @ env
+        if X is not None:
+            B += np.moveaxis(X[tuple(part)], k, 0).reshape(X.shape[k], -1) @ env
+    return A, B
+
+
+def inner(first, second):
+    """<TN_1, TN_2> of two networks on the same modes, without forming either.
+
+    first, second N arrays of N axes -> float
+    """
+    inputs, arrays = _network(first)
+    other, more = _network(second)
+    other = [tuple(x if len(x) == 1 else (*x, 1) for x in labels) for labels in other]
+    return float(_contract(inputs + other, (), arrays + more))

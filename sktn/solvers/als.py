@@ -1,0 +1,163 @@
+"""Alternating least squares on a graph network.
+
+One core at a time solves its own normal equations, with a proximal ridge (Tikhonov towards the last
+value), which keeps rank-deficient updates finite and never raises the error. The error after every
+update is exact and free: ||X||^2 - 2 <B, G> + <G A, G>. Sweeps are extrapolated along their last
+step, kept only where the error falls.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+
+from sktn.networks import graph
+
+__all__ = ["Fit", "als", "balance", "squared_error"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A network and its squared error.
+
+    cores N arrays of N axes, error ||X - TN||^2, sweeps int
+    """
+
+    cores: list
+    error: float
+    sweeps: int
+
+
+def solve_core(A, B, old, ridge):
+    """G of least ||X - TN||^2 + rho ||G - G_old||^2 with rho = ridge trace(A) / P.
+
+    A (P, P), B (I, P), old (I, P) -> (I, P) in float64
+    """
+    A = A.astype(np.float64)
+    width = A.shape[0]
+    rho = ridge * np.trace(A) / width
+    if not rho > 0.0:  # A dead environment: whatever this core holds, the network is zero.
+        return old.astype(np.float64)
+    rhs = B.astype(np.float64) + rho * old
+    for _ in range(8):
+        lhs = A.copy()
+        lhs.flat[:: width + 1] += rho
+        _, solution, info = lapack.dposv(lhs, rhs.T, overwrite_a=1)
+        if info == 0 and np.isfinite(solution).all():
+            return solution.T
+        # Rounding made A indefinite: a hundredfold ridge, still proximal, so still a descent step.
+        rhs = rhs + 99.0 * rho * old
+        rho *= 100.0
+    return old.astype(np.float64)
+
+
+def balance(cores):
+    """Give all cores the same norm; the network is unchanged.
+
+    cores N arrays -> N arrays
+    """
+    norms = [float(np.linalg.norm(core)) for core in cores]
+    if min(norms) == 0.0 or not np.isfinite(norms).all():
+        return cores
+    mean = np.exp(np.mean(np.log(norms)))
+    return [
+        (core * (mean / norm)).astype(core.dtype) for core, norm in zip(cores, norms, strict=True)
+    ]
+
+
+def squared_error(X, cores):
+    """||X - TN||^2 from the dense contraction, in float64.
+
+    X (I_1, .., I_N), cores N arrays -> float
+    """
+    residual = graph.to_dense(cores)
+    residual = np.subtract(X, residual, dtype=np.result_type(X, residual))
+    return float(np.einsum("i,i->", residual.ravel(), residual.ravel(), dtype=np.float64))
+
+
+def update(X, cores, k, norm2, ridge, squares=None):
+    """Solve core k in place of the old one.
+
+    X (I_1, .., I_N), cores N arrays -> core k, ||X - TN||^2, A (P_k, P_k)
+    """
+    A, B = graph.normal_equations(X, cores, k, squares)
+    moved = np.moveaxis(cores[k], k, 0)
+    old = moved.reshape(moved.shape[0], -1)
+    G = solve_core(A, B, old, ridge)
+    error = norm2 - 2.0 * np.vdot(B, G) + np.vdot(G @ A, G)  # G is float64: the sums are too
+    G = G.astype(X.dtype)
+    core = np.ascontiguousarray(np.moveaxis(G.reshape(moved.shape), 0, k))
+    return core, float(error), A
+
+
+def _sweep(X, cores, order, norm2, ridge):
+    squares = [None] * len(cores)
+    cores = list(cores)
+    # An extrapolated point may overflow float32: the error is then not finite, and is refused.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in order:
+            cores[k], error, _ = update(X, cores, k, norm2, ridge, squares)
+            squares[k] = None
+            if not np.isfinite(error):
+                return cores, np.inf
+    return cores, error
+
+
+def als(
+    X,
+    cores,
+    *,
+    max_sweeps=100,
+    tol=1e-4,
+    target=0.0,
+    ridge=1e-9,
+    extrapolate=True,
+    give_up=True,
+    norm2=None,
+    order=None,
+):
+    """Sweep over the cores until the target, a standstill, or ``max_sweeps``.
+
+    With ``give_up`` the sweeps also stop when the last decrease, repeated in every sweep left,
+    would not reach the target: in a search most trials fail, and should fail early.
+
+    X (I_1, .., I_N), cores N arrays, target squared error -> Fit
+    """
+    n_cores = len(cores)
+    norm2 = float(np.vdot(X, X)) if norm2 is None else norm2
+    order = range(n_cores) if order is None else order
+    cores = list(cores)
+    previous, kept = None, None
+    last = np.inf
+    step, sweep = 0.7, 0
+    floor = 4.0 * np.finfo(X.dtype).eps * norm2
+    error = np.inf
+    while sweep < max_sweeps:
+        trial = cores
+        jumped = extrapolate and previous is not None and step > 0.05
+        if jumped:
+            trial = [c + step * (c - p) for c, p in zip(cores, previous, strict=True)]
+            kept = cores
+        new, error = _sweep(X, trial, order, norm2, ridge)
+        sweep += 1
+        if jumped and not error <= last:
+            # Too far: from where the sweeps were, without the jump.
+            step *= 0.5
+            cores, previous, error = kept, None, last
+            if step <= 0.05:
+                step = 0.7
+            continue
+        if jumped:
+            step = min(1.3 * step, 20.0)
+        previous, cores = cores, new
+        decrease = last - error if np.isfinite(error) else 0.0
+        if error <= max(target, floor) or not np.isfinite(error):
+            break
+        if decrease <= tol * error and sweep > 1:
+            break
+        if give_up and target > 0 and sweep > 2 and np.isfinite(last):
+            left = max_sweeps - sweep
+            if error - 2.0 * left * decrease > target:
+                break
+        last = error
+    return Fit(balance(cores), max(float(error), 0.0), sweep)

@@ -1,0 +1,212 @@
+"""Closed-form anomaly operators from the training states, and the choice of their bandwidth.
+
+The best quadratic form for "how far is Phi(x) from the training states" is a spectral filter of
+their second moment C. Restricted to the span of m landmark rows it is a spaced MPO with diagonal
+cores and bond dimension m (:mod:`sktn.networks.diagonal`): fitting is linear algebra in m
+dimensions, O(N m^2), and needs no gradient. NumPy, for the reasons given there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cholesky, eigh, solve_triangular
+from scipy.special import logsumexp
+
+from sktn.networks import diagonal
+
+# Widths tried, in units of sqrt(n), the distance scale of n standardised columns.
+BANDWIDTHS = tuple(float(width) for width in np.geomspace(0.05, 3.2, 10))
+
+# Mean novelties of held-out rows that choose the widths: one fine look at the data, one coarse.
+LEVELS = (0.3, 0.03)
+
+# The Gram matrix of close landmarks is singular in floating point.
+_JITTER = 1e-8
+
+# Directions whose filter is below this are left out of the operator: they hold nothing.
+_NEGLIGIBLE = 1e-4
+
+# Training rows held at once as states in m dimensions (128 MB in float64).
+_BLOCK_SIZE = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Second moments of the training states in an orthonormal basis of the landmarks' span.
+
+    frame : DiagonalNetwork whose outputs are the coordinates in that basis
+    second : ndarray of shape (m, m), C
+    mass : ndarray of shape (m,), weight of the rows nearest to each landmark
+    """
+
+    frame: diagonal.DiagonalNetwork
+    second: np.ndarray
+    mass: np.ndarray
+
+
+def start_moments(landmarks, bandwidth, mean, variance):
+    """Moments without any rows: landmarks (m, n), mean, variance (n,)."""
+    gram = np.exp(diagonal.log_overlaps(landmarks, landmarks, bandwidth, mean, variance))
+    gram[np.diag_indices_from(gram)] += _JITTER
+    m = len(landmarks)
+    inverse = solve_triangular(cholesky(gram, lower=True), np.eye(m), lower=True)
+    frame = diagonal.DiagonalNetwork(landmarks, inverse.T, float(bandwidth), mean, variance)
+    return Moments(frame, np.zeros((m, m)), np.zeros(m))
+
+
+def restore(network, spectrum, ridge):
+    """The moments that `projector` made a network of, without their mass."""
+    start = start_moments(network.landmarks, network.bandwidth, network.mean, network.variance)
+    U = np.linalg.solve(
+        start.frame.readout, network.readout / np.sqrt(spectrum / (spectrum + ridge))
+    )
+    return Moments(start.frame, (U * spectrum) @ U.T, start.mass)
+
+
+def add_rows(moments, x, weight):
+    """C + sum_b w_b Phi(x_b) Phi(x_b)^T, projected: x (b, n), weight (b,) -> Moments"""
+    second, mass = moments.second.copy(), moments.mass.copy()
+    for rows in _blocks(len(x), len(mass)):
+        overlaps = diagonal.overlaps(moments.frame, x[rows])
+        np.add.at(mass, np.argmax(overlaps, axis=1), weight[rows])
+        F = overlaps @ moments.frame.readout
+        second += (F * weight[rows, None]).T @ F
+    return Moments(moments.frame, second, mass)
+
+
+def projector(moments, ridge, output_dim=None):
+    """Q with Q^T Q = C (C + ridge)^-1, restricted to the span of the landmarks.
+
+    Kernel PCA with a soft edge: 1 - ||Q Phi(x)||^2 is the squared distance to the leading subspace
+    (Hoffmann, "Kernel PCA for novelty detection", Pattern Recognition 40, 2007) and, with all
+    directions kept, the posterior variance of a Gaussian process that has seen the rows with noise
+    of variance `ridge`.
+
+    moments, ridge (), output_dim r or None -> DiagonalNetwork, kept eigenvalues of C (r,)
+    """
+    spectrum, U = eigh(moments.second)
+    spectrum = np.maximum(spectrum[::-1], 0)
+    filtered = spectrum / (spectrum + ridge)
+    r = max(1, min(np.count_nonzero(filtered > _NEGLIGIBLE), output_dim or len(spectrum)))
+    readout = moments.frame.readout @ (U[:, ::-1][:, :r] * np.sqrt(filtered[:r]))
+    frame = moments.frame
+    network = diagonal.DiagonalNetwork(
+        frame.landmarks, readout, frame.bandwidth, frame.mean, frame.variance
+    )
+    return network, spectrum[:r]
+
+
+def novelty(network, x):
+    """||P Phi(x)||^2 = 1 - ||Q Phi(x)||^2, P^2 = 1 - Q^T Q: x (b, n) -> (b,) in (0, 1]."""
+    return _positive(1 - diagonal.squared_output_norms(network, x))
+
+
+def held_out_novelty(network, spectrum, ridge, x, weight):
+    """The novelty of training rows as if each had been left out of C.
+
+    Leaving out a row is a change of rank one: a quadratic form t in (C + ridge)^-1 becomes
+    t / (1 - t). The basis of landmarks stays as it is.
+
+    network, spectrum of `projector`, x (b, n), weight (b,) -> (b,) in (0, 1]
+    """
+    out = np.empty(len(x))
+    for rows in _blocks(len(x), network.bond_dim):
+        squares = diagonal.outputs(network, x[rows]) ** 2
+        inside = squares / np.maximum(spectrum, np.finfo(np.float64).tiny)
+        leverage = inside.sum(axis=1)
+        outside = np.maximum(1 - squares.sum(axis=1) - ridge * leverage, 0)
+        own = np.minimum(weight[rows], 1.0) * leverage
+        out[rows] = outside + ridge * leverage / np.maximum(1 - own, 1e-12)
+    return np.minimum(_positive(out), 1)
+
+
+def mean_state(moments):
+    """sum_l w_l <Phi(l)|, a kernel density estimate; a row's weight is at its nearest landmark."""
+    frame = moments.frame
+    readout = (moments.mass / moments.mass.sum())[:, None]
+    return diagonal.DiagonalNetwork(
+        frame.landmarks, readout, frame.bandwidth, frame.mean, frame.variance
+    )
+
+
+def held_out_log_density(network, total, x, weight):
+    """log of the mean overlap of training rows without their own term.
+
+    network of `mean_state`, total of all weights (), x (b, n), weight (b,) -> (b,)
+    """
+    out = np.empty(len(x))
+    mass = network.readout[:, 0] * total
+    for rows in _blocks(len(x), network.bond_dim):
+        overlaps = diagonal.overlaps(network, x[rows])
+        nearest = np.argmax(overlaps, axis=1)
+        own = overlaps[np.arange(len(overlaps)), nearest] * np.minimum(weight[rows], mass[nearest])
+        rest = (overlaps @ mass - own) / total
+        out[rows] = np.log(np.maximum(rest, np.finfo(np.float64).tiny))
+    return out
+
+
+def choose_landmarks(x, weight, size, rng):
+    """At most `size` distinct rows, drawn with their weights: x (b, n), weight (b,) -> (m, n)."""
+    if len(x) <= size:
+        return x
+    chosen = rng.choice(len(x), size, replace=False, p=weight / weight.sum())
+    return x[np.sort(chosen)]
+
+
+def choose_bandwidths(x, weight, mean, variance, ridge, levels=LEVELS):
+    """Widths at which a held-out row has the given mean novelties, by interpolation.
+
+    A narrow kernel sees every new row as novel, a wide one sees none: the levels fix how finely
+    the data are looked at, relative to how dense they are, and need no anomalies. All rows are
+    landmarks here; with fewer, a narrow width would be blamed for what the landmarks do not span.
+
+    x (b, n), weight (b,) -> (len(levels),) in units of sqrt(n)
+    """
+    novelties = []
+    for factor in BANDWIDTHS:
+        overlaps = np.exp(diagonal.log_overlaps(x, x, factor * np.sqrt(x.shape[1]), mean, variance))
+        novelties.append(np.average(_exact_held_out(overlaps, weight, ridge), weights=weight))
+    # Rounding must not break the order that the interpolation needs.
+    depth = np.maximum.accumulate(-np.log(novelties))
+    return np.exp(np.interp(-np.log(levels), depth, np.log(BANDWIDTHS)))
+
+
+def choose_density_bandwidth(x, weight, mean, variance):
+    """The width of largest held-out likelihood of a kernel density estimate on the rows.
+
+    x (b, n), weight (b,) -> (1,) in units of sqrt(n)
+    """
+    quality = []
+    widths = np.asarray(BANDWIDTHS)
+    for factor in widths:
+        h = factor * np.sqrt(x.shape[1])
+        logs = diagonal.log_overlaps(x, x, h, mean, variance) + np.log(weight)
+        left = np.maximum(weight - 1, 0)
+        # A row of weight 2 keeps one of its two terms.
+        with np.errstate(divide="ignore"):
+            logs[np.diag_indices_from(logs)] += np.log(left / weight)
+        density = logsumexp(logs, axis=1) - x.shape[1] * np.log(h)
+        quality.append(np.average(np.maximum(density, -1e300), weights=weight))
+    return widths[[int(np.argmax(quality))]]
+
+
+def _exact_held_out(overlaps, weight, ridge):
+    """`held_out_novelty` with all rows as landmarks: overlaps (b, b), weight (b,) -> (b,)"""
+    noise = ridge / weight
+    gram = overlaps.copy()
+    gram[np.diag_indices_from(gram)] += noise
+    factor = cholesky(gram, lower=True, overwrite_a=True)
+    inverse = solve_triangular(factor, np.eye(len(gram)), lower=True, overwrite_b=True)
+    # w t = 1 - noise [(K + noise)^-1]_bb, with t as in `held_out_novelty`.
+    leverage = (1 - noise * np.einsum("kb,kb->b", inverse, inverse)) / weight
+    own = np.minimum(weight, 1.0) * leverage
+    return np.minimum(_positive(ridge * leverage / np.maximum(1 - own, 1e-12)), 1)
+
+
+def _positive(values):
+    return np.maximum(values, np.finfo(np.float64).eps)
+
+
+def _blocks(n_rows, width):
+    size = max(1, _BLOCK_SIZE // width)
+    return [slice(start, start + size) for start in range(0, n_rows, size)]

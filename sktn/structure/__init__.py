@@ -1,0 +1,1 @@
+"""Which network: searches over graphs and bond dimensions; nothing here knows scikit-learn."""

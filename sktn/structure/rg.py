@@ -1,0 +1,252 @@
+"""The renormalization-group structure search: coarse to fine, expand, gate, compress, exchange."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sktn.networks import graph
+from sktn.solvers.als import Fit, squared_error
+from sktn.structure import flow, gates, scales, tomography, tucker
+from sktn.structure.fixed import tensor_train
+
+__all__ = ["Settings", "matrix", "search"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the search uses; each mechanism can be switched off.
+
+    n_scales int, ordered modes tuple, cycles of exchange, time_limit seconds or None
+    """
+
+    n_scales: int = 2
+    ordered: tuple = ()
+    reduction: bool = True
+    tomography: bool = True
+    gates: bool = True
+    information: bool = True
+    expansion: str = "residual"
+    cycles: int = 2
+    reduction_share: float = 0.01
+    time_limit: float | None = None
+
+
+def search(X, target, rng, settings, budget=None, callback=None):
+    """Smallest network found with ||X - TN|| <= target ||X||, or of least error within a budget.
+
+    X (I_1, .., I_N) of norm 1, target in (0, 1] -> cores, history
+    """
+    log = []
+    if X.ndim == 2:
+        return matrix(X, target, budget), log
+    deadline = None if settings.time_limit is None else time.perf_counter() + settings.time_limit
+    start = None
+    grid = scales.levels(X.shape, settings.ordered, settings.n_scales)
+    for level, halvings in enumerate(grid):
+        scale = len(grid) - 1 - level
+        data = X if scale == 0 else scales.coarsen(X, halvings)
+        norm = float(np.linalg.norm(data))
+        if norm < 1e-3 and scale:  # Averaging cancelled the data: nothing to learn at this scale.
+            continue
+        if start is not None:
+            start = [
+                scales.interpolate(core, k, data.shape[k]).astype(data.dtype)
+                for k, core in enumerate(start)
+            ]
+        problem = flow.Problem(
+            data / norm,
+            X.shape,
+            target**2,
+            rng,
+            budget=budget,
+            scale=scale,
+            log=log,
+            callback=callback,
+            deadline=deadline,
+            expansion=settings.expansion,
+        )
+        start = _one_scale(problem, target, settings, start)
+    return start, log
+
+
+def matrix(X, target, budget=None):
+    """A matrix has one bond, and the singular value decomposition is the answer."""
+    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    tail = np.cumsum(s[::-1] ** 2)[::-1]
+    keep = max(1, int(np.sum(tail > target**2)))
+    if budget is not None:
+        keep = max(1, min(keep, budget // sum(X.shape)))
+    return [U[:, :keep] * s[:keep], np.ascontiguousarray(Vt[:keep])]
+
+
+def _one_scale(whole, target, settings, lifted):
+    X = whole.X
+    share = settings.reduction_share if settings.reduction else 0.0
+    core, factors = tucker.reduce(X, share * target**2)
+    outside = max(float(np.vdot(X, X) - np.vdot(core, core)), 0.0)
+    dtype = np.float64
+    if target >= 3e-3 and core.size > 20000:
+        # Half the memory traffic; met targets are verified against the residual itself.
+        dtype = np.float32
+    problem = replace(whole, X=core.astype(dtype), target=max(target**2 - outside, 0.0))
+    if lifted is not None:
+        lifted = [c.astype(dtype) for c in tucker.lift(lifted, factors)]
+    if problem.budget is not None:
+        best = _within_budget(problem, settings, lifted)
+    else:
+        best = _to_target(problem, settings, lifted)
+    cores = tucker.expand([c.astype(np.float64) for c in best.cores], factors)
+    return cores if whole.scale else _verified(whole, cores)
+
+
+def _verified(whole, cores):
+    """The cores if they meet the target on the data; else refitted, grown, or TT-SVD."""
+    if whole.budget is not None:
+        return cores
+    # A hair below: the target holds after rounding too.
+    strict = replace(whole, target=whole.target * (1.0 - 1e-7), deadline=None)
+    state = strict.state(Fit(cores, squared_error(strict.X, cores), 0))
+    if not strict.met(state):
+        state = strict.fit(state.cores, 50, tol=1e-6, give_up=False)
+    if not strict.met(state):
+        state = flow.expand(strict, state, limit=strict.X.size, fraction=0.01)
+    if not strict.met(state):
+        return tensor_train(strict.X, strict.target)
+    return state.cores
+
+
+def _to_target(problem, settings, lifted):
+    starts = []
+    if settings.tomography:
+        found = _from_tomography(problem)
+        if found is not None:
+            starts.append(found)
+    if not starts:
+        if lifted is not None:
+            starts.append(problem.fit(lifted, 20, give_up=False))
+            problem.note("lift", starts[-1])
+        starts.append(_uniform(problem))
+    states = []
+    for start in starts:
+        state = flow.expand(problem, start, limit=2 * problem.X.size)
+        if problem.met(state):
+            states.append(state)
+    if not states:
+        dtype = problem.X.dtype
+        chain = [c.astype(dtype) for c in tensor_train(problem.X, problem.target)]
+        states = [problem.state(Fit(chain, squared_error(problem.X, chain), 0))]
+        problem.note("chain", states[0])
+    best = min(states, key=lambda s: (s.size, s.error))
+    problem.note("start", best)
+    if settings.gates:
+        best = gates.anneal(problem, best)
+    if settings.information:
+        best = flow.compress(problem, best, sweeps=25)
+    if problem.scale == 0 and settings.cycles:
+        best = flow.exchange(problem, best, cycles=settings.cycles, sweeps=25)
+    return best
+
+
+def _within_budget(problem, settings, lifted):
+    """Least error for at most ``budget`` parameters: grow to the budget, then trade bonds."""
+    order = problem.X.ndim
+    starts = [np.ones((order, order), dtype=int)]
+    if order <= 6:
+        starts += list(_complete_graphs(problem))
+    starts = [R for R in starts if graph.n_parameters(problem.sizes, R) <= problem.budget]
+    # The largest start that fits has seen every bond; rank one is the start that always fits.
+    states = [_random(problem, R) for R in starts[-2:]]
+    if lifted is not None:
+        states.append(problem.fit(lifted, 20, give_up=False))
+    states = [flow.expand(problem, s, limit=problem.budget) for s in states]
+    states = [s for s in states if s.size <= problem.budget]
+    best = min(states, key=lambda s: (s.error, s.size))
+    problem.note("start", best)
+    for _ in range(settings.cycles if settings.information else 0):
+        trial = flow.expand(problem, flow.shrink(problem, best, 0.85), limit=problem.budget)
+        trial = problem.fit(trial.cores, 40, tol=1e-4, give_up=False)
+        if trial.error >= best.error or problem.expired():
+            break
+        best = trial
+        problem.note("exchange", best)
+    return problem.fit(best.cores, 100, tol=1e-5, give_up=False)
+
+
+def _random(problem, R, sweeps=40):
+    cores = graph.random_cores(problem.X.shape, R, problem.rng, problem.X.dtype)
+    return problem.fit(cores, sweeps, tol=3e-3, give_up=False)
+
+
+def _complete_graphs(problem, widest=8):
+    """Complete graphs of equal bonds, capped at the length of the modes, while they stay small."""
+    order = problem.X.ndim
+    for r in range(2, widest + 1):
+        R = np.full((order, order), r)
+        for k, size in enumerate(problem.sizes):
+            R[k] = np.minimum(R[k], max(size - 1, 1))
+            R[:, k] = R[k]
+        np.fill_diagonal(R, 1)
+        width = R.prod(axis=1).max()
+        if graph.n_parameters(problem.sizes, R) > problem.X.size or width > 4000:
+            return
+        yield R
+
+
+def _uniform(problem):
+    """A complete graph of equal bonds, the fewest that come near the target.
+
+    Greedy growth from rank one builds trees and cannot leave them; on a complete graph every bond
+    is there to be weighed against the others.
+    """
+    order = problem.X.ndim
+    last = _random(problem, np.ones((order, order), dtype=int))
+    problem.note("uniform", last)
+    if order > 6:
+        return last
+    for R in _complete_graphs(problem):
+        if last.error <= 1.5 * problem.target or problem.expired():
+            break
+        last = _random(problem, R)
+        problem.note("uniform", last)
+    return last
+
+
+def _from_tomography(problem, tries=6, restarts=15):
+    """The cheapest bond matrix read off the unfoldings that ALS confirms.
+
+    Spectra without a gap do not tell a rank; then the estimate is no more than a guess at a start,
+    and the complete graph is a better one.
+
+    -> State or None
+    """
+    X = problem.X
+    measured = tomography.spectra(X)
+    subsets = [s for s, _ in measured]
+    least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
+    wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
+    cuts = tomography.Cuts(problem.sizes, subsets, least)
+    clear = np.quantile(gaps, 0.1) > 1.5
+    best, limit = None, np.inf
+    for ranks in dict.fromkeys((tuple(wide), tuple(least))):
+        seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
+        explained = np.array_equal(np.rint(np.exp(cuts.direct @ np.log(seed))), ranks)
+        if not (explained or clear):
+            continue
+        chosen = [tuple(seed)] if explained else []
+        chosen += [r for _, r in tomography.candidates(cuts, problem.sizes, seed)]
+        chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
+        for n, candidate in enumerate(chosen[:tries]):
+            R = cuts.matrix(candidate)
+            if cuts.parameters(candidate) >= limit or R.prod(axis=1).max() > 2000:
+                continue
+            for _ in range(restarts if explained and n == 0 else 1):
+                cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
+                state = problem.fit(cores, 100, tol=1e-4)
+                if problem.met(state):
+                    break
+            if problem.met(state):
+                best, limit = state, state.size
+                problem.note("tomography", state)
+                break
+    return best

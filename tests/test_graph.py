@@ -1,0 +1,103 @@
+"""Graph networks against dense contractions."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from sktn.networks import graph
+
+
+def dense(cores):
+    """The definition, by one einsum over integer labels."""
+    order = len(cores)
+    label = {}
+    for n, (i, j) in enumerate(combinations(range(order), 2)):
+        label[i, j] = label[j, i] = order + n
+    operands = []
+    for k, core in enumerate(cores):
+        operands += [core, [k if j == k else label[k, j] for j in range(order)]]
+    return np.einsum(*operands, list(range(order)), optimize="greedy")
+
+
+def bonds(order, entries):
+    R = np.ones((order, order), dtype=int)
+    R[np.triu_indices(order, 1)] = entries
+    return np.maximum(R, R.T)
+
+
+@st.composite
+def networks(draw):
+    order = draw(st.integers(1, 5))
+    sizes = draw(st.lists(st.integers(1, 4), min_size=order, max_size=order))
+    entries = draw(
+        st.lists(
+            st.integers(1, 3),
+            min_size=order * (order - 1) // 2,
+            max_size=order * (order - 1) // 2,
+        )
+    )
+    seed = draw(st.integers(0, 2**16))
+    R = bonds(order, entries) if order > 1 else np.ones((1, 1), dtype=int)
+    return graph.random_cores(sizes, R, np.random.default_rng(seed)), R
+
+
+@settings(max_examples=40, deadline=None)
+@given(networks())
+def test_contraction_is_the_definition(network):
+    cores, R = network
+    assert_allclose(graph.to_dense(cores), dense(cores), atol=1e-12)
+    assert (graph.bond_dims(cores) == R).all()
+    sizes = [core.shape[k] for k, core in enumerate(cores)]
+    assert graph.n_parameters(sizes, R) == sum(core.size for core in cores)
+    assert graph.core_sizes(sizes, R).sum() == sum(core.size for core in cores)
+
+
+@settings(max_examples=30, deadline=None)
+@given(networks(), st.integers(0, 2**16))
+def test_normal_equations_are_the_environments(network, seed):
+    cores, _ = network
+    X = np.random.default_rng(seed).normal(size=[c.shape[k] for k, c in enumerate(cores)])
+    for k, core in enumerate(cores):
+        A, B = graph.normal_equations(X, cores, k)
+        if len(cores) > 1:
+            env = graph.environment(cores, k)
+            assert_allclose(A, env.T @ env, atol=1e-10)
+            assert_allclose(B, np.moveaxis(X, k, 0).reshape(X.shape[k], -1) @ env, atol=1e-10)
+            unfolded = np.moveaxis(core, k, 0).reshape(X.shape[k], -1)
+            fitted = np.moveaxis(dense(cores), k, 0).reshape(X.shape[k], -1)
+            assert_allclose(unfolded @ env.T, fitted, atol=1e-10)
+
+
+def test_both_routes_of_the_gram_matrix_agree():
+    # Order 7 on a sparse graph takes the squared network, the environment is the reference.
+    rng = np.random.default_rng(0)
+    R = bonds(7, rng.choice([1, 1, 1, 2], 21))
+    cores = graph.random_cores([5] * 7, R, rng)
+    X = rng.normal(size=[5] * 7)
+    for k in range(7):
+        A, B = graph.normal_equations(X, cores, k)
+        env = graph.environment(cores, k)
+        assert_allclose(A, env.T @ env, rtol=1e-9, atol=1e-9)
+        assert_allclose(B, np.moveaxis(X, k, 0).reshape(5, -1) @ env, rtol=1e-9, atol=1e-9)
+
+
+def test_slices_bound_the_memory_and_change_nothing():
+    rng = np.random.default_rng(1)
+    cores = graph.random_cores([4, 5, 6, 7], bonds(4, [3, 3, 3, 3, 3, 3]), rng)
+    assert_allclose(graph.to_dense(cores, max_entries=50), dense(cores), atol=1e-12)
+    X = rng.normal(size=(4, 5, 6, 7))
+    A, B = graph.normal_equations(X, cores, 1)
+    sliced_A, sliced_B = graph._normal_equations_in_slices(X, cores, 1, A.shape[0])
+    assert_allclose(sliced_A, A, atol=1e-10)
+    assert_allclose(sliced_B, B, atol=1e-10)
+
+
+def test_inner_product():
+    rng = np.random.default_rng(2)
+    first = graph.random_cores([3, 4, 5], bonds(3, [2, 1, 3]), rng)
+    second = graph.random_cores([3, 4, 5], bonds(3, [1, 2, 2]), rng)
+    assert graph.inner(first, second) == pytest.approx(np.vdot(dense(first), dense(second)))
