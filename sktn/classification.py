@@ -91,7 +91,8 @@ class MPSClassifier(
         Rows that carry the expansion of the convex solver (Nystroem). Tables with fewer rows are
         solved exactly.
     learning_rate : float, default=0.02
-        Peak learning rate of "adam", with warm-up and cosine decay.
+        Peak learning rate of "adam", with warm-up and cosine decay. On chains of more than 64
+        sites it is multiplied by 64 / n_sites.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate` in solver "adam".
     max_iter : int, default=100
@@ -411,7 +412,7 @@ class MPSClassifier(
                 params = chain_params(params, g)
             result = gradient.minimize(
                 chain_loss, params, {"coords": coords, "labels": labels}, weight, context, key,
-                batch_size=self.batch_size, max_iter=1, learning_rate=self.learning_rate,
+                batch_size=self.batch_size, max_iter=1, learning_rate=self._step_size(),
                 transformation=self.optimizer, constant_rate=True, state=stream["state"], chunk=1,
             )  # fmt: skip
             stream["state"] = jax.tree.map(np.asarray, result.state)
@@ -494,7 +495,7 @@ class MPSClassifier(
             result = gradient.minimize(
                 chain_loss, params, data, weight[train], context, key,
                 batch_size=self.batch_size, max_iter=self.max_iter,
-                learning_rate=self.learning_rate, transformation=self.optimizer,
+                learning_rate=self._step_size(), transformation=self.optimizer,
                 validation=validation, n_iter_no_change=self.n_iter_no_change, tol=self.tol,
                 chunk=1 if listening else 10, on_epoch=on_epoch,
             )  # fmt: skip
@@ -533,6 +534,11 @@ class MPSClassifier(
             return "adam"
         fits = n_rows * min(n_rows, self.max_landmarks) <= _LARGEST_DESIGN
         return "convex" if fits else "adam"
+
+    def _step_size(self):
+        # A step of all cores the same way multiplies the chain's norm by about exp(n * step): over
+        # a thousand sites that leaves float32.
+        return self.learning_rate * min(1.0, 64 / self.columns_.n_sites)
 
     def _check_memory(self, d, n, n_classes):
         entries = self.n_estimators * self.bond_dim**2 * (d * n + max(1, n_classes))
