@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sktn._training import chain_loss
 from sktn.basis import embed, fit_basis
-from sktn.classification import chain_loss
 from sktn.columns import fit_columns
 from sktn.embeddings import Legendre
 from sktn.losses import cross_entropy

@@ -132,8 +132,6 @@ def distinct_rows(X, weight):
     A row of weight 2 is thus the same as two rows, whatever is drawn at random from them.
     X (N, n_columns), weight (N,) -> (b, n_columns), (b,)
     """
-    if not (weight > 0).any():
-        raise ValueError("All sample weights are zero: at least one row needs a positive weight.")
     X, weight = X[weight > 0], weight[weight > 0]
     rows, index = np.unique(X, axis=0, return_inverse=True)
     return rows, np.bincount(index.ravel(), weights=weight, minlength=len(rows))
