@@ -291,10 +291,12 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
                     "cross-validation: use MPSClassifier with a fixed alpha."
                 )
             return rows, folds
-        folds = np.full(len(rows), -1)
-        splitter = check_cv(self.cv, y[rows], classifier=True)
-        for k, (_, held_out) in enumerate(splitter.split(X[rows], y[rows])):
+        # A splitter, or a list of its parts, speaks of all rows.
+        folds = np.full(len(y), -1)
+        splitter = check_cv(self.cv, y, classifier=True)
+        for k, (_, held_out) in enumerate(splitter.split(X, y)):
             folds[held_out] = k
+        folds = folds[rows]
         if (folds < 0).any():
             raise ValueError(
                 f"cv={self.cv!r} leaves {np.sum(folds < 0)} rows out of all held-out parts: use a "

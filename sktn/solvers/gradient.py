@@ -36,6 +36,9 @@ class Result(NamedTuple):
 
 class _Progress(NamedTuple):
     params: object
+    # Where the last epoch began: its losses say that they are finite there, while the parameters at
+    # its end have not been tried yet.
+    tried: object
     opt_state: object
     step: jax.Array
     best_params: object
@@ -80,16 +83,24 @@ def _run_epochs(
     progress, data, weight, orders, live, validation, context, settings, *,
     loss, transformation, scheduled,
 ):  # fmt: skip
-    """A chunk of E epochs, of which those that are `live` take place; returns their losses.
+    """A chunk of E epochs, of which those that are `live` take place; returns their losses and
+    whether all was finite.
 
     data: padded rows, weight (N,) with 0 on the padding, orders (E, batches, b) row numbers,
     live (E,)
     """
 
+    def loss_of_batch(params, rows):
+        return loss(params, jax.tree.map(lambda x: x[rows], data), weight[rows], context)
+
     def train_batch(carry, rows):
         params, opt_state, step = carry
-        batch = jax.tree.map(lambda x: x[rows], data)
-        value, gradient = jax.value_and_grad(loss)(params, batch, weight[rows], context)
+        value, gradient = jax.value_and_grad(loss_of_batch)(params, rows)
+        # The loss is a mean over the batch: a batch that weighs less than others, as the last one
+        # may, must move the parameters less.
+        batch_weight = jnp.sum(weight[rows])
+        share = batch_weight / settings["batch_weight"]
+        gradient = jax.tree.map(lambda g: g * share.astype(g.dtype), gradient)
         norm = optax.tree.norm(gradient)
         shrink = jnp.minimum(1.0, settings["max_gradient_norm"] / jnp.maximum(norm, 1e-30))
         gradient = jax.tree.map(lambda g: g * shrink.astype(g.dtype), gradient)
@@ -98,14 +109,14 @@ def _run_epochs(
             rate = -settings["learning_rate"] * learning_rate_at(step, settings["n_steps"])
             updates = jax.tree.map(lambda u: u * rate.astype(u.dtype), updates)
         # A last batch of padding alone moves nothing.
-        some = jnp.any(weight[rows] > 0)
+        some = batch_weight > 0
         params = jax.tree.map(lambda p, u: p + jnp.where(some, u, 0), params, updates)
-        return (params, opt_state, step + 1), jnp.where(some, value, jnp.nan)
+        return (params, opt_state, step + 1), jnp.where(some, value * batch_weight, 0)
 
     def epoch(progress, batches):
         start = (progress.params, progress.opt_state, progress.step)
         (params, opt_state, step), values = jax.lax.scan(train_batch, start, batches)
-        train_loss = jnp.nanmean(values)
+        train_loss = jnp.sum(values) / jnp.sum(weight)
         monitored = train_loss if validation is None else loss(params, *validation)
         ok = progress.finite & jnp.isfinite(train_loss) & jnp.isfinite(monitored)
         for leaf in jax.tree.leaves(params):
@@ -119,17 +130,24 @@ def _run_epochs(
             lambda new, old: jnp.where(better, new, old), params, progress.best_params
         )
         progress = _Progress(
-            keep(params, progress.params), keep(opt_state, progress.opt_state), step,
-            best_params, jnp.where(better, monitored, progress.best), ok,
+            keep(params, progress.tried), keep(progress.params, progress.tried),
+            keep(opt_state, progress.opt_state), step, best_params,
+            jnp.where(better, monitored, progress.best), ok,
         )  # fmt: skip
-        return progress, (train_loss, monitored)
+        return progress, (train_loss, monitored, ok)
 
     def epoch_or_nothing(progress, xs):
-        nothing = (progress, (jnp.full((), jnp.nan, dtype), jnp.full((), jnp.nan, dtype)))
+        nothing = (progress, (*2 * [jnp.full((), jnp.nan, dtype)], progress.finite))
         return jax.lax.cond(xs[1], epoch, lambda *_: nothing, progress, xs[0])
 
     dtype = progress.best.dtype
-    return jax.lax.scan(epoch_or_nothing, progress, (orders, live))
+    progress, history = jax.lax.scan(epoch_or_nothing, progress, (orders, live))
+    if validation is None:
+        # Nobody has tried the last step yet.
+        ok = progress.finite & jnp.isfinite(loss_of_batch(progress.params, orders[0, 0]))
+        params = jax.tree.map(lambda a, b: jnp.where(ok, a, b), progress.params, progress.tried)
+        progress = progress._replace(params=params, finite=ok)
+    return progress, history
 
 
 def _orders(rng, n_rows, n_batches, batch_size, n_epochs):
@@ -194,8 +212,11 @@ def minimize(
         "n_steps": jnp.asarray(0.0 if constant_rate else float(max_iter * n_batches), dtype),
         "max_gradient_norm": jnp.asarray(max_gradient_norm, dtype),
     }
+    # What a whole batch weighs on average.
+    settings["batch_weight"] = jnp.asarray(max(weight.sum(), 1e-30) * batch_size / n_rows, dtype)
+    opt_state = transformation.init(params) if state is None else state
     progress = _Progress(
-        params, transformation.init(params) if state is None else state, jnp.asarray(0), params,
+        params, params, opt_state, jnp.asarray(0), params,
         jnp.asarray(jnp.inf, dtype), jnp.asarray(True),
     )  # fmt: skip
     data, weight = jax.tree.map(jnp.asarray, (data, weight))
@@ -203,15 +224,17 @@ def minimize(
     # Drawn here, not on the device: a sort and a generator would be half of the compiled program.
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     while len(losses) < max_iter and not converged:
-        progress, (train, held_out) = _run_epochs(
+        progress, history = _run_epochs(
             progress, data, weight, _orders(rng, n_rows, n_batches, batch_size, chunk),
             np.arange(chunk) < max_iter - len(losses), validation, context, settings, loss=loss,
             transformation=transformation, scheduled=scheduled,
         )  # fmt: skip
         done = slice(max_iter - len(losses))
-        for value, other in zip(np.asarray(train)[done], np.asarray(held_out)[done], strict=True):
+        for value, other, ok in zip(*(np.asarray(x)[done] for x in history), strict=True):
             losses.append(float(value))
             monitored.append(float(other))
+            if not ok:
+                break
             if on_epoch is not None and on_epoch(len(losses), value, other, progress.params):
                 converged = True
         finite = bool(progress.finite)
@@ -240,20 +263,23 @@ def _lbfgs(params, data, weight, context, tol, *, loss, max_iter):
     value_and_grad = optax.value_and_grad_from_state(objective)
 
     def step(carry):
-        params, state, _, iteration, curve = carry
+        params, state, _, iteration, curve, _ = carry
         value, gradient = value_and_grad(params, state=state)
         updates, state = solver.update(
             gradient, state, params, value=value, grad=gradient, value_fn=objective
         )
         new = optax.apply_updates(params, updates)
+        # A slope may be infinite where the loss is not.
         ok = jnp.isfinite(optax.tree.get(state, "value"))
+        for leaf in jax.tree.leaves(new):
+            ok = ok & jnp.all(jnp.isfinite(leaf))
         # The line search's last finite point is kept.
         new = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, params)
-        size = jnp.where(ok, optax.tree.norm(gradient), 0)
-        return new, state, size, iteration + 1, curve.at[iteration].set(value)
+        size = optax.tree.norm(gradient)
+        return new, state, size, iteration + 1, curve.at[iteration].set(value), ok
 
     def running(carry):
-        return (carry[3] < max_iter) & ((carry[3] == 0) | (carry[2] > tol))
+        return (carry[3] < max_iter) & ((carry[3] == 0) | (carry[2] > tol)) & carry[5]
 
     dtype = jax.tree.leaves(params)[0].dtype
     start = (
@@ -262,9 +288,10 @@ def _lbfgs(params, data, weight, context, tol, *, loss, max_iter):
         jnp.asarray(jnp.inf, dtype),
         0,
         jnp.zeros(max_iter, dtype),
+        jnp.asarray(True),
     )
-    params, _, size, iterations, curve = jax.lax.while_loop(running, step, start)
-    return params, size, iterations, curve
+    params, _, size, iterations, curve, ok = jax.lax.while_loop(running, step, start)
+    return params, size, iterations, curve, ok
 
 
 def minimize_lbfgs(loss, params, data, weight, context, *, max_iter=500, tol=1e-5):
@@ -273,9 +300,9 @@ def minimize_lbfgs(loss, params, data, weight, context, *, max_iter=500, tol=1e-
     Arguments as in :func:`minimize`; `tol` is for the norm of the gradient.
     """
     data, weight = jax.tree.map(jnp.asarray, (data, weight))
-    params, size, iterations, curve = _lbfgs(
+    params, size, iterations, curve, ok = _lbfgs(
         params, data, weight, context, tol, loss=loss, max_iter=max_iter
     )
     losses = np.asarray(curve)[: int(iterations)]
-    finite = bool(np.isfinite(losses).all())
-    return Result(params, losses, np.array([]), bool(size <= tol), finite, None)
+    finite = bool(ok) and bool(np.isfinite(losses).all())
+    return Result(params, losses, np.array([]), finite and bool(size <= tol), finite, None)
