@@ -23,6 +23,7 @@ from sktn.solvers import gradient
 _BLOCK_SIZE = 2**25
 
 _log_norm = jax.jit(born.log_norm)
+_log_squares = jax.jit(born.log_squares)
 _log_marginals = jax.jit(born.log_marginals)
 _left_environments = jax.jit(born.left_environments)
 _right_environments = jax.jit(born.right_environments)
@@ -347,7 +348,12 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
         with jax.enable_x64(self.cores_.dtype == np.float64):
             for rows in blocks:
                 phi, present = self._in_chain_order(X[rows], size)
-                logs = np.asarray(_log_marginals(self.cores_, phi, present), np.float64)
+                if present[: len(X[rows])].all():
+                    # Without anything to sum over, vectors do what matrices would.
+                    logs = _log_squares(self.cores_, phi)
+                else:
+                    logs = _log_marginals(self.cores_, phi, present)
+                logs = np.asarray(logs, np.float64)
                 out[rows] += logs[: len(X[rows])]
         # A row at a zero of psi, or beyond the range of floating point.
         return np.maximum(out, np.finfo(np.float64).min)
