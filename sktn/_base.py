@@ -75,18 +75,19 @@ def fit_sites(X, sample_weight, is_categorical, *, embedding, degree, scaling, m
     return columns, basis, coords
 
 
-def order_sites(feature_order, columns, basis, coords, rng):
+def order_sites(feature_order, columns, basis, coords, rng, sample_weight=None):
     """The order of the sites along the chain, see `chain_order`: -> (n,) integers"""
 
     def first_components(rows):
         return np.asarray(embed(jax.tree.map(np.asarray, basis), coords[rows]))[:, :, 1:2].mean(-1)
 
     return chain_order(
-        feature_order, columns.kept, columns.n_columns, len(coords), first_components, rng
-    )
+        feature_order, columns.kept, columns.n_columns, len(coords), first_components, rng,
+        sample_weight,
+    )  # fmt: skip
 
 
-def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng):
+def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, sample_weight=None):
     """The order of the sites along the chain.
 
     `feature_order`: "given", "correlation" (spectral ordering: sort by the Fiedler vector of the
@@ -111,9 +112,12 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng):
         return rng.permutation(n)
     if feature_order == "given" or n < 3:
         return np.arange(n)
-    rows = slice(5000) if n_rows <= 5000 else rng.choice(n_rows, 5000, False)
-    first = first_components(rows)
-    first = first - first.mean(0)
+    weight = np.ones(n_rows) if sample_weight is None else np.asarray(sample_weight)
+    rows = np.flatnonzero(weight > 0)
+    if len(rows) > 5000:
+        rows = rng.choice(rows, 5000, False)
+    first, share = first_components(rows), weight[rows] / weight[rows].sum()
+    first = (first - share @ first) * np.sqrt(share)[:, None]
     norm = np.sqrt((first**2).sum(0))
     correlation = (first.T @ first) / np.maximum(np.outer(norm, norm), 1e-12)
     # A little of everything connects columns that correlate with nothing.
@@ -128,8 +132,6 @@ def distinct_rows(X, weight):
     A row of weight 2 is thus the same as two rows, whatever is drawn at random from them.
     X (N, n_columns), weight (N,) -> (b, n_columns), (b,)
     """
-    if not (weight > 0).any():
-        raise ValueError("All sample weights are zero: at least one row needs a positive weight.")
     X, weight = X[weight > 0], weight[weight > 0]
     rows, index = np.unique(X, axis=0, return_inverse=True)
     return rows, np.bincount(index.ravel(), weights=weight, minlength=len(rows))

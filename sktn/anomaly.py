@@ -21,7 +21,7 @@ from sktn import _base, _kernel_operator, _trained_operator
 from sktn.embeddings import EMBEDDINGS
 
 # Without a contamination to aim at, this share of the training rows is called an outlier.
-_OUTLIERS = 0.01
+_OUTLIERS = 0.05
 
 # Rounds of `trim`: which rows are left out settles quickly.
 _TRIM_ROUNDS = 2
@@ -100,7 +100,7 @@ class SMPOAnomalyDetector(
         middle of the chain.
     first_output : int, default=None
         The first site with a leg. None: 0, or the middle for a single leg.
-    score : {"auto", "one-sided", "two-sided", "density"}, default="auto"
+    score_type : {"auto", "one-sided", "two-sided", "density"}, default="auto"
         "one-sided": log ||P Phi(x)||^2 with the sign that makes typical rows high (a projector
         annihilates them, a trained operator annihilates everything else). "two-sided", for trained
         operators: minus the squared distance of log ||P Phi(x)||^2 from 1, its value on typical
@@ -141,7 +141,7 @@ class SMPOAnomalyDetector(
         contaminated training data.
     contamination : float or "auto", default="auto"
         Sets `offset_` so that this share of the training rows, and at least one, are called
-        outliers. "auto": 1 %.
+        outliers. "auto": 5 %.
     categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
             default="from_dtype"
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
@@ -170,6 +170,9 @@ class SMPOAnomalyDetector(
 
     Notes
     -----
+    In closed form a row that is one of the landmarks is scored as if it had been left out, so that
+    training rows and new rows can be compared.
+
     Scores of several operators are standardised on training rows, held-out ones where in closed
     form, and averaged.
 
@@ -201,7 +204,7 @@ class SMPOAnomalyDetector(
         "output_dim": [Interval(Integral, 1, None, closed="left"), None],
         "spacing": [Interval(Integral, 1, None, closed="left"), None],
         "first_output": [Interval(Integral, 0, None, closed="left"), None],
-        "score": [StrOptions({"auto", "one-sided", "two-sided", "density"})],
+        "score_type": [StrOptions({"auto", "one-sided", "two-sided", "density"})],
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "ridge": [Interval(Real, 0, None, closed="neither")],
         "embedding": [StrOptions(set(EMBEDDINGS) - {"mixed"}), callable, HasMethods("evaluate")],
@@ -230,7 +233,7 @@ class SMPOAnomalyDetector(
         output_dim=None,
         spacing=None,
         first_output=None,
-        score="auto",
+        score_type="auto",
         bandwidth="auto",
         ridge=0.01,
         embedding="trigonometric",
@@ -255,7 +258,7 @@ class SMPOAnomalyDetector(
         self.output_dim = output_dim
         self.spacing = spacing
         self.first_output = first_output
-        self.score = score
+        self.score_type = score_type
         self.bandwidth = bandwidth
         self.ridge = ridge
         self.embedding = embedding
@@ -292,7 +295,7 @@ class SMPOAnomalyDetector(
         """
         if self._kind not in _SCORES[self.init]:
             raise ValueError(
-                f"score={self.score!r} is not defined for init={self.init!r}: use one of "
+                f"score_type={self.score_type!r} is not defined for init={self.init!r}: use one of "
                 f"{', '.join(map(repr, _SCORES[self.init]))}, or 'auto'."
             )
         X = _base.read_table(self, X, reset=True)
@@ -356,9 +359,9 @@ class SMPOAnomalyDetector(
 
     @property
     def _kind(self):
-        if self.score == "auto":
+        if self.score_type == "auto":
             return "density" if self.init == "mean-embedding" else "one-sided"
-        return self.score
+        return self.score_type
 
     def _training(self):
         return {
@@ -434,8 +437,8 @@ class SMPOAnomalyDetector(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Higher is more normal. See `score` for what it is; averaged over standardised scores
-            with more than one estimator.
+            Higher is more normal, see `score_type`. With several operators the mean of their
+            standardised scores.
         """
         return self._score_rows(self._rows(X))
 

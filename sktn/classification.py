@@ -316,7 +316,7 @@ class MPSClassifier(
             alpha = choose_alpha(basis, coords, g, labels, n_classes, weight, rng)
         else:
             alpha = float(self.alpha)
-        indices = self._site_indices(columns, basis, coords, rng)
+        indices = self._site_indices(columns, basis, coords, weight, rng)
         self._check_memory(basis.dim, columns.n_sites, n_classes)
         previous = getattr(self, "networks_", None) if self.warm_start else None
         self.classes_, self.alpha_, self.columns_, self.basis_ = classes, alpha, columns, basis
@@ -375,7 +375,7 @@ class MPSClassifier(
                 scaling=self.scaling, missing=self.missing,
             )  # fmt: skip
             self._check_memory(basis.dim, columns.n_sites, len(known))
-            indices = self._site_indices(columns, basis, coords, rng)
+            indices = self._site_indices(columns, basis, coords, weight, rng)
             self.classes_, self.columns_, self.basis_ = known, columns, basis
             self.alpha_ = 0.1 if self.alpha == "auto" else float(self.alpha)
             self._stream = {
@@ -546,7 +546,7 @@ class MPSClassifier(
         weights = compute_class_weight(self.class_weight, classes=classes, y=y)
         return weights.astype(np.float64)[labels]
 
-    def _site_indices(self, columns, basis, coords, rng):
+    def _site_indices(self, columns, basis, coords, weight, rng):
         n = columns.n_sites
         p = n // 2 if self.output_site is None else self.output_site
         if p > n:
@@ -554,7 +554,7 @@ class MPSClassifier(
                 f"output_site={p} is beyond the end of the chain: it has {n} sites (columns that "
                 f"are not constant), so output_site must be in [0, {n}]."
             )
-        orders = [_base.order_sites(self.feature_order, columns, basis, coords, rng)]
+        orders = [_base.order_sites(self.feature_order, columns, basis, coords, rng, weight)]
         orders += [rng.permutation(n) for _ in range(self.n_estimators - 1)]
         return np.stack([mps.site_index(n, p, order) for order in orders])
 
@@ -644,7 +644,8 @@ class MPSClassifier(
         -------
         y : ndarray of shape (n_samples,)
         """
-        return self.classes_[np.argmax(self.predict_log_proba(X), axis=1)]
+        best = np.argmax(self.predict_log_proba(X), axis=1)
+        return self.classes_[best]
 
     def transform(self, X):
         """The learned representation: the left and right bond vectors at the class index.

@@ -27,16 +27,16 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Modes with a spatial or temporal order: they are averaged in pairs at coarse scales, and
         differences of neighbours along them are penalised. "auto" takes the modes of at least 16 of
         tensors with three modes or more, and none of a table.
-    smoothness : float or array-like of shape (N,), default=0.1
+    smoothness : float or array-like of shape (N,), default=0.3
         Weight of squared differences along the ordered modes, per observed entry; 0 for none.
-    edge : float, default=0.05
+    edge : float, default=0.1
         Differences above this, in standard deviations of the observed entries, count as edges and
         are penalised linearly.
     n_scales : int, default=3
         Scales, the data themselves included; 1 turns coarse-graining off.
     validation_fraction : float, default=0.05
         Share of the observed entries that are held out for the decisions.
-    growth : float, default=0.35
+    growth : float, default=0.6
         Parameters added in one step, relative to those there are.
     n_sweeps : int, default=4
         Sweeps after each step.
@@ -115,11 +115,11 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self,
         ordered_modes="auto",
         *,
-        smoothness=0.1,
-        edge=0.05,
+        smoothness=0.3,
+        edge=0.1,
         n_scales=3,
         validation_fraction=0.05,
-        growth=0.35,
+        growth=0.6,
         n_sweeps=4,
         max_steps=30,
         patience=2,

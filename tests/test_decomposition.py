@@ -97,11 +97,6 @@ def test_fit_transform_is_fit_then_transform(ring):
     fitted = model.fit(ring)
     assert_array_equal(codes, fitted.transform(ring))
     assert codes.shape == (12, np.prod(fitted.bond_dims_[0]))
-    assert (
-        len(fitted.get_feature_names_out()) == codes.shape[1]
-        if hasattr(fitted, "get_feature_names_out")
-        else True
-    )
     assert_allclose(fitted.inverse_transform(codes), fitted.predict(ring))
     assert np.linalg.norm(fitted.predict(ring) - ring) <= 0.0101
     assert fitted.score(ring) >= 1 - 0.0101**2
@@ -151,7 +146,7 @@ def test_codes_are_features():
     X, y = load_digits(return_X_y=True)
     X, y = X[:300] / 16.0, y[:300]
     model = make_pipeline(
-        sktn.RGTNDecomposer(0.45, tensor_shape=(8, 8), random_state=0),
+        sktn.RGTNDecomposer(0.3, n_cycles=0, tensor_shape=(8, 8), random_state=0),
         LogisticRegression(max_iter=2000),
     )
     assert cross_val_score(model, X, y, cv=3).mean() > 0.6
@@ -235,8 +230,8 @@ def test_bad_values_are_named():
     with pytest.raises(ValueError, match="target_error"):
         sktn.RGTNDecomposer(target_error=1.5).fit(X)
     model = sktn.RGTNDecomposer(0.5, random_state=0).fit(X)
-    with pytest.raises(ValueError, match=r"samples of shape \(6, 5\)"):
-        model.transform(X.transpose(0, 2, 1))
+    with pytest.raises(ValueError, match=r"samples of shape \(5, 5\)"):
+        model.transform(X[:, :, :5])
     with pytest.raises(ValueError, match="columns expected"):
         model.inverse_transform(np.ones((2, 999)))
 

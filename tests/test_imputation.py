@@ -109,7 +109,7 @@ def test_bad_values_are_named(video):
         RGTNImputer(smoothness=[0.1]).fit(video)
     imputer = RGTNImputer(random_state=0, max_steps=1).fit(video)
     with pytest.raises(ValueError, match="fitted on samples"):
-        imputer.transform(video[:, :5])
+        imputer.transform(video[:, :, :5])
 
 
 def test_completion_learns_from_training_entries_only():

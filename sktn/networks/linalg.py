@@ -13,8 +13,15 @@ def power_of_two_scale(x, axis):
     x (..., m, ...) -> (..., 1, ...)
     """
     largest = jnp.max(jnp.abs(jax.lax.stop_gradient(x)), axis=axis, keepdims=True)
-    safe = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    return jnp.exp2(jnp.floor(jnp.log2(safe)))
+    usable = (largest >= jnp.finfo(x.dtype).tiny) & jnp.isfinite(largest)
+    # The bits of the exponent alone: log2 and exp2 are off by some ulp, and 2^k then is no power
+    # of two any more.
+    kind, exponent = _EXPONENT_BITS[jnp.dtype(x.dtype).itemsize]
+    bits = jax.lax.bitcast_convert_type(jnp.where(usable, largest, 1), kind)
+    return jax.lax.bitcast_convert_type(bits & kind(exponent), x.dtype)
+
+
+_EXPONENT_BITS = {4: (jnp.uint32, 0x7F800000), 8: (jnp.uint64, 0x7FF0000000000000)}
 
 
 def safe_norm(x, axis=None, keepdims=False):

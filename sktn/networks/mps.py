@@ -199,6 +199,10 @@ def canonicalize(arms, readout):
         Q, R = jnp.linalg.qr(merged)
         # QR leaves the sign of each row of R free: fix it, so that equal chains get equal cores.
         sign = jnp.where(jnp.diagonal(R, axis1=1, axis2=2) < 0, -1.0, 1.0).astype(core.dtype)
+        # QR fills Q up with arbitrary columns where there is nothing: they would pass for bonds.
+        size = jnp.abs(R).max(-1)
+        rounding = D * d * jnp.finfo(core.dtype).eps * size.max(-1, keepdims=True)
+        sign = jnp.where(size > rounding, sign, 0)
         return R * sign[:, :, None], (Q * sign[:, None, :]).reshape(2, D, d, D)
 
     R, isometries = jax.lax.scan(absorb, start, arms)

@@ -172,8 +172,13 @@ def _newton_step(Z, F, B, W, target, strength, spectrum, loss, max_cg):
     def dot(u, v, ub, vb):
         return np.einsum("prc,prc->p", u, v) + np.einsum("pc,pc->p", ub, vb)
 
+    def centred(x):
+        # The same number added to all classes changes nothing. Without curvature there, conjugate
+        # gradients would carry rounding errors in this direction to any size.
+        return x - x.mean(-1, keepdims=True) if c > 1 else x
+
     residual = w * (p - target)
-    res, res_b = -(backward(residual) + ridge * B), -residual.sum(1)
+    res, res_b = -centred(backward(residual) + ridge * B), -centred(residual.sum(1))
     z, zb = precondition * res, precondition_b * res_b
     d, db = z.copy(), zb.copy()
     x, xb, dF = np.zeros_like(B), np.zeros_like(res_b), np.zeros_like(F)
@@ -186,7 +191,7 @@ def _newton_step(Z, F, B, W, target, strength, spectrum, loss, max_cg):
             break
         f = forward(d) + db[:, None]
         t = curve * (f if c == 1 else f - np.sum(p * f, axis=2, keepdims=True))
-        h, hb = backward(t) + ridge * d, t.sum(1)
+        h, hb = centred(backward(t) + ridge * d), centred(t.sum(1))
         bend = dot(d, h, db, hb)
         a = np.where(live & (bend > 0), rz / np.where(bend > 0, bend, 1), 0).astype(F.dtype)
         x += a[:, None, None] * d

@@ -26,6 +26,9 @@ _JITTER = 1e-8
 # Directions whose filter is below this are left out of the operator: they hold nothing.
 _NEGLIGIBLE = 1e-4
 
+# Overlaps this close to 1 are those of a row with itself, up to rounding.
+_SAME = 1e-9
+
 # Training rows held at once as states in m dimensions (128 MB in float64).
 _BLOCK_SIZE = 2**24
 
@@ -118,6 +121,36 @@ def held_out_novelty(network, spectrum, ridge, x, weight):
         own = np.minimum(weight[rows], 1.0) * leverage
         out[rows] = outside + ridge * leverage / np.maximum(1 - own, 1e-12)
     return np.minimum(_positive(out), 1)
+
+
+def is_landmark(network, x):
+    """Rows that are the same as a landmark: x (b, n) -> (b,) bool"""
+    out = np.empty(len(x), dtype=bool)
+    for rows in _blocks(len(x), network.bond_dim):
+        out[rows] = diagonal.overlaps(network, x[rows]).max(axis=1) > 1 - _SAME
+    return out
+
+
+def honest_novelty(network, spectrum, ridge, x):
+    """`novelty`, and for landmarks the `held_out_novelty`: they are training rows, and their own
+    share of C would make them look more typical than any new row can be.
+
+    network, spectrum of `projector`, x (b, n) -> (b,) in (0, 1]
+    """
+    known = is_landmark(network, x)
+    out = np.empty(len(x))
+    out[~known] = novelty(network, x[~known])
+    out[known] = held_out_novelty(network, spectrum, ridge, x[known], np.ones(known.sum()))
+    return out
+
+
+def honest_log_density(network, total, x):
+    """`diagonal.log_mean_overlap`, for landmarks without their own term: x (b, n) -> (b,)"""
+    known = is_landmark(network, x)
+    out = np.empty(len(x))
+    out[~known] = diagonal.log_mean_overlap(network, x[~known])
+    out[known] = held_out_log_density(network, total, x[known], np.ones(known.sum()))
+    return out
 
 
 def mean_state(moments):

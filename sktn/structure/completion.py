@@ -27,10 +27,10 @@ class Settings:
 
     ordered: tuple = ()
     smoothness: tuple = ()
-    edge: float = 0.05
+    edge: float = 0.1
     n_scales: int = 3
     max_steps: int = 30
-    growth: float = 0.35
+    growth: float = 0.6
     sweeps: int = 4
     patience: int = 2
     ridge: float = 1e-3
@@ -100,7 +100,7 @@ def complete(X, W, rng, settings, callback=None):
 
     grid = scales.levels(X.shape, settings.ordered, settings.n_scales, shortest=16)
     ones = np.ones((X.ndim, X.ndim), dtype=int)
-    cores = None
+    cores, most = None, 0.5 * float(W.sum())
     for level, halvings in enumerate(grid):
         scale = len(grid) - 1 - level
         data = _level(X, train, held, halvings)
@@ -112,8 +112,11 @@ def complete(X, W, rng, settings, callback=None):
         best, failures = (data.loss(cores), cores), 0
         note("lift" if level else "start", scale, cores, best[0])
         for _ in range(settings.max_steps):
+            # More parameters than observations tell nothing apart, and cost the cube of a width.
+            if best[0] < 1e-8 or sum(core.size for core in cores) > most or expired():
+                break
             wider, bond = _grow(data, cores, rng, settings)
-            if bond is None or expired():
+            if bond is None:
                 break
             cores = _sweeps(data.train, wider, settings)
             loss = data.loss(cores)
@@ -122,7 +125,7 @@ def complete(X, W, rng, settings, callback=None):
             failures = 0 if loss < (0.97 if scale else 0.995) * best[0] else failures + 1
             if loss < best[0]:
                 best = (loss, cores)
-            if failures >= settings.patience:
+            if failures >= (1 if scale else settings.patience):
                 break
         cores = best[1]
     cores = _sweeps(data.full, cores, settings)

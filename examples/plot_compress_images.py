@@ -1,0 +1,36 @@
+"""
+Compress a stack of images
+==========================
+
+Handwritten digits as a tensor of samples, rows and columns: the smallest network found for each
+error, next to a tensor train of the same error.
+"""
+
+import matplotlib.pyplot as plt
+from sklearn.datasets import load_digits
+
+from sktn import RGTNDecomposer, TTDecomposer
+from sktn.display import plot_history
+
+images = load_digits().images[:300]
+errors = [0.5, 0.4, 0.3]
+models = [RGTNDecomposer(e, n_cycles=0, random_state=0).fit(images) for e in errors]
+trains = [TTDecomposer(e).fit(images) for e in errors]
+for model, train in zip(models, trains, strict=True):
+    print(
+        f"error {model.reconstruction_error_:.2f}: {100 * model.compression_ratio_:.1f} % of the "
+        f"entries, tensor train {100 * train.compression_ratio_:.1f} %"
+    )
+
+fig, axes = plt.subplots(2, 4, figsize=(9, 5))
+for column in range(3):
+    axes[0, column].imshow(models[column].to_tensor()[5], cmap="gray_r")
+    axes[0, column].set_title(f"error {errors[column]}")
+    models[column].draw(ax=axes[1, column])
+axes[0, 3].imshow(images[5], cmap="gray_r")
+axes[0, 3].set_title("original")
+for ax in axes[0]:
+    ax.set_axis_off()
+plot_history(models[-1], ax=axes[1, 3])
+plt.tight_layout()
+plt.show()

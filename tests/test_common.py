@@ -1,0 +1,32 @@
+"""scikit-learn's own checks, on every public estimator and every solver of it."""
+
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sktn import MPSClassifier, MPSClassifierCV
+
+# Settings are for speed only: small chains, few iterations, few strengths.
+ESTIMATORS = [
+    MPSClassifier(solver="convex", bond_dim=4, degree=3, alpha=0.1, tol=1e-14),
+    MPSClassifier(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=20),
+    MPSClassifier(solver="lbfgs", bond_dim=2, degree=2, alpha=0.1, max_iter=2),
+    MPSClassifierCV(
+        bases=[("standard", 2)], alphas=[1.0, 0.1], interaction_penalties=[1.0],
+        smoothnesses=[1.0], bond_dim=4, max_members=2,
+    ),
+]  # fmt: skip
+
+
+def expected_failures(estimator):
+    """Checks that cannot hold, each with the reason."""
+    return {}
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
+def test_scikit_learn_check(estimator, check):
+    # The few iterations above are not meant to converge.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)

@@ -1,0 +1,70 @@
+"""Truncated SVD, exact scales, norms with a gradient at 0."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sktn.networks.linalg import power_of_two_scale, safe_norm, truncated_svd
+
+compiled_svd = jax.jit(truncated_svd, static_argnums=1)
+
+
+def test_scale_is_exact_and_close(rng):
+    x = (rng.normal(size=(50, 7)) * 10.0 ** rng.uniform(-30, 30, (50, 1))).astype(np.float32)
+    scale = np.asarray(power_of_two_scale(x, axis=1))
+    assert scale.shape == (50, 1)
+    assert np.all(np.frexp(scale)[0] == 0.5), "not a power of two"
+    largest = np.abs(x / scale).max(axis=1)
+    assert np.all((largest >= 1) & (largest < 2))
+    np.testing.assert_array_equal(x / scale * scale, x)
+
+
+@pytest.mark.parametrize("value", [0.0, np.inf, np.nan])
+def test_scale_of_what_has_none_is_one(value):
+    x = np.full((1, 3), value, np.float32)
+    assert power_of_two_scale(x, axis=1).item() == 1
+
+
+def test_no_gradient_flows_through_the_scale():
+    gradient = jax.grad(lambda x: (x / power_of_two_scale(x, axis=0)).sum())(jnp.full(2, 3.0))
+    np.testing.assert_array_equal(gradient, [0.5, 0.5])
+
+
+def test_safe_norm(rng):
+    x = rng.normal(size=(3, 4)).astype(np.float32)
+    np.testing.assert_allclose(safe_norm(x, axis=1), np.linalg.norm(x, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.grad(safe_norm)(jnp.asarray(x)), x / np.linalg.norm(x), rtol=1e-5
+    )
+    assert safe_norm(x, axis=1, keepdims=True).shape == (3, 1)
+    np.testing.assert_array_equal(jax.grad(safe_norm)(jnp.zeros(3)), np.zeros(3))
+
+
+# Every shape compiles anew, so they are few.
+@pytest.mark.parametrize("tol", [0.0, 0.1, 0.5, 2.0])
+@pytest.mark.parametrize(("rows", "columns", "max_rank"), [(5, 3, 8), (4, 4, 2), (1, 3, 1)])
+def test_truncated_svd_is_the_best_approximation(rng, rows, columns, max_rank, tol):
+    matrix = rng.normal(size=(rows, columns))
+    with jax.enable_x64(True):
+        U, s, Vt, rank = map(np.asarray, compiled_svd(matrix, max_rank, tol))
+    full = np.linalg.svd(matrix, compute_uv=False)
+    lost = np.append(np.cumsum(full[::-1] ** 2)[::-1], 0.0)  # lost[r]: the error of rank r
+    wanted = int(np.argmax(lost <= tol**2 * lost[0]))
+    wanted = max(1, min(wanted, max_rank, len(full)))
+    assert rank == wanted
+    width = min(rows, columns, max_rank)
+    assert U.shape == (rows, width)
+    assert s.shape == (width,)
+    assert Vt.shape == (width, columns)
+    np.testing.assert_allclose(s, np.where(np.arange(width) < wanted, full[:width], 0), atol=1e-12)
+    error = np.linalg.norm(matrix - (U * s) @ Vt) ** 2
+    np.testing.assert_allclose(error, lost[wanted], atol=1e-10)
+
+
+def test_truncated_svd_of_nothing_keeps_one_value():
+    U, s, Vt, rank = map(np.asarray, compiled_svd(jnp.zeros((3, 4)), 2, 0.1))
+    assert int(rank) == 1
+    assert not np.isnan(U).any()
+    np.testing.assert_array_equal(s, 0)
+    assert Vt.shape == (2, 4)
