@@ -179,9 +179,9 @@ def minimize(
     Result
     """
     n_rows = len(weight)
-    batch_size = int(min(batch_size, n_rows))
-    # Whole batches, and a multiple of 8 of them from 8 on, so that tables of similar size (the
-    # folds of a cross-validation) share one program.
+    # Whole batches, a multiple of 8 of them from 8 on, and a multiple of 64 rows where there is
+    # one, so that tables of similar size (the folds of a cross-validation) share one program.
+    batch_size = int(min(batch_size, -(-n_rows // 64) * 64))
     n_batches = -(-n_rows // batch_size)
     if n_batches > 8:
         n_batches = -(-n_batches // 8) * 8
@@ -272,6 +272,8 @@ def minimize_lbfgs(loss, params, data, weight, context, *, max_iter=500, tol=1e-
 
     Arguments as in :func:`minimize`; `tol` is for the norm of the gradient.
     """
+    # Folds of a cross-validation differ in a few rows: padded, they share one program.
+    data, weight = pad_rows((data, np.asarray(weight)), len(weight), 64)
     data, weight = jax.tree.map(jnp.asarray, (data, weight))
     params, size, iterations, curve = _lbfgs(
         params, data, weight, context, tol, loss=loss, max_iter=max_iter
