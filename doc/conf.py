@@ -1,5 +1,6 @@
 """Sphinx configuration. The build needs no network."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -26,7 +27,17 @@ default_role = "literal"
 suppress_warnings = ["ref.citation"]
 
 autosummary_generate = True
-autodoc_default_options = {"members": True, "inherited-members": True}
+# What scikit-learn documents is not repeated: its pages link to labels that are not here.
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": "BaseEstimator,ClassifierMixin,DensityMixin,OutlierMixin,"
+    "TransformerMixin,ClassNamePrefixFeaturesOutMixin,CallbackSupportMixin,_SetOutputMixin,"
+    "_MetadataRequester",
+    "exclude-members": ",".join(
+        f"set_{method}_request"
+        for method in ("fit", "partial_fit", "predict", "transform", "inverse_transform", "score")
+    ),
+}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
@@ -55,3 +66,13 @@ html_theme_options = {
 html_show_sourcelink = False
 
 warnings.filterwarnings("ignore", message=".*non-interactive.*", category=UserWarning)
+
+
+def escape_fitted_names(app, what, name, obj, options, lines):
+    """`shape (n_iter_,)` is a shape, not a link to something called n_iter."""
+    lines[:] = [re.sub(r"\((\w+)_,\)", r"(\1\\_,)", line) for line in lines]
+
+
+def setup(app):
+    # Before numpydoc, which reads the lines.
+    app.connect("autodoc-process-docstring", escape_fitted_names, priority=400)
