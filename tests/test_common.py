@@ -10,7 +10,7 @@ from sktn import MPSClassifier, MPSClassifierCV
 # Settings are for speed only: small chains, few iterations, few strengths.
 ESTIMATORS = [
     MPSClassifier(solver="convex", bond_dim=4, degree=3, alpha=0.1, tol=1e-14),
-    MPSClassifier(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=20),
+    MPSClassifier(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=60),
     MPSClassifier(solver="lbfgs", bond_dim=2, degree=2, alpha=0.1, max_iter=2),
     MPSClassifierCV(
         bases=[("standard", 2)], alphas=[1.0, 0.1], interaction_penalties=[1.0],
