@@ -74,6 +74,8 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
         Of the refitted networks; the search uses half of it.
     max_search_rows : int, default=3000
         Rows for the search, a random choice beyond.
+    tol : float, default=1e-6
+        Of the refitted networks, see `MPSClassifier`.
     class_weight : dict or "balanced", default=None
     feature_order : {"given", "correlation", "random"} or array of int, default="correlation"
     categorical_features : "from_dtype", None, or array-like, default="from_dtype"
@@ -138,6 +140,7 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
         "bond_dim": [Interval(Integral, 1, None, closed="left")],
         "max_landmarks": [Interval(Integral, 1, None, closed="left")],
         "max_search_rows": [Interval(Integral, 2, None, closed="left")],
+        "tol": MPSClassifier._parameter_constraints["tol"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "feature_order": MPSClassifier._parameter_constraints["feature_order"],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
@@ -165,6 +168,7 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
         bond_dim=24,
         max_landmarks=1000,
         max_search_rows=3000,
+        tol=1e-6,
         class_weight=None,
         feature_order="correlation",
         categorical_features="from_dtype",
@@ -185,6 +189,7 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
         self.bond_dim = bond_dim
         self.max_landmarks = max_landmarks
         self.max_search_rows = max_search_rows
+        self.tol = tol
         self.class_weight = class_weight
         self.feature_order = feature_order
         self.categorical_features = categorical_features
@@ -352,7 +357,7 @@ class MPSClassifierCV(ClassifierMixin, BaseEstimator):
     def _member(self, point, rng):
         return MPSClassifier(
             **point, embedding=self.embedding, solver="convex", bond_dim=self.bond_dim,
-            max_landmarks=self.max_landmarks, class_weight=self.class_weight,
+            max_landmarks=self.max_landmarks, tol=self.tol, class_weight=self.class_weight,
             feature_order=self.feature_order, categorical_features=self.categorical_features,
             missing=self.missing, dtype=self.dtype, random_state=rng.randint(2**31 - 1),
         )  # fmt: skip
