@@ -17,6 +17,8 @@ from sktn.decomposition import RGTNDecomposer
 from sktn.density import MPSDensityEstimator
 from sktn.display import NetworkDisplay
 from sktn.imputation import RGTNImputer
+from sktn.regression import MPSRegressor
+from sktn.regression_cv import MPSRegressorCV
 
 __version__ = "0.1.0"
 
@@ -29,6 +31,8 @@ __all__ = [
     "MPSClassifier",
     "MPSClassifierCV",
     "MPSDensityEstimator",
+    "MPSRegressor",
+    "MPSRegressorCV",
     "NetworkDisplay",
     "RGTNDecomposer",
     "RGTNImputer",
