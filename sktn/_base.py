@@ -128,10 +128,18 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, s
     first = (first - share @ first) * np.sqrt(share)[:, None]
     norm = np.sqrt((first**2).sum(0))
     correlation = (first.T @ first) / np.maximum(np.outer(norm, norm), 1e-12)
-    # A little of everything connects columns that correlate with nothing.
-    weight = correlation**2 + 1e-6
+    # Correlations that chance explains do not count; where there are no others, the columns stay as
+    # they were given, and a little of everything connects the rest.
+    squares = correlation**2
+    chance = 10 * np.sum(share**2)
+    neighbours = 1e-3 * (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) == 1)
+    weight = np.where(squares > chance, squares, 0) + neighbours + 1e-6
     laplacian = np.diag(weight.sum(0)) - weight
-    return np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable")
+    order = np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable")
+    # A Fiedler vector has no sign: as given rather than reversed.
+    return (
+        order if np.sum(order * np.arange(n)) >= np.sum(order[::-1] * np.arange(n)) else order[::-1]
+    )
 
 
 def distinct_rows(X, weight):

@@ -51,8 +51,9 @@ class BaseChain(
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "interaction_penalty": [Interval(Real, 0, None, closed="left")],
         "smoothness": [Interval(Real, 0, None, closed="left")],
-        "solver": [StrOptions({"auto", "convex", "adam", "lbfgs"})],
+        "solver": [StrOptions({"auto", "convex", "sweep", "adam", "lbfgs"})],
         "max_landmarks": [Interval(Integral, 1, None, closed="left")],
+        "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "optimizer": [HasMethods(["init", "update"]), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -102,8 +103,10 @@ class BaseChain(
             setattr(self, name, value)
         self.alpha_, self.columns_, self.basis_ = alpha, columns, basis
         with jax.enable_x64(X.dtype == np.float64):
-            if solver == "convex":
-                self._fit_convex(basis, coords, g, objective, weight, alpha, indices, rng)
+            if solver in ("convex", "sweep"):
+                self._fit_convex(
+                    basis, coords, g, objective, weight, alpha, indices, rng, solver == "sweep"
+                )
             else:
                 self._fit_gradient(
                     basis, coords, g, objective, target, weight, alpha, indices, rng, solver,
@@ -196,16 +199,26 @@ class BaseChain(
             self._loss_shape(objective), g.dtype,
         )  # fmt: skip
 
-    def _fit_convex(self, basis, coords, g, objective, weight, alpha, indices, rng):
+    def _fit_convex(self, basis, coords, g, objective, weight, alpha, indices, rng, sweeps):
         networks, curves, truncations = [], [], []
         for index in indices:
             landmarks = compressed.choose_landmarks(weight, self.max_landmarks, rng)
+            noise = np.random.default_rng(rng.randint(2**31 - 1))
             design = compressed.make_design(basis, coords, g, landmarks)
             arms, readout, curve, lost = compressed.fit_chain(
                 design, basis, coords, g, objective, weight, alpha, index, self.bond_dim, self.tol,
-                np.random.default_rng(rng.randint(2**31 - 1)),
+                noise,
             )  # fmt: skip
-            networks.append({"arms": arms, "readout": readout, "index": index})
+            network = {"arms": arms, "readout": readout, "index": index}
+            if sweeps:
+                network, more = compressed.sweep_chain(
+                    network, basis, coords, g, objective, weight, alpha, self.bond_dim, noise,
+                    two_site=self.truncation_tol is not None,
+                    truncation_tol=self.truncation_tol or 0.0, max_sweeps=self.max_iter,
+                    tol=1000 * self.tol,
+                )  # fmt: skip
+                curve = np.concatenate([curve, more[1:]])
+            networks.append(network)
             curves.append(curve)
             truncations.append(lost)
         self.networks_, self.loss_curve_ = networks, curves[0]
@@ -293,11 +306,11 @@ class BaseChain(
             )
 
     def _check_solver(self):
-        if self.optimizer is not None and self.solver in ("convex", "lbfgs"):
+        if self.optimizer is not None and self.solver in ("convex", "sweep", "lbfgs"):
             raise ValueError(
                 f"optimizer is used by solver='adam' only, but solver={self.solver!r}."
             )
-        if self.early_stopping and self.solver in ("convex", "lbfgs"):
+        if self.early_stopping and self.solver in ("convex", "sweep", "lbfgs"):
             raise ValueError(
                 "early_stopping=True is for solver='adam': the other solvers minimise the "
                 f"penalised loss to the end. Got solver={self.solver!r}."
@@ -309,7 +322,7 @@ class BaseChain(
         if self.optimizer is not None or self.early_stopping or self.warm_start:
             return "adam"
         fits = n_rows * min(n_rows, self.max_landmarks) <= _LARGEST_DESIGN
-        return "convex" if fits else "adam"
+        return "sweep" if fits else "adam"
 
     def _step_size(self):
         # A step of all cores the same way multiplies the chain's norm by about exp(n * step): over

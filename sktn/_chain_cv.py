@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn import _base
 from sktn._chain import BaseChain
-from sktn._training import search_losses, search_rows
+from sktn._training import search_chains, search_losses, search_rows
+from sktn.networks import mps
 from sktn.solvers import compressed
 
 
@@ -50,7 +51,7 @@ class BaseChainCV(BaseEstimator):
         "embedding": BaseChain._parameter_constraints["embedding"],
         "cv": ["cv_object"],
         "max_members": [Interval(Integral, 1, None, closed="left")],
-        "bond_dim": [Interval(Integral, 1, None, closed="left")],
+        "bond_dims": ["array-like"],
         "max_landmarks": [Interval(Integral, 1, None, closed="left")],
         "max_search_rows": [Interval(Integral, 2, None, closed="left")],
         "tol": BaseChain._parameter_constraints["tol"],
@@ -63,6 +64,10 @@ class BaseChainCV(BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    # The search uses the members' landmarks divided by this.
+    _search_share = 2
+    _member_solver = "sweep"
+
     _doc_link_module = "sktn"
     _doc_link_template = BaseChain._doc_link_template
 
@@ -72,7 +77,17 @@ class BaseChainCV(BaseEstimator):
         rng = check_random_state(self.random_state)
         rows, folds = self._split(table, y, objective, weight, rng)
         held, row_weight = objective.take(rows), weight[rows]
-        scores, losses = self._search(table, held, row_weight, grid, rows, folds, rng)
+        sites = self._sites(table[rows], row_weight, grid)
+        scores, losses = self._search(sites, held, row_weight, grid, folds, rng)
+        # Neighbouring strengths of one design differ too little to be worth an average.
+        n_alphas = len(self.alphas)
+        candidates = losses.reshape(-1, n_alphas).argmin(axis=1)
+        candidates += np.arange(len(candidates)) * n_alphas
+        if len(self.bond_dims) > 1:
+            more = self._search_small(sites, held, row_weight, grid, losses, candidates, folds, rng)
+            candidates = np.append(candidates, len(grid) + more[3])
+            grid = grid + more[0]
+            scores, losses = np.concatenate([scores, more[1]]), np.append(losses, more[2])
         columns = self._report(held, scores, losses, row_weight)
         score = columns[f"mean_test_{self.scoring}"]
         best = int(np.argmax(score))
@@ -80,7 +95,9 @@ class BaseChainCV(BaseEstimator):
         shares[best] = 1.0
         ensemble_loss = losses[best]
         if self.max_members > 1:
-            shares, ensemble_loss = self._choose_members(held, scores, losses, row_weight)
+            shares, ensemble_loss = self._choose_members(
+                held, scores, losses, row_weight, candidates
+            )
         self.best_params_, self.best_score_ = grid[best], float(score[best])
         self.ensemble_score_ = -float(ensemble_loss)
         self.cv_results_ = {
@@ -99,13 +116,16 @@ class BaseChainCV(BaseEstimator):
 
     def _grid(self):
         """All combinations, those of one design next to each other."""
-        for name in ("bases", "alphas", "interaction_penalties", "smoothnesses"):
+        for name in ("bases", "alphas", "interaction_penalties", "smoothnesses", "bond_dims"):
             if len(getattr(self, name)) == 0:
                 raise ValueError(f"{name} is empty: give at least one value.")
         for name in ("alphas", "interaction_penalties", "smoothnesses"):
             for value in getattr(self, name):
                 if not isinstance(value, Real) or not value >= 0:
                     raise ValueError(f"{name} must be non-negative numbers, got {value!r}.")
+        for value in self.bond_dims:
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"bond_dims must be positive integers, got {value!r}.")
         return [
             {
                 "scaling": scaling,
@@ -113,6 +133,7 @@ class BaseChainCV(BaseEstimator):
                 "interaction_penalty": float(omega),
                 "smoothness": float(q),
                 "alpha": float(alpha),
+                "bond_dim": int(max(self.bond_dims)),
             }
             for scaling, degree in self.bases
             for omega in self.interaction_penalties
@@ -144,40 +165,86 @@ class BaseChainCV(BaseEstimator):
             )
         return rows, folds
 
-    def _search(self, X, objective, weight, grid, rows, folds, rng):
-        """Out-of-fold scores (M, N, c) and losses (M,) of the grid; objective and weight are those
-        of `rows`."""
-        n_alphas = len(self.alphas)
-        sites = {
+    def _sites(self, X, weight, grid):
+        """Columns, basis and coordinates of every basis of the grid."""
+        return {
             basis: _base.fit_sites(
-                X[rows], weight, self.is_categorical_, embedding=self.embedding, degree=basis[1],
+                X, weight, self.is_categorical_, embedding=self.embedding, degree=basis[1],
                 scaling=basis[0], missing=self.missing,
-            )[1:]
+            )
             for basis in dict.fromkeys((p["scaling"], p["degree"]) for p in grid)
         }  # fmt: skip
+
+    def _search(self, sites, objective, weight, grid, folds, rng):
+        """Out-of-fold scores (M, N, c) and losses (M,) of the grid in the convex limit."""
         seed = rng.randint(2**31 - 1)
 
         def one(point):
-            basis, coords = sites[point["scaling"], point["degree"]]
+            _, basis, coords = sites[point["scaling"], point["degree"]]
             g = compressed.penalty_weights(basis, point["interaction_penalty"], point["smoothness"])
             # The same landmarks everywhere: the combinations are compared, not the draws.
             return search_losses(
-                basis, coords, g, objective, weight, folds, self.alphas,
-                max(1, self.max_landmarks // 2), np.random.RandomState(seed),
+                basis, coords, g, objective, weight, folds, self.alphas, self._n_landmarks(),
+                np.random.RandomState(seed),
             )  # fmt: skip
 
+        return self._each(one, [(point,) for point in grid[:: len(self.alphas)]])
+
+    def _search_small(self, sites, objective, weight, grid, losses, candidates, folds, rng):
+        """The bond dimensions below the largest, which are a restriction of their own: the best
+        two designs of every basis, at their best strength and, warm-started, weaker ones.
+
+        -> points, scores (M, N, c), losses (M,), the best point of every path
+        """
+        seed = rng.randint(2**31 - 1)
+        paths = []
+        for basis in sites:
+            own = [i for i in candidates if (grid[i]["scaling"], grid[i]["degree"]) == basis]
+            columns, fitted, coords = sites[basis]
+            order = _base.order_sites(
+                self.feature_order, columns, fitted, coords, np.random.RandomState(seed), weight
+            )
+            index = mps.site_index(columns.n_sites, columns.n_sites // 2, order)
+            for i in sorted(own, key=losses.__getitem__)[:2]:
+                weaker = sorted((a for a in self.alphas if a <= grid[i]["alpha"]), reverse=True)
+                for bond_dim in sorted(self.bond_dims)[:-1]:
+                    path = [
+                        {**grid[i], "alpha": float(alpha), "bond_dim": int(bond_dim)}
+                        for alpha in weaker[:4]
+                    ]
+                    paths.append((path, index))
+
+        def one(path, index):
+            _, basis, coords = sites[path[0]["scaling"], path[0]["degree"]]
+            g = compressed.penalty_weights(
+                basis, path[0]["interaction_penalty"], path[0]["smoothness"]
+            )
+            return search_chains(
+                basis, coords, g, objective, weight, folds, [point["alpha"] for point in path],
+                index, path[0]["bond_dim"], self._n_landmarks(), np.random.RandomState(seed),
+            )  # fmt: skip
+
+        scores, losses = self._each(one, paths)
+        paths = [path for path, _ in paths]
+        ends = np.cumsum([len(path) for path in paths])
+        best = [
+            end - len(path) + int(np.argmin(losses[end - len(path) : end]))
+            for path, end in zip(paths, ends, strict=True)
+        ]
+        return [point for path in paths for point in path], scores, losses, np.array(best)
+
+    def _n_landmarks(self):
+        return max(1, self.max_landmarks // self._search_share)
+
+    def _each(self, function, items):
         results = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)(
-            delayed(one)(point) for point in grid[::n_alphas]
+            delayed(function)(*item) for item in items
         )
         return tuple(np.concatenate(part) for part in zip(*results, strict=True))
 
-    def _choose_members(self, objective, scores, losses, weight):
+    def _choose_members(self, objective, scores, losses, weight, candidates):
         """Shares of the average: greedy selection among the best of every design, repeated on those
         with the largest shares when there are too many."""
-        n_alphas = len(self.alphas)
-        # Neighbouring strengths of one design differ too little to be worth an average.
-        best_alpha = losses.reshape(-1, n_alphas).argmin(axis=1)
-        candidates = np.arange(len(best_alpha)) * n_alphas + best_alpha
         candidates = candidates[np.argsort(losses[candidates], kind="stable")]
         while True:
             found, loss = self._average(objective, scores[candidates], weight)
@@ -190,8 +257,8 @@ class BaseChainCV(BaseEstimator):
 
     def _member(self, point, rng):
         return self._chain(
-            **point, **self._member_params(), embedding=self.embedding, solver="convex",
-            bond_dim=self.bond_dim, max_landmarks=self.max_landmarks, tol=self.tol,
+            **point, **self._member_params(), embedding=self.embedding, solver=self._member_solver,
+            max_landmarks=self.max_landmarks, tol=self.tol,
             feature_order=self.feature_order, categorical_features=self.categorical_features,
             missing=self.missing, dtype=self.dtype, random_state=rng.randint(2**31 - 1),
         )  # fmt: skip

@@ -100,6 +100,19 @@ def search_losses(basis, coords, g, objective, weight, folds, alphas, max_landma
     return compressed.search(design, objective, weight, folds, alphas)
 
 
+def search_chains(
+    basis, coords, g, objective, weight, folds, alphas, index, bond_dim, max_landmarks, rng
+):
+    """`solvers.compressed.search_chains` in float32, design included."""
+    basis, coords, g = jax.tree.map(_to_float32, (basis, coords, g))
+    landmarks = compressed.choose_landmarks(weight, max_landmarks, rng)
+    design = compressed.make_design(basis, coords, g, landmarks)
+    return compressed.search_chains(
+        design, basis, coords, g, objective, weight, folds, alphas, index, bond_dim,
+        np.random.default_rng(rng.randint(2**31 - 1)),
+    )  # fmt: skip
+
+
 def _to_float32(leaf):
     leaf = np.asarray(leaf)
     return leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf

@@ -47,7 +47,11 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         always built by log-loss.
     max_members : int, default=5
         Combinations in the average; 1 keeps the best alone.
-    bond_dim : int, default=24
+    bond_dims : sequence of int, default=(24,)
+        Bond dimensions. The largest should be so large that it hardly binds: its errors are those
+        of the convex limit. The others are fitted to every fold by sweeps, for the best two
+        designs of every basis: where a target has a chain structure, a small bond dimension is the
+        better restriction.
     max_landmarks : int, default=1000
         Of the refitted networks; the search uses half of it.
     max_search_rows : int, default=3000
@@ -80,8 +84,8 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         it).
     cv_results_ : dict of ndarrays
         Columns "param_scaling", "param_degree", "param_alpha", "param_interaction_penalty",
-        "param_smoothness", "mean_test_neg_log_loss", "mean_test_accuracy", "rank_test_score" and
-        "weight" (share in the average). Strengths beyond the point where a path overfits are not
+        "param_smoothness", "param_bond_dim", "mean_test_neg_log_loss", "mean_test_accuracy",
+        "rank_test_score" and "weight" (share in the average). Strengths beyond the point where a path overfits are not
         fitted and have a log-loss of minus infinity.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -113,6 +117,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     }
 
     _chain = MPSClassifier
+    _member_solver = "convex"
 
     def __init__(
         self,
@@ -125,7 +130,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         cv=None,
         scoring="neg_log_loss",
         max_members=5,
-        bond_dim=24,
+        bond_dims=(24,),
         max_landmarks=1000,
         max_search_rows=3000,
         tol=1e-6,
@@ -146,7 +151,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         self.cv = cv
         self.scoring = scoring
         self.max_members = max_members
-        self.bond_dim = bond_dim
+        self.bond_dims = bond_dims
         self.max_landmarks = max_landmarks
         self.max_search_rows = max_search_rows
         self.tol = tol

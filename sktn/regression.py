@@ -65,22 +65,27 @@ default="squared_error"
         additive.
     smoothness : float, default=1.0
         q; 0 charges all degrees alike.
-    solver : {"auto", "convex", "adam", "lbfgs"}, default="auto"
-        "convex": the exact minimiser at unlimited bond dimension (for squared errors a kernel ridge
-        regression in an ANOVA kernel), compressed to `bond_dim`, and its readout refitted;
-        deterministic but for the choice of landmarks, and the most accurate. "adam":
-        mini-batches, for very long tables and for `partial_fit`. "lbfgs": full batch. "auto":
-        "convex" while its features fit memory.
+    solver : {"auto", "sweep", "convex", "adam", "lbfgs"}, default="auto"
+        "convex": the exact minimiser at unlimited bond dimension (for squared errors a
+        kernel ridge regression in an ANOVA kernel), compressed to
+        `bond_dim`, and its readout refitted. "sweep": starts there and then minimises over one core
+        after the other, which repairs what the compression moved. Both are deterministic but for
+        the choice of landmarks. "adam": mini-batches, for very long tables and for `partial_fit`.
+        "lbfgs": full batch. "auto": "sweep" while the features of the convex problem fit memory.
     max_landmarks : int, default=1000
-        Rows that carry the expansion of the convex solver (Nystroem). Tables with fewer rows are
+        Rows that carry the expansion of the convex problem (Nystroem). Tables with fewer rows are
         solved exactly.
+    truncation_tol : float, default=None
+        Solver "sweep" with a number updates two neighbouring cores at a time and splits them by a
+        singular value decomposition that may lose this share of the norm, so that every bond finds
+        its own dimension, of at most `bond_dim`. None: one core at a time, all bonds at `bond_dim`.
     learning_rate : float, default=0.02
         Peak learning rate of "adam", with warm-up and cosine decay. On chains of more than 64
         sites it is multiplied by 64 / n_sites.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate` in solver "adam".
     max_iter : int, default=100
-        Epochs of "adam"; iterations of "lbfgs" are ten times as many.
+        Epochs of "adam", sweeps of "sweep"; iterations of "lbfgs" are ten times as many.
     batch_size : int, default=200
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows in solver "adam" and keep the parameters of the
@@ -89,8 +94,8 @@ default="squared_error"
     n_iter_no_change : int, default=10
         Epochs without an improvement by `tol` after which "adam" stops.
     tol : float, default=1e-6
-        Relative decrease of the loss at which "convex" stops; absolute for "adam"; norm of the
-        gradient for "lbfgs".
+        Relative decrease of the loss at which "convex" stops, a thousandth of that of a sweep;
+        absolute for "adam"; norm of the gradient for "lbfgs".
     n_estimators : int, default=1
         Average the predictions of this many networks, which differ in seed, in the order of the
         columns (from the second on) and in their landmarks. With "adam" and "lbfgs" they train in
@@ -126,7 +131,7 @@ default="squared_error"
     loss_curve_ : ndarray of shape (n_iter_,)
         Penalised training loss of the scaled target, per unit of sample weight. For "convex" it
         has two parts: the convex limit, then the refit of the readout, whose first value shows
-        what the truncation cost.
+        what the truncation cost; "sweep" adds one value a sweep.
     validation_score_ : float or None
         R^2 on the held-out rows of early stopping.
     truncation_error_ : float or None
@@ -181,6 +186,7 @@ default="squared_error"
         smoothness=1.0,
         solver="auto",
         max_landmarks=1000,
+        truncation_tol=None,
         learning_rate=0.02,
         optimizer=None,
         max_iter=100,
@@ -211,6 +217,7 @@ default="squared_error"
         self.smoothness = smoothness
         self.solver = solver
         self.max_landmarks = max_landmarks
+        self.truncation_tol = truncation_tol
         self.learning_rate = learning_rate
         self.optimizer = optimizer
         self.max_iter = max_iter

@@ -14,7 +14,7 @@ ESTIMATORS = [
     MPSClassifier(solver="lbfgs", bond_dim=2, degree=2, alpha=0.1, max_iter=2),
     MPSClassifierCV(
         bases=[("standard", 2)], alphas=[1.0, 0.1], interaction_penalties=[1.0],
-        smoothnesses=[1.0], bond_dim=4, max_members=2, tol=1e-14,
+        smoothnesses=[1.0], bond_dims=[4], max_members=2, tol=1e-14,
     ),
 ]  # fmt: skip
 

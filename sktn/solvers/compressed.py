@@ -14,10 +14,12 @@ import numpy as np
 
 from sktn.basis import embed
 from sktn.networks.compression import compress
-from sktn.solvers import convex
+from sktn.solvers import convex, sweep
 
 # Rows that are embedded at a time.
 _BLOCK = 4096
+# Numbers that site and bond vectors of a sweep may take (1 GB in float32).
+_LARGEST_ENVIRONMENTS = 2**28
 
 
 class Design(NamedTuple):
@@ -75,8 +77,8 @@ def search(design, objective, weight, folds, alphas, tol=1e-3, patience=2):
 
     From the strongest to the weakest, each started at the one before. Once `patience` of them in
     turn are no better than the best so far, or one is worse by 2 %, the path is overfitting and
-    ends: the rest, which would be the most expensive, keep the last scores and a loss of infinity. Squared losses give
-    the whole path at once.
+    ends: the rest, which would be the most expensive, keep the last scores and a loss of infinity.
+    Squared losses give the whole path at once.
 
     objective on N rows, weight (N,), folds (N,) integers 0..F-1, alphas (A,)
     -> scores (A, N, c), mean losses (A,)
@@ -121,11 +123,9 @@ def fit_chain(design, basis, coords, g, objective, weight, alpha, index, bond_di
     -> arms (h, 2, D, d, D) and readout (D, c, D) for inputs phi, the losses of every Newton step
        per unit of weight, the share of the squared norm that the truncation lost
     """
-    n = len(g)
     W, strength = np.asarray(weight)[:, None], np.array([alpha])
     B, _, _, losses = convex.solve(design.Z, objective, W, strength, tol=tol)
-    # Padding sites stand first in their arm: without them an arm lists real sites only.
-    orders = [column[column < n] for column in index.T]
+    orders = sweep.arm_orders(index, len(g))
     terms = [np.ascontiguousarray(design.landmarks.transpose(1, 0, 2)[o]) for o in orders]
     left, right, readout = compress(*terms, design.V @ B[0], bond_dim, rng)
     norm = float(np.sum(B**2))
@@ -151,6 +151,84 @@ def fit_chain(design, basis, coords, g, objective, weight, alpha, index, bond_di
     history = np.array([loss[0] for loss in (*losses, *more)]) / np.sum(weight)
     lost = max(0.0, 1 - kept / norm) if norm > 0 else 0.0
     return arms, flat.reshape(D, D, c).transpose(0, 2, 1), history, lost
+
+
+def sweep_chain(network, basis, coords, g, objective, weight, alpha, bond_dim, rng, **settings):
+    """Sweeps (`solvers.sweep`) from a network. Rows whose site and bond vectors do not fit memory
+    take turns: a random choice of them for every sweep.
+
+    coords (N, n, k), g (n, d), objective on N rows, weight (N,), alpha (), settings: those of
+    `sweep.sweep` -> network, penalised loss per unit of weight after every sweep
+    """
+    index = network["index"]
+    chain = sweep.from_network(network, g)
+    rows = np.flatnonzero(weight > 0)
+    c = network["readout"].shape[1]
+    limit = max(64, _LARGEST_ENVIRONMENTS // (g.size + len(index) * bond_dim * (2 + c)))
+    settings |= {"max_bond_dim": bond_dim}
+
+    def run(chain, rows, alpha, **settings):
+        return sweep.sweep(
+            chain,
+            arm_inputs(basis, coords[rows], g, index),
+            objective.take(rows),
+            weight[rows],
+            alpha,
+            **settings,
+        )
+
+    total = float(weight.sum())
+    if len(rows) <= limit:
+        chain, losses = run(chain, rows, alpha, **settings)
+        return sweep.to_network(chain, index, g, bond_dim), losses / total
+    losses = []
+    for _ in range(settings.pop("max_sweeps")):
+        batch = np.sort(rng.choice(rows, limit, replace=False))
+        share = float(weight[batch].sum()) / total
+        chain, curve = run(chain, batch, alpha * share, max_sweeps=1, **settings)
+        losses.append(curve[-1] / (share * total))
+    return sweep.to_network(chain, index, g, bond_dim), np.array(losses)
+
+
+def arm_inputs(basis, coords, g, index):
+    """Weighted site vectors of the two arms, (p, N, d) each: what sweeps work on."""
+    phi = np.concatenate([
+        convex.weighted_inputs(phi, g) for _, phi in _embedded_blocks(basis, coords)
+    ]).transpose(1, 0, 2)  # fmt: skip
+    return [np.ascontiguousarray(phi[order]) for order in sweep.arm_orders(index, len(g))]
+
+
+def search_chains(design, basis, coords, g, objective, weight, folds, alphas, index, bond_dim, rng):
+    """As :func:`search`, with chains of a bond dimension: each fold's starts at its convex limit
+    for the first strength and goes on from strength to strength by sweeps. Ends when a strength is
+    worse than the one before.
+
+    alphas (A,), strongest first -> scores (A, N, c), mean losses (A,), infinite beyond the end
+    """
+    inputs = arm_inputs(basis, coords, g, index)
+    parts = []
+    for k in range(int(folds.max()) + 1):
+        held_in = np.where(folds == k, 0, weight)
+        arms, readout, _, _ = fit_chain(
+            design, basis, coords, g, objective, held_in, alphas[0], index, bond_dim, 1e-4, rng
+        )
+        network = {"arms": arms, "readout": readout, "index": index}
+        parts.append((np.flatnonzero(held_in), folds == k, sweep.from_network(network, g)))
+    scores = np.empty((len(alphas), len(weight), objective.n_scores), np.float32)
+    losses = np.full(len(alphas), np.inf)
+    for i, alpha in enumerate(alphas):
+        for k, (rows, held_out, chain) in enumerate(parts):
+            chain, _ = sweep.sweep(
+                chain, [x[:, rows] for x in inputs], objective.take(rows), weight[rows], alpha,
+                max_bond_dim=bond_dim, max_sweeps=3,
+            )  # fmt: skip
+            parts[k] = rows, held_out, chain
+            scores[i, held_out] = sweep.scores(chain, [x[:, held_out] for x in inputs])
+        losses[i] = np.average(objective.values(scores[i]), weights=weight)
+        if losses[i] > losses.min():
+            scores[i:] = scores[i]
+            break
+    return scores, losses
 
 
 def _run(arm, a, order):

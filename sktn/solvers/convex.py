@@ -135,11 +135,16 @@ def ridge_path(Z, y, weight, strengths):
     root = np.sqrt(weight[rows])[:, None]
     Zw, yw = root * (Z[rows] - center), root * (y[rows] - mean)
     # The smallest eigenvalues decide where the penalty is weak, and single precision loses them.
-    lam, U = np.linalg.eigh((Zw.T @ Zw).astype(np.float64))
-    target = U.T @ (Zw.T @ yw)
-    lam = np.maximum(lam, 0) + np.finfo(Z.dtype).eps * max(lam.max(initial=0), 1e-30)
-    scaled = target / (lam[:, None] + np.asarray(strengths, np.float64)[:, None, None])
-    B = (U @ scaled).astype(Z.dtype)
+    gram, target = (Zw.T @ Zw).astype(np.float64), (Zw.T @ yw).astype(np.float64)
+    rounding = np.finfo(Z.dtype).eps * max(float(np.trace(gram)), 1e-30)
+    if len(strengths) == 1:
+        np.einsum("ii->i", gram)[:] += strengths[0] + rounding
+        B = cho_solve(cho_factor(gram, overwrite_a=True), target)[None].astype(Z.dtype)
+    else:
+        lam, U = np.linalg.eigh(gram)
+        lam = np.maximum(lam, 0) + rounding
+        B = U @ (U.T @ target / (lam[:, None] + np.reshape(strengths, (-1, 1, 1))))
+        B = B.astype(Z.dtype)
     return B, (mean - np.einsum("r,arc->ac", center, B)).astype(Z.dtype)
 
 
