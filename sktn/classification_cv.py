@@ -85,8 +85,8 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     cv_results_ : dict of ndarrays
         Columns "param_scaling", "param_degree", "param_alpha", "param_interaction_penalty",
         "param_smoothness", "param_bond_dim", "mean_test_neg_log_loss", "mean_test_accuracy",
-        "rank_test_score" and "weight" (share in the average). Strengths beyond the point where a path overfits are not
-        fitted and have a log-loss of minus infinity.
+        "rank_test_score" and "weight" (share in the average). Strengths beyond the point where
+        a path overfits are not fitted and have a log-loss of minus infinity.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 

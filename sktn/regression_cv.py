@@ -74,8 +74,8 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
     cv_results_ : dict of ndarrays
         Columns "param_scaling", "param_degree", "param_alpha", "param_interaction_penalty",
         "param_smoothness", "param_bond_dim", "mean_test_neg_loss", "rank_test_score" and "weight"
-        (share in the average). Strengths beyond the point where a path overfits may be left out: they have a
-        loss of infinity.
+        (share in the average). Strengths beyond the point where a path overfits may be left
+        out: they have a loss of infinity.
     n_outputs_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
