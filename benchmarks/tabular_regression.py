@@ -76,8 +76,8 @@ MODELS = {
     "RF300": lambda: RandomForestRegressor(300, n_jobs=1, random_state=0),
     "HGB": lambda: HistGradientBoostingRegressor(random_state=0),
     "LGBM": lightgbm,
-    "MLP": lambda: scaled(MLPRegressor(hidden_layer_sizes=(100, 100), early_stopping=True, max_iter=300,
-                                       random_state=0)),
+    "MLP": lambda: scaled(MLPRegressor(hidden_layer_sizes=(100, 100), early_stopping=True,
+                                       max_iter=300, random_state=0)),
     "Nys1000+Ridge": lambda: scaled(search(
         make_pipeline(Nystroem(n_components=1000, random_state=0), RidgeCV(np.logspace(-4, 1, 6))),
         NYSTROEM_GRID)),
