@@ -101,14 +101,14 @@ def search_losses(basis, coords, g, objective, weight, folds, alphas, max_landma
 
 
 def search_chains(
-    basis, coords, g, objective, weight, folds, alphas, index, bond_dim, max_landmarks, rng
+    basis, coords, g, objective, weight, folds, alphas, index, bond_dim, limit, max_landmarks, rng
 ):
     """`solvers.compressed.search_chains` in float32, design included."""
     basis, coords, g = jax.tree.map(_to_float32, (basis, coords, g))
     landmarks = compressed.choose_landmarks(weight, max_landmarks, rng)
     design = compressed.make_design(basis, coords, g, landmarks)
     return compressed.search_chains(
-        design, basis, coords, g, objective, weight, folds, alphas, index, bond_dim,
+        design, basis, coords, g, objective, weight, folds, alphas, index, bond_dim, limit,
         np.random.default_rng(rng.randint(2**31 - 1)),
     )  # fmt: skip
 

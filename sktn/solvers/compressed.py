@@ -225,7 +225,7 @@ def search_chains(design, basis, coords, g, objective, weight, folds, alphas, in
             parts[k] = rows, held_out, chain
             scores[i, held_out] = sweep.scores(chain, [x[:, held_out] for x in inputs])
         losses[i] = np.average(objective.values(scores[i]), weights=weight)
-        if losses[i] > losses.min():
+        if losses[i] > min(limit, losses.min()):
             scores[i:] = scores[i]
             break
     return scores, losses
