@@ -127,6 +127,7 @@ def test_partial_fit_goes_on(loss):
     assert model.score(X[TEST], Y[TEST]) > max(first, 0.8)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_early_stopping_scores_held_out_rows():
     model = MPSRegressor(**FAST, solver="adam", early_stopping=True, max_iter=60)
     model.fit(X, Y)
