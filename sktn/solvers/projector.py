@@ -23,8 +23,9 @@ LEVELS = (0.3, 0.03)
 # The Gram matrix of close landmarks is singular in floating point.
 _JITTER = 1e-8
 
-# Directions whose filter is below this are left out of the operator: they hold nothing.
-_NEGLIGIBLE = 1e-4
+# Directions whose filter is below this are left out of the operator: they count as novel, and all
+# but this share of them is. Scoring costs one column of the readout each.
+_NEGLIGIBLE = 1e-2
 
 # Overlaps this close to 1 are those of a row with itself, up to rounding.
 _SAME = 1e-9
@@ -114,20 +115,8 @@ def held_out_novelty(network, spectrum, ridge, x, weight):
     """
     out = np.empty(len(x))
     for rows in _blocks(len(x), network.bond_dim):
-        squares = diagonal.outputs(network, x[rows]) ** 2
-        inside = squares / np.maximum(spectrum, np.finfo(np.float64).tiny)
-        leverage = inside.sum(axis=1)
-        outside = np.maximum(1 - squares.sum(axis=1) - ridge * leverage, 0)
-        own = np.minimum(weight[rows], 1.0) * leverage
-        out[rows] = outside + ridge * leverage / np.maximum(1 - own, 1e-12)
-    return np.minimum(_positive(out), 1)
-
-
-def is_landmark(network, x):
-    """Rows that are the same as a landmark: x (b, n) -> (b,) bool"""
-    out = np.empty(len(x), dtype=bool)
-    for rows in _blocks(len(x), network.bond_dim):
-        out[rows] = diagonal.overlaps(network, x[rows]).max(axis=1) > 1 - _SAME
+        outputs = diagonal.outputs(network, x[rows])
+        out[rows] = _without_themselves(outputs, spectrum, ridge, weight[rows])
     return out
 
 
@@ -137,19 +126,36 @@ def honest_novelty(network, spectrum, ridge, x):
 
     network, spectrum of `projector`, x (b, n) -> (b,) in (0, 1]
     """
-    known = is_landmark(network, x)
     out = np.empty(len(x))
-    out[~known] = novelty(network, x[~known])
-    out[known] = held_out_novelty(network, spectrum, ridge, x[known], np.ones(known.sum()))
+    for rows in _blocks(len(x), network.bond_dim):
+        overlaps = diagonal.overlaps(network, x[rows])
+        known = overlaps.max(axis=1) > 1 - _SAME
+        outputs = overlaps @ network.readout
+        values = _positive(1 - np.einsum("br,br->b", outputs, outputs))
+        values[known] = _without_themselves(
+            outputs[known], spectrum, ridge, np.ones(np.count_nonzero(known))
+        )
+        out[rows] = values
     return out
+
+
+def _without_themselves(outputs, spectrum, ridge, weight):
+    """outputs (b, r), spectrum (r,), weight (b,) -> (b,)"""
+    squares = outputs**2
+    leverage = (squares / np.maximum(spectrum, np.finfo(np.float64).tiny)).sum(axis=1)
+    outside = np.maximum(1 - squares.sum(axis=1) - ridge * leverage, 0)
+    own = np.minimum(weight, 1.0) * leverage
+    return np.minimum(_positive(outside + ridge * leverage / np.maximum(1 - own, 1e-12)), 1)
 
 
 def honest_log_density(network, total, x):
     """`diagonal.log_mean_overlap`, for landmarks without their own term: x (b, n) -> (b,)"""
-    known = is_landmark(network, x)
-    out = np.empty(len(x))
-    out[~known] = diagonal.log_mean_overlap(network, x[~known])
-    out[known] = held_out_log_density(network, total, x[known], np.ones(known.sum()))
+    out = diagonal.log_mean_overlap(network, x)
+    for rows in _blocks(len(x), network.bond_dim):
+        known = diagonal.overlaps(network, x[rows]).max(axis=1) > 1 - _SAME
+        rest = x[rows][known]
+        values = held_out_log_density(network, total, rest, np.ones(len(rest)))
+        out[np.arange(rows.start, rows.start + len(known))[known]] = values
     return out
 
 
