@@ -64,6 +64,9 @@ def fit(X, weight, rng, *, categorical, bond_dim, output_dim, bandwidth, ridge, 
     coordinates = fit_coordinates(X, weight, categorical)
     x = coordinates.transform(X)
     size = bond_dim or _LANDMARKS
+    if len(x) <= size:
+        # Every row is a landmark: repetitions would only repeat.
+        members = 1
     widths = np.array([bandwidth])
     if bandwidth == "auto":
         widths = _select(x, weight, rng, coordinates, ridge, density)

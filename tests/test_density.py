@@ -60,6 +60,9 @@ def test_marginals_are_integrals(fitted):
         fitted.marginal(rows, [0, 0])
     with pytest.raises(ValueError, match="one column for each"):
         fitted.marginal(rows, [0])
+    for unknown in (2, -1, "length"):
+        with pytest.raises(ValueError, match=r"indices in \[0, 1\] or names"):
+            fitted.marginal(rows[:, :1], [unknown])
 
 
 def test_samples_follow_the_density(fitted):
@@ -135,8 +138,10 @@ def test_categories_have_probabilities(rng):
     assert total == pytest.approx(1, abs=1e-5)
     sample = density.sample(1000, random_state=0)
     assert set(sample[:, 1]) <= {"red", "green", "blue"}
-    shares = np.exp(density.marginal([[0.0], [1.0], [2.0]], [1]))  # codes of the sorted levels
-    counts = [np.sum(sample[:, 1] == level) for level in ("blue", "green", "red")]
+    levels = ["blue", "green", "red"]
+    shares = np.exp(density.marginal([[level] for level in levels], ["colour"]))
+    assert shares.sum() == pytest.approx(1, abs=1e-5)
+    counts = [np.sum(sample[:, 1] == level) for level in levels]
     assert chisquare(counts, shares / shares.sum() * 1000).pvalue > 1e-4
     holes = pd.DataFrame(
         {"length": [3.0, np.nan], "colour": pd.Categorical([None, "red"], ["blue", "green", "red"])}
