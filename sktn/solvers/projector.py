@@ -23,9 +23,9 @@ LEVELS = (0.3, 0.03)
 # The Gram matrix of close landmarks is singular in floating point.
 _JITTER = 1e-8
 
-# Directions whose filter is below this are left out of the operator: they count as novel, and all
-# but this share of them is. Scoring costs one column of the readout each.
-_NEGLIGIBLE = 1e-2
+# Directions whose filter is below this are left out of the operator: they hold nothing. What they
+# held is lost to `restore`.
+_NEGLIGIBLE = 1e-4
 
 # Overlaps this close to 1 are those of a row with itself, up to rounding.
 _SAME = 1e-9
