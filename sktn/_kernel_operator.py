@@ -46,8 +46,8 @@ class KernelOperator:
         """log ||P Phi(x)||^2, or log <mean state, Phi(x)>: X (b, n_columns) -> (b,)"""
         x = self.coordinates.transform(X)
         if self.density:
-            return projector.honest_log_density(self.mean_state, self.total, x)
-        return np.log(projector.honest_novelty(self.projector, self.spectrum, self.ridge, x))
+            return projector.log_density(self.mean_state, self.total, x)
+        return np.log(projector.novelty(self.projector, self.spectrum, self.ridge, x))
 
     def transform(self, X):
         """Q Phi(x), the kernel principal components of a row: X (b, n_columns) -> (b, r)"""

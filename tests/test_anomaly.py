@@ -175,10 +175,12 @@ def test_partial_fit_is_a_fit_on_all_rows_with_the_first_landmarks(rng):
         network.landmarks, network.bandwidth, coordinates.mean, coordinates.variance
     )
     moments = projector.add_rows(moments, coordinates.transform(X), np.ones(len(X)))
-    expected, _ = projector.projector(moments, detector.ridge)
+    expected = projector.projector(moments, detector.ridge)
     new = coordinates.transform(correlated(rng))
     np.testing.assert_allclose(
-        projector.novelty(network, new), projector.novelty(expected, new), rtol=0.01
+        projector.novelty(network, member.spectrum, detector.ridge, new),
+        projector.novelty(*expected, detector.ridge, new),
+        rtol=0.01,
     )
 
 

@@ -30,6 +30,9 @@ _NEGLIGIBLE = 1e-4
 # Overlaps this close to 1 are those of a row with itself, up to rounding.
 _SAME = 1e-9
 
+# Rows for every landmark from which on a factorisation that makes scoring cheaper pays.
+_MANY = 4
+
 # Training rows held at once as states in m dimensions (128 MB in float64).
 _BLOCK_SIZE = 2**24
 
@@ -100,11 +103,6 @@ def projector(moments, ridge, output_dim=None):
     return network, spectrum[:r]
 
 
-def novelty(network, x):
-    """||P Phi(x)||^2 = 1 - ||Q Phi(x)||^2, P^2 = 1 - Q^T Q: x (b, n) -> (b,) in (0, 1]."""
-    return _positive(1 - diagonal.squared_output_norms(network, x))
-
-
 def held_out_novelty(network, spectrum, ridge, x, weight):
     """The novelty of training rows as if each had been left out of C.
 
@@ -120,21 +118,27 @@ def held_out_novelty(network, spectrum, ridge, x, weight):
     return out
 
 
-def honest_novelty(network, spectrum, ridge, x):
-    """`novelty`, and for landmarks the `held_out_novelty`: they are training rows, and their own
-    share of C would make them look more typical than any new row can be.
+def novelty(network, spectrum, ridge, x):
+    """||P Phi(x)||^2 = 1 - ||Q Phi(x)||^2, P^2 = 1 - Q^T Q, of new rows.
+
+    Landmarks get their `held_out_novelty`: they are training rows, and their own share of C would
+    make them look more typical than any new row can be.
 
     network, spectrum of `projector`, x (b, n) -> (b,) in (0, 1]
     """
+    triangle = diagonal.triangle(network) if len(x) > _MANY * network.bond_dim else None
     out = np.empty(len(x))
     for rows in _blocks(len(x), network.bond_dim):
         overlaps = diagonal.overlaps(network, x[rows])
         known = overlaps.max(axis=1) > 1 - _SAME
-        outputs = overlaps @ network.readout
-        values = _positive(1 - np.einsum("br,br->b", outputs, outputs))
-        values[known] = _without_themselves(
-            outputs[known], spectrum, ridge, np.ones(np.count_nonzero(known))
-        )
+        own = overlaps[known] @ network.readout
+        if triangle is None:
+            y = overlaps @ network.readout
+            squares = np.einsum("br,br->b", y, y)
+        else:
+            squares = diagonal.squared_output_norms(overlaps, triangle)
+        values = _positive(1 - squares)
+        values[known] = _without_themselves(own, spectrum, ridge, np.ones(len(own)))
         out[rows] = values
     return out
 
@@ -148,17 +152,6 @@ def _without_themselves(outputs, spectrum, ridge, weight):
     return np.minimum(_positive(outside + ridge * leverage / np.maximum(1 - own, 1e-12)), 1)
 
 
-def honest_log_density(network, total, x):
-    """`diagonal.log_mean_overlap`, for landmarks without their own term: x (b, n) -> (b,)"""
-    out = diagonal.log_mean_overlap(network, x)
-    for rows in _blocks(len(x), network.bond_dim):
-        known = diagonal.overlaps(network, x[rows]).max(axis=1) > 1 - _SAME
-        rest = x[rows][known]
-        values = held_out_log_density(network, total, rest, np.ones(len(rest)))
-        out[np.arange(rows.start, rows.start + len(known))[known]] = values
-    return out
-
-
 def mean_state(moments):
     """sum_l w_l <Phi(l)|, a kernel density estimate; a row's weight is at its nearest landmark."""
     frame = moments.frame
@@ -166,6 +159,27 @@ def mean_state(moments):
     return diagonal.DiagonalNetwork(
         frame.landmarks, readout, frame.bandwidth, frame.mean, frame.variance
     )
+
+
+def log_density(network, total, x):
+    """log of the overlap with the mean state, without underflow; for landmarks without their own
+    term, as in `novelty`.
+
+    network of `mean_state`, total of all weights (), x (b, n) -> (b,)
+    """
+    with np.errstate(divide="ignore"):
+        log_weight = np.log(network.readout[:, 0])
+    out = np.empty(len(x))
+    for rows in _blocks(len(x), network.bond_dim):
+        logs = diagonal.log_overlaps(
+            x[rows], network.landmarks, network.bandwidth, network.mean, network.variance
+        )
+        known = logs.max(axis=1) > -_SAME
+        values = logsumexp(logs + log_weight, axis=1)
+        own = x[rows][known]
+        values[known] = held_out_log_density(network, total, own, np.ones(len(own)))
+        out[rows] = values
+    return out
 
 
 def held_out_log_density(network, total, x, weight):
