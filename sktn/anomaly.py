@@ -504,9 +504,8 @@ class SMPOAnomalyDetector(
         scores = self._score_rows(X)
         changes = np.empty(X.shape)
         for j in range(X.shape[1]):
-            without = X.copy()
-            without[:, j] = np.nan
-            changes[:, j] = self._score_rows(without) - scores
+            norms = np.array([member.log_norms_without(X, j) for member in self.members_])
+            changes[:, j] = self._combined(norms) - scores
         return changes
 
     def __sklearn_tags__(self):

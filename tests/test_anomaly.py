@@ -202,6 +202,16 @@ def test_the_column_that_makes_a_row_anomalous(rng):
         assert np.argmax(detector.site_scores(row)) == 2
 
 
+def test_training_rows_are_explained_like_new_ones(rng):
+    """A training row is scored as if left out, and must be so when a value is hidden as well."""
+    X = rng.normal(size=(300, 4))
+    for parameters in ({}, {"init": "mean-embedding"}):
+        detector = SMPOAnomalyDetector(random_state=0, **parameters).fit(X)
+        known = np.mean(detector.site_scores(X[:100]))
+        new = np.mean(detector.site_scores(rng.normal(size=(100, 4))))
+        assert abs(known - new) < 0.1
+
+
 def test_categories_and_names(rng):
     n = 200
     colour = rng.choice(["red", "green"], size=n)

@@ -229,6 +229,12 @@ def test_projector_is_gaussian_process_variance_and_its_held_out_values_are_exac
         rest = np.delete(x, j, axis=0)
         # Row j stays a landmark, but the span of the others is nearly the same.
         assert held_out[j] == pytest.approx(variance_of(x[j : j + 1], rest)[0], abs=2e-3)
+    # Of a row with a hidden value, too.
+    hidden = np.where(np.arange(3) == 1, np.nan, x)
+    got = projector.novelty(network, spectrum, ridge, hidden, own=x)
+    for j in range(5):
+        expected = variance_of(hidden[j : j + 1], np.delete(x, j, axis=0))[0]
+        assert got[j] == pytest.approx(expected, abs=2e-3)
     overlaps = np.exp(diagonal.log_overlaps(x, x, h, mean, variance))
     exact = projector._exact_held_out(overlaps, weight, ridge)
     np.testing.assert_allclose(held_out, exact, atol=2e-3)

@@ -104,52 +104,59 @@ def projector(moments, ridge, output_dim=None):
 
 
 def held_out_novelty(network, spectrum, ridge, x, weight):
-    """The novelty of training rows as if each had been left out of C.
-
-    Leaving out a row is a change of rank one: a quadratic form t in (C + ridge)^-1 becomes
-    t / (1 - t). The basis of landmarks stays as it is.
+    """The novelty of training rows as if each had been left out of C. The basis of landmarks stays
+    as it is.
 
     network, spectrum of `projector`, x (b, n), weight (b,) -> (b,) in (0, 1]
     """
     out = np.empty(len(x))
     for rows in _blocks(len(x), network.bond_dim):
-        outputs = diagonal.outputs(network, x[rows])
-        out[rows] = _without_themselves(outputs, spectrum, ridge, weight[rows])
+        y = diagonal.outputs(network, x[rows])
+        out[rows] = _without_own_share(y, y, spectrum, ridge, weight[rows])
     return out
 
 
-def novelty(network, spectrum, ridge, x):
+def novelty(network, spectrum, ridge, x, own=None):
     """||P Phi(x)||^2 = 1 - ||Q Phi(x)||^2, P^2 = 1 - Q^T Q, of new rows.
 
     Landmarks get their `held_out_novelty`: they are training rows, and their own share of C would
-    make them look more typical than any new row can be.
+    make them look more typical than any new row can be. `own` are the rows that x was made from by
+    hiding values: what has no own share in C is not to be told by a hidden value.
 
-    network, spectrum of `projector`, x (b, n) -> (b,) in (0, 1]
+    network, spectrum of `projector`, x (b, n), own (b, n) or None for x -> (b,) in (0, 1]
     """
     triangle = diagonal.triangle(network) if len(x) > _MANY * network.bond_dim else None
     out = np.empty(len(x))
     for rows in _blocks(len(x), network.bond_dim):
         overlaps = diagonal.overlaps(network, x[rows])
-        known = overlaps.max(axis=1) > 1 - _SAME
-        own = overlaps[known] @ network.readout
+        of_own = overlaps if own is None else diagonal.overlaps(network, own[rows])
+        known = of_own.max(axis=1) > 1 - _SAME
+        y, y_own = overlaps[known] @ network.readout, of_own[known] @ network.readout
         if triangle is None:
-            y = overlaps @ network.readout
-            squares = np.einsum("br,br->b", y, y)
+            outputs = overlaps @ network.readout
+            squares = np.einsum("br,br->b", outputs, outputs)
         else:
             squares = diagonal.squared_output_norms(overlaps, triangle)
-        values = _positive(1 - squares)
-        values[known] = _without_themselves(own, spectrum, ridge, np.ones(len(own)))
-        out[rows] = values
+        out[rows] = _positive(1 - squares)
+        out[rows][known] = _without_own_share(y, y_own, spectrum, ridge, np.ones(len(y)))
     return out
 
 
-def _without_themselves(outputs, spectrum, ridge, weight):
-    """outputs (b, r), spectrum (r,), weight (b,) -> (b,)"""
-    squares = outputs**2
-    leverage = (squares / np.maximum(spectrum, np.finfo(np.float64).tiny)).sum(axis=1)
-    outside = np.maximum(1 - squares.sum(axis=1) - ridge * leverage, 0)
-    own = np.minimum(weight, 1.0) * leverage
-    return np.minimum(_positive(outside + ridge * leverage / np.maximum(1 - own, 1e-12)), 1)
+def _without_own_share(y, y_own, spectrum, ridge, weight):
+    """Novelty of rows with outputs y, with the rows of outputs y_own left out of C.
+
+    A change of rank one: with B = (C + ridge)^-1, u and v the states,
+
+        1 - u C B u + ridge w (u B v)^2 / (1 - w v B v) .
+
+    y, y_own (b, r), spectrum (r,), weight (b,) -> (b,)
+    """
+    inverse = 1 / np.maximum(spectrum, np.finfo(np.float64).tiny)
+    weight = np.minimum(weight, 1.0)
+    left = np.maximum(1 - weight * (y_own**2 @ inverse), 1e-12)
+    # Of the two, only the first is not exactly positive.
+    novelty = np.maximum(1 - np.sum(y**2, axis=1), ridge * (y**2 @ inverse))
+    return np.minimum(_positive(novelty + ridge * weight * ((y * y_own) @ inverse) ** 2 / left), 1)
 
 
 def mean_state(moments):
@@ -161,11 +168,11 @@ def mean_state(moments):
     )
 
 
-def log_density(network, total, x):
+def log_density(network, total, x, own=None):
     """log of the overlap with the mean state, without underflow; for landmarks without their own
     term, as in `novelty`.
 
-    network of `mean_state`, total of all weights (), x (b, n) -> (b,)
+    network of `mean_state`, total of all weights (), x (b, n), own (b, n) or None for x -> (b,)
     """
     with np.errstate(divide="ignore"):
         log_weight = np.log(network.readout[:, 0])
@@ -174,11 +181,12 @@ def log_density(network, total, x):
         logs = diagonal.log_overlaps(
             x[rows], network.landmarks, network.bandwidth, network.mean, network.variance
         )
-        known = logs.max(axis=1) > -_SAME
-        values = logsumexp(logs + log_weight, axis=1)
-        own = x[rows][known]
-        values[known] = held_out_log_density(network, total, own, np.ones(len(own)))
-        out[rows] = values
+        of_own = np.exp(logs) if own is None else diagonal.overlaps(network, own[rows])
+        known = of_own.max(axis=1) > 1 - _SAME
+        out[rows] = logsumexp(logs + log_weight, axis=1)
+        out[rows][known] = _log_without_own_term(
+            network, total, np.exp(logs[known]), of_own[known], np.ones(known.sum())
+        )
     return out
 
 
@@ -188,14 +196,20 @@ def held_out_log_density(network, total, x, weight):
     network of `mean_state`, total of all weights (), x (b, n), weight (b,) -> (b,)
     """
     out = np.empty(len(x))
-    mass = network.readout[:, 0] * total
     for rows in _blocks(len(x), network.bond_dim):
         overlaps = diagonal.overlaps(network, x[rows])
-        nearest = np.argmax(overlaps, axis=1)
-        own = overlaps[np.arange(len(overlaps)), nearest] * np.minimum(weight[rows], mass[nearest])
-        rest = (overlaps @ mass - own) / total
-        out[rows] = np.log(np.maximum(rest, np.finfo(np.float64).tiny))
+        out[rows] = _log_without_own_term(network, total, overlaps, overlaps, weight[rows])
     return out
+
+
+def _log_without_own_term(network, total, overlaps, of_own, weight):
+    """overlaps, of_own (b, m), weight (b,) -> (b,)"""
+    mass = network.readout[:, 0] * total
+    # A row's weight is at its nearest landmark.
+    nearest = np.argmax(of_own, axis=1)
+    term = overlaps[np.arange(len(overlaps)), nearest] * np.minimum(weight, mass[nearest])
+    rest = (overlaps @ mass - term) / total
+    return np.log(np.maximum(rest, np.finfo(np.float64).tiny))
 
 
 def choose_landmarks(x, weight, size, rng):
