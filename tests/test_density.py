@@ -30,19 +30,21 @@ def fitted():
 GRID_X, GRID_Y = np.linspace(-8, 8, 401), np.linspace(-8, 18, 651)
 
 
-def on_grid(density):
+@pytest.fixture(scope="module")
+def on_grid(fitted):
+    """The density on a grid, and the grid's steps."""
     grid = np.stack(np.meshgrid(GRID_X, GRID_Y, indexing="ij"), axis=-1).reshape(-1, 2)
-    values = np.exp(density.score_samples(grid)).reshape(len(GRID_X), len(GRID_Y))
+    values = np.exp(fitted.score_samples(grid)).reshape(len(GRID_X), len(GRID_Y))
     return values, (GRID_X[1] - GRID_X[0]), (GRID_Y[1] - GRID_Y[0])
 
 
-def test_the_density_integrates_to_one(fitted):
-    values, dx, dy = on_grid(fitted)
+def test_the_density_integrates_to_one(on_grid):
+    values, dx, dy = on_grid
     assert values.sum() * dx * dy == pytest.approx(1, abs=1e-6)
 
 
-def test_marginals_are_integrals(fitted):
-    values, dx, dy = on_grid(fitted)
+def test_marginals_are_integrals(fitted, on_grid):
+    values, dx, dy = on_grid
     first = np.exp(fitted.marginal(GRID_X[:, None], [0]))
     np.testing.assert_allclose(first, values.sum(axis=1) * dy, atol=1e-6)
     assert first.sum() * dx == pytest.approx(1, abs=1e-6)
@@ -59,8 +61,8 @@ def test_marginals_are_integrals(fitted):
             fitted.marginal(rows[:, :1], [unknown])
 
 
-def test_samples_follow_the_density(fitted):
-    values, dx, dy = on_grid(fitted)
+def test_samples_follow_the_density(fitted, on_grid):
+    values, dx, dy = on_grid
     sample = fitted.sample(4000, random_state=1)
     for column, margin, grid in [
         (0, values.sum(axis=1) * dy, GRID_X),
@@ -78,8 +80,8 @@ def test_samples_follow_the_density(fitted):
     assert chisquare(counts, expected / expected.sum() * len(sample)).pvalue > 1e-4
 
 
-def test_conditionals(fitted):
-    values, _, dy = on_grid(fitted)
+def test_conditionals(fitted, on_grid):
+    values, _, dy = on_grid
     k = 230
     conditional = values[k] / (values[k].sum() * dy)
     rows = np.column_stack([np.full(3000, GRID_X[k]), np.full(3000, np.nan)])
