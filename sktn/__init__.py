@@ -16,6 +16,7 @@ from sktn.classification_cv import MPSClassifierCV
 from sktn.decomposition import RGTNDecomposer
 from sktn.density import MPSDensityEstimator
 from sktn.display import NetworkDisplay
+from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
 from sktn.imputation import RGTNImputer
 
 __version__ = "0.1.0"
@@ -30,6 +31,10 @@ __all__ = [
     "MPSClassifierCV",
     "MPSDensityEstimator",
     "NetworkDisplay",
+    "PixelOrder",
+    "PixelPadding",
+    "PixelPatches",
+    "PixelPooling",
     "RGTNDecomposer",
     "RGTNImputer",
     "SMPOAnomalyDetector",
