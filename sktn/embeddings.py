@@ -406,7 +406,7 @@ class Mixed(_ByDegree):
 class _Grouped:
     """Shared by the maps of `group` consecutive columns that are built from one of a column."""
 
-    embedding: object = Legendre(2)
+    embedding: object
     group: int = 4
 
     def __post_init__(self):
@@ -481,7 +481,7 @@ class Product(_Grouped):
 
 @dataclass(frozen=True)
 class Concatenated(_Grouped):
-    """Several columns on one site: the functions of all of them, the constant once.
+    """Several columns on one site: the functions of all of them, degree by degree.
 
     A site is additive in its columns. For ``Trigonometric()`` this is the flexible representation
     of an image patch, but for its factor.
@@ -499,13 +499,16 @@ class Concatenated(_Grouped):
 
     @property
     def degrees(self):
-        own = tuple(self.embedding.degrees)
-        return own[: self._first] + own[self._first :] * self.group
+        own = np.asarray(self.embedding.degrees)
+        times = np.where(np.arange(len(own)) < self._first, 1, self.group)
+        return tuple(own.repeat(times).tolist())
 
     def evaluate(self, z):
-        local = self._local(z)
-        parts = [values[..., self._first :] for values in local]
-        return namespace(z).concatenate([local[0][..., : self._first], *parts], axis=-1)
+        xp, local = namespace(z), self._local(z)
+        own = xp.stack([values[..., self._first :] for values in local], axis=-1)
+        # The constant is one function of them all.
+        common = local[0][..., : self._first]
+        return xp.concatenate([common, own.reshape(*z.shape[:-1], -1)], axis=-1)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktn import MPSClassifier, PixelOrder, PixelPadding, PixelPatches, PixelPooling
+from sktn.embeddings import Amplitude, Averaged, Legendre, Product, Trigonometric
 from sktn.image import pixel_path
 
 ORDERS = ["row", "snake", "zigzag", "spiral", "hilbert"]
@@ -154,3 +155,30 @@ def test_in_a_pipeline(rng):
         MPSClassifier(degree=2, bond_dim=4, alpha=0.1, feature_order="given", random_state=0),
     )
     assert model.fit(X, y).score(X, y) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("embedding", "solver"),
+    [
+        (Product(Legendre(2), 4, degree=2), "convex"),
+        (Amplitude(4), "convex"),
+        (Averaged(Trigonometric(1), 4), "convex"),
+        (Product(Legendre(2), 4, degree=2), "adam"),
+    ],
+)
+def test_a_patch_on_a_site(rng, embedding, solver):
+    X = rng.uniform(size=(80, 16)).astype(np.float32)
+    X[:, 5] = 0.0
+    y = X[:, [0, 1, 4]].sum(axis=1) > X[:, [10, 11, 14, 15]].mean(axis=1) * 3
+    model = make_pipeline(
+        PixelPatches(),
+        MPSClassifier(
+            embedding=embedding, scaling="minmax", bond_dim=4, alpha=0.01, solver=solver,
+            max_iter=60, learning_rate=0.05, random_state=0,
+        ),
+    )  # fmt: skip
+    assert model.fit(X, y).score(X, y) > 0.85
+    assert model[-1].columns_.n_sites == 4
+    X[0, 3] = np.nan
+    assert np.isfinite(model.predict_proba(X)).all()
