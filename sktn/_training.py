@@ -110,12 +110,13 @@ def chain_params(networks, g):
 
 
 def chain_networks(params, indices, g):
-    """Inverse of `chain_params`."""
+    """Inverse of `chain_params`, with identities on the padding sites."""
     params = jax.tree.map(np.asarray, params)
-    return [
-        {"arms": arms / _input_scale(g, index), "readout": readout, "index": index}
-        for arms, readout, index in zip(params["arms"], params["readout"], indices, strict=True)
-    ]
+    networks = []
+    for arms, readout, index in zip(params["arms"], params["readout"], indices, strict=True):
+        arms, readout = mps.absorb_padding(arms, readout, index, len(g))
+        networks.append({"arms": arms / _input_scale(g, index), "readout": readout, "index": index})
+    return networks
 
 
 def chain_context(basis, g, alpha, total_weight, indices, dtype):
@@ -123,11 +124,11 @@ def chain_context(basis, g, alpha, total_weight, indices, dtype):
     return {"basis": basis, "g": g, "index": indices, "ridge": ridge}
 
 
-def initial_params(rng, basis, indices, bond_dim, n_classes, dtype):
+def initial_params(rng, basis, indices, bond_dim, n_classes, dtype, init=near_constant):
     """The start of every network of an ensemble, for weighted inputs."""
     n, d = basis.mask.shape
     mask = np.concatenate([basis.mask, np.eye(1, d, dtype=basis.mask.dtype)])
     c = 1 if n_classes == 2 else n_classes
-    starts = [near_constant(rng, n, bond_dim, c, mask[index], dtype) for index in indices]
+    starts = [init(rng, n, bond_dim, c, mask[index], dtype) for index in indices]
     arms, readout = (np.stack(part) for part in zip(*starts, strict=True))
     return {"arms": arms, "readout": readout}
