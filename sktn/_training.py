@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from sktn.basis import embed
-from sktn.initializers import near_constant
+from sktn.initializers import STARTS
 from sktn.losses import cross_entropy
 from sktn.networks import mps
 from sktn.solvers import compressed
@@ -124,8 +124,12 @@ def chain_context(basis, g, alpha, total_weight, indices, dtype):
     return {"basis": basis, "g": g, "index": indices, "ridge": ridge}
 
 
-def initial_params(rng, basis, indices, bond_dim, n_classes, dtype, init=near_constant):
-    """The start of every network of an ensemble, for weighted inputs."""
+def initial_params(rng, basis, indices, bond_dim, n_classes, dtype, init="constant"):
+    """The start of every network of an ensemble, for weighted inputs.
+
+    `init`: a name in `initializers.STARTS`, or a function of the same signature.
+    """
+    init = init if callable(init) else STARTS[init]
     n, d = basis.mask.shape
     mask = np.concatenate([basis.mask, np.eye(1, d, dtype=basis.mask.dtype)])
     c = 1 if n_classes == 2 else n_classes

@@ -31,6 +31,7 @@ from sktn._training import (
     split_rows,
 )
 from sktn.embeddings import EMBEDDINGS
+from sktn.initializers import STARTS
 from sktn.losses import log_probabilities
 from sktn.networks import mps
 from sktn.solvers import compressed, gradient
@@ -95,6 +96,10 @@ class MPSClassifier(
         sites it is multiplied by 64 / n_sites.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate` in solver "adam".
+    init : str or callable, default="constant"
+        Start of "adam" and "lbfgs": "constant", "identity", "copy", "gaussian", "isometric",
+        "ones", "zeros", or a function with the signature of :mod:`sktn.initializers`, for inputs
+        divided by sqrt(g).
     max_iter : int, default=100
         Epochs of "adam"; iterations of "lbfgs" are ten times as many.
     batch_size : int, default=200
@@ -189,6 +194,7 @@ class MPSClassifier(
         "max_landmarks": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "optimizer": [HasMethods(["init", "update"]), None],
+        "init": [StrOptions(set(STARTS)), callable],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -226,6 +232,7 @@ class MPSClassifier(
         max_landmarks=1000,
         learning_rate=0.02,
         optimizer=None,
+        init="constant",
         max_iter=100,
         batch_size=200,
         early_stopping=False,
@@ -254,6 +261,7 @@ class MPSClassifier(
         self.max_landmarks = max_landmarks
         self.learning_rate = learning_rate
         self.optimizer = optimizer
+        self.init = init
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.early_stopping = early_stopping
@@ -406,8 +414,9 @@ class MPSClassifier(
             if params is None:
                 start = np.random.default_rng(stream["seed"])
                 params = initial_params(
-                    start, self.basis_, stream["indices"], self.bond_dim, len(known), coords.dtype
-                )
+                    start, self.basis_, stream["indices"], self.bond_dim, len(known), coords.dtype,
+                    self.init,
+                )  # fmt: skip
             else:
                 params = chain_params(params, g)
             result = gradient.minimize(
@@ -452,7 +461,9 @@ class MPSClassifier(
             train, held_out = split_rows(labels, self.validation_fraction, rng)
         key = jax.random.key(rng.randint(2**31 - 1))
         start = np.random.default_rng(rng.randint(2**31 - 1))
-        params = initial_params(start, basis, indices, self.bond_dim, n_classes, coords.dtype)
+        params = initial_params(
+            start, basis, indices, self.bond_dim, n_classes, coords.dtype, self.init
+        )
         if previous is not None:
             old = chain_params(previous, g)
             if jax.tree.map(np.shape, old) == jax.tree.map(np.shape, params):

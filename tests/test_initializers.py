@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sktn import MPSClassifier
 from sktn.initializers import STARTS, linear, near_constant, product_state
 from sktn.networks import mps
 
@@ -96,3 +97,13 @@ def test_a_linear_model_is_exact(rng, mask, phi):
 def test_near_constant_starts_at_zero(rng, mask, phi):
     arms, readout = near_constant(rng, N, D, C, mask, np.float32, noise=0.0)
     np.testing.assert_array_equal(values(arms, readout, phi), 0)
+
+
+@pytest.mark.parametrize("init", ["isometric", near_constant])
+def test_estimators_take_names_and_functions(rng, init):
+    X = rng.normal(size=(100, 4))
+    y = X[:, 0] > 0
+    model = MPSClassifier(
+        solver="lbfgs", init=init, bond_dim=3, degree=2, alpha=0.1, tol=1e-3, random_state=0
+    )
+    assert model.fit(X, y).score(X, y) > 0.95
