@@ -18,6 +18,8 @@ from sktn.density import MPSDensityEstimator
 from sktn.display import NetworkDisplay
 from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
 from sktn.imputation import RGTNImputer
+from sktn.regression import MPSRegressor
+from sktn.regression_cv import MPSRegressorCV
 
 __version__ = "0.1.0"
 
@@ -30,6 +32,8 @@ __all__ = [
     "MPSClassifier",
     "MPSClassifierCV",
     "MPSDensityEstimator",
+    "MPSRegressor",
+    "MPSRegressorCV",
     "NetworkDisplay",
     "PixelOrder",
     "PixelPadding",
