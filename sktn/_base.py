@@ -76,7 +76,7 @@ def fit_sites(X, sample_weight, is_categorical, *, embedding, degree, scaling, m
     embedding = make_embedding("mixed" if scaling == "mixed" else embedding, degree)
     columns = fit_columns(
         X, sample_weight=sample_weight, scaling=scaling, categorical=is_categorical,
-        domain=embedding.domain, missing=missing,
+        domain=embedding.domain, missing=missing, group=getattr(embedding, "group", 1),
     )  # fmt: skip
     coords = columns.transform(X)
     basis = fit_basis(columns, coords, embedding, sample_weight=sample_weight, missing=missing)
@@ -110,7 +110,8 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, s
         order = np.asarray(feature_order)
         if order.shape != (n_columns,) or not np.array_equal(np.sort(order), np.arange(n_columns)):
             raise ValueError(
-                f"feature_order must be a permutation of 0..{n_columns - 1}, the columns of X; "
+                f"feature_order must be a permutation of 0..{n_columns - 1}, the columns of X "
+                "(or its groups, where the embedding reads several columns a site); "
                 f"got {feature_order!r}."
             )
         position = np.empty(n_columns, dtype=int)

@@ -108,8 +108,9 @@ def fit(
     """
     embedding = make_embedding(embedding, degree)
     columns = fit_columns(
-        X, sample_weight=weight, scaling=scaling, categorical=categorical, domain=embedding.domain
-    )
+        X, sample_weight=weight, scaling=scaling, categorical=categorical, domain=embedding.domain,
+        group=getattr(embedding, "group", 1),
+    )  # fmt: skip
     coords = columns.transform(X)
     # The embedding's own vectors: unit vectors in the published method, whose Frobenius norm is a
     # mean over all states. Orthonormal ones would make it a mean over rows with shuffled columns.
