@@ -17,8 +17,8 @@ from sktn import (
 # Settings are for speed only: small chains, few iterations, few strengths.
 ESTIMATORS = [
     MPSClassifier(solver="convex", bond_dim=4, degree=3, alpha=0.1, tol=1e-14),
-    MPSClassifier(solver="sweep", bond_dim=4, degree=3, alpha=0.1, tol=1e-14, max_iter=2),
-    MPSRegressor(solver="sweep", bond_dim=4, degree=3, alpha=0.1, tol=1e-14, max_iter=2),
+    MPSClassifier(solver="sweep", bond_dim=4, degree=3, alpha=0.1, tol=1e-14, max_iter=1),
+    MPSRegressor(solver="sweep", bond_dim=4, degree=3, alpha=0.1, tol=1e-14, max_iter=1),
     MPSRegressor(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=60),
     MPSRegressorCV(
         bases=[("standard", 2)], alphas=[1.0, 0.1], interaction_penalties=[1.0],
@@ -39,6 +39,14 @@ ESTIMATORS = [
 
 def expected_failures(estimator):
     """Checks that cannot hold, each with the reason."""
+    if isinstance(estimator, MPSRegressorCV) or getattr(estimator, "solver", None) == "sweep":
+        return {
+            "check_sample_weight_equivalence_on_dense_data": (
+                "Sweeps stop short of the minimum of each core and alternate between them, which "
+                "turns differences of rounding into some of 1e-5; the check asks for 1e-7. "
+                "test_regression.py tests the equivalence to that precision."
+            )
+        }
     return {}
 
 
