@@ -107,7 +107,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     >>> model.fit(X, y).score(X, y) > 0.95
     True
     >>> sorted(model.best_params_)
-    ['alpha', 'degree', 'interaction_penalty', 'scaling', 'smoothness']
+    ['alpha', 'bond_dim', 'degree', 'interaction_penalty', 'scaling', 'smoothness']
     """
 
     _parameter_constraints: dict = {
