@@ -45,6 +45,12 @@ class TrainedOperator:
         """log ||P Phi(x)||^2: X (b, n_columns) -> (b,) in float64"""
         return self._by_blocks(_log_norms, X).astype(np.float64)
 
+    def log_norms_without(self, X, j):
+        """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
+        hidden = X.copy()
+        hidden[:, j] = np.nan
+        return self.log_norms(hidden)
+
     def transform(self, X):
         """Distributions of the output legs: X (b, n_columns) -> (b, legs * o)"""
         p = self._by_blocks(_leg_distributions, X)[:, self.legs]

@@ -5,7 +5,14 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor, MPSRegressorCV
+from sktn import (
+    MPSClassifier,
+    MPSClassifierCV,
+    MPSDensityEstimator,
+    MPSRegressor,
+    MPSRegressorCV,
+    SMPOAnomalyDetector,
+)
 
 # Settings are for speed only: small chains, few iterations, few strengths.
 ESTIMATORS = [
@@ -23,6 +30,10 @@ ESTIMATORS = [
         bases=[("standard", 2)], alphas=[1.0, 0.1], interaction_penalties=[1.0],
         smoothnesses=[1.0], bond_dims=[4], max_members=2, tol=1e-14,
     ),
+    SMPOAnomalyDetector(),
+    SMPOAnomalyDetector(init="mean-embedding"),
+    SMPOAnomalyDetector(init="identity", bond_dim=2, max_iter=10),
+    MPSDensityEstimator(bond_dim=2, degree=2, max_iter=2),
 ]  # fmt: skip
 
 
