@@ -135,8 +135,8 @@ class SMPOAnomalyDetector(
     optimizer : optax.GradientTransformation, default=None
         None: Adam with warm-up and cosine decay of `learning_rate`.
     n_estimators : int, default=1
-        Repetitions with other landmarks, or with other feature orders and starts. Tables that have
-        no more distinct rows than landmarks need one.
+        Repetitions with other landmarks, or with other feature orders and starts. In closed form a
+        table of no more distinct rows than landmarks gets one, since all would be the same.
     trim : float, default=0.0
         Share of the training rows to leave out as anomalous, the ones of lowest score, for
         contaminated training data.
