@@ -6,13 +6,12 @@ bases, site indices. Numbers in `context` are traced, so that a grid over them c
 `loss` is a static argument: pass module-level functions, since a new closure compiles anew.
 """
 
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 
 class Result(NamedTuple):
@@ -46,13 +45,17 @@ class _Progress(NamedTuple):
     finite: jax.Array
 
 
+@cache
 def adam():
-    """The default transformation: Adam without its learning rate, which the schedule sets."""
-    return _ADAM
+    """The default transformation: Adam without its learning rate, which the schedule sets. One
+    object, so that all fits of a process share their compiled programs."""
+    import optax  # a quarter of the package's import time
+
+    return optax.scale_by_adam(b2=0.99)
 
 
-# One object, so that all fits of a process share their compiled programs.
-_ADAM = optax.scale_by_adam(b2=0.99)
+def _norm(tree):
+    return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)))
 
 
 def learning_rate_at(step, n_steps):
@@ -101,7 +104,7 @@ def _run_epochs(
         batch_weight = jnp.sum(weight[rows])
         share = batch_weight / settings["batch_weight"]
         gradient = jax.tree.map(lambda g: g * share.astype(g.dtype), gradient)
-        norm = optax.tree.norm(gradient)
+        norm = _norm(gradient)
         shrink = jnp.minimum(1.0, settings["max_gradient_norm"] / jnp.maximum(norm, 1e-30))
         gradient = jax.tree.map(lambda g: g * shrink.astype(g.dtype), gradient)
         updates, opt_state = transformation.update(gradient, opt_state, params)
@@ -255,6 +258,8 @@ def _stalled(values, patience, tol):
 
 @partial(jax.jit, static_argnames=("loss", "max_iter"))
 def _lbfgs(params, data, weight, context, tol, *, loss, max_iter):
+    import optax
+
     solver = optax.lbfgs(memory_size=20)
 
     def objective(params):
@@ -275,7 +280,7 @@ def _lbfgs(params, data, weight, context, tol, *, loss, max_iter):
             ok = ok & jnp.all(jnp.isfinite(leaf))
         # The line search's last finite point is kept.
         new = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, params)
-        size = optax.tree.norm(gradient)
+        size = _norm(gradient)
         return new, state, size, iteration + 1, curve.at[iteration].set(value), ok
 
     def running(carry):
