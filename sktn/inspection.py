@@ -152,10 +152,10 @@ def variance_shares(model, *, output=None, subsets=None):
     >>> from sktn import MPSRegressor
     >>> from sktn.inspection import variance_shares
     >>> X = np.random.default_rng(0).uniform(-1, 1, size=(300, 3))
-    >>> model = MPSRegressor(random_state=0).fit(X, X[:, 0] + 2 * X[:, 1] * X[:, 2])
+    >>> model = MPSRegressor(random_state=0).fit(X, X[:, 0] + 3 * X[:, 1] * X[:, 2])
     >>> shares = variance_shares(model)
     >>> shares.by_order.round(1)
-    array([0.4, 0.6, 0. ])
+    array([0.3, 0.7, 0. ])
     """
     member, n_features, names = _single(model), model.n_features_in_, _feature_names(model)
     outputs, order, _ = member.outputs()
