@@ -39,6 +39,13 @@ __all__ = [
 ]
 
 
+# Rows times background rows that Shapley values are computed for at once.
+_PAIRS = 2048
+
+# Truncation to a given score stops here, where nothing but rounding is left to cut.
+_SMALLEST_ERROR = 1e-7
+
+
 @dataclass(frozen=True, eq=False)
 class _Member:
     """One network of a model: f_c = offset_c + scale_c * chain_c, entering with a weight."""
@@ -314,10 +321,8 @@ def shapley_values(model, X, *, background=None):
         vectors = mean[None] if rows is None else member.site_vectors(rows)[:, order]
         column = member.columns.kept[order]
         for c, chain in enumerate(outputs):
-            share = member.weight / len(vectors)
-            for m in vectors:
-                values[:, column, c] += share * shapley.shapley_values(chain, m, phi)
-            base[c] += share * chains.evaluate(chain, vectors).sum()
+            values[:, column, c] += member.weight * _averaged_shapley(chain, vectors, phi)
+            base[c] += member.weight * chains.evaluate(chain, vectors).mean()
             base[c] += member.weight * member.offset[c]
     base = np.broadcast_to(base, (len(table), n_outputs)).copy()
     single = n_outputs == 1
@@ -325,6 +330,22 @@ def shapley_values(model, X, *, background=None):
         values[..., 0] if single else values, base[:, 0] if single else base,
         _shown(model, X, table), _feature_names(model), _output_names(model),
     )  # fmt: skip
+
+
+def _averaged_shapley(chain, backgrounds, phi):
+    """Shapley values averaged over k background states, about _PAIRS rows at once.
+
+    chain (n, D, d, D), backgrounds (k, n, d), phi (b, n, d) -> (b, n)
+    """
+    if len(backgrounds) == 1:
+        return shapley.shapley_values(chain, backgrounds[0], phi)
+    total, size = 0.0, max(1, _PAIRS // max(1, len(phi)))
+    for start in range(0, len(backgrounds), size):
+        block = backgrounds[start : start + size]
+        absent = np.repeat(block, len(phi), axis=0)
+        values = shapley.shapley_values(chain, absent, np.tile(phi, (len(block), 1, 1)))
+        total = total + values.reshape(len(block), *phi.shape[:2]).sum(axis=0)
+    return total / len(backgrounds)
 
 
 def input_gradient(model, X):
@@ -446,11 +467,12 @@ def mutual_information(model, first, second):
     return float(entanglement.mutual_information(cores, readout, p, *places))
 
 
-def truncate(model, *, max_error=0.01, bond_dim=None, X=None, y=None):
+def truncate(model, *, max_error=0.01, bond_dim=None, X=None, y=None, max_score_loss=None):
     """A smaller model of the same class whose score is nearly the same.
 
     Bonds are cut by singular value decompositions in the orthonormal basis, so that the error is
-    one of the score itself, in root mean square over independent columns.
+    one of the score itself, in root mean square over independent columns. Where columns depend on
+    each other the error on actual rows may be another: `max_score_loss` bounds what counts.
 
     Parameters
     ----------
@@ -461,7 +483,9 @@ def truncate(model, *, max_error=0.01, bond_dim=None, X=None, y=None):
     bond_dim : int, default=None
         Largest bond dimension, if need be at a larger error.
     X, y : default=None
-        Rows on which to compare `score` before and after.
+        Rows on which to compare `score` before and after, best not those of the training.
+    max_score_loss : float, default=None
+        Halve `max_error` until `score` on `X` and `y` falls by at most this.
 
     Returns
     -------
@@ -478,6 +502,25 @@ def truncate(model, *, max_error=0.01, bond_dim=None, X=None, y=None):
         raise ValueError(f"max_error must be in [0, 1), got {max_error!r}.")
     if bond_dim is not None and bond_dim < 1:
         raise ValueError(f"bond_dim must be at least 1, got {bond_dim!r}.")
+    if max_score_loss is not None and X is None:
+        raise ValueError("max_score_loss needs X and y, the rows to take the score on.")
+    result = _truncated_model(model, max_error, bond_dim)
+    if X is None:
+        return result
+    before = model.score(X, y)
+    result.score = (before, result.model.score(X, y))
+    while (
+        max_score_loss is not None
+        and before - result.score[1] > max_score_loss
+        and max_error > _SMALLEST_ERROR
+    ):
+        max_error /= 2
+        result = _truncated_model(model, max_error, bond_dim)
+        result.score = (before, result.model.score(X, y))
+    return result
+
+
+def _truncated_model(model, max_error, bond_dim):
     _members(model)  # refuses other models
     smaller = copy.deepcopy(model)
     errors, before, after = [], 0, 0
@@ -491,10 +534,7 @@ def truncate(model, *, max_error=0.01, bond_dim=None, X=None, y=None):
             after += _n_parameters(network, member.columns.n_sites)
         estimator.networks_ = networks
         estimator._summarise()
-    result = Bunch(model=smaller, relative_error=max(errors), n_parameters=(before, after))
-    if X is not None:
-        result.score = (model.score(X, y), smaller.score(X, y))
-    return result
+    return Bunch(model=smaller, relative_error=max(errors), n_parameters=(before, after))
 
 
 def _truncated(member, max_error, bond_dim):

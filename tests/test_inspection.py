@@ -386,6 +386,12 @@ def test_truncation_reports_what_it_costs(regressor):
     same = truncate(model, max_error=1e-12)
     np.testing.assert_allclose(same.model.predict(X), model.predict(X), rtol=1e-8)
     assert truncate(model, max_error=0.05).relative_error <= 0.05
+    y = model.predict(X)
+    loose = truncate(model, max_error=0.5, X=X, y=y)
+    good = truncate(model, max_error=0.5, X=X, y=y, max_score_loss=1e-4)
+    assert good.score[1] >= 1 - 1e-4 > loose.score[1]
+    with pytest.raises(ValueError, match="needs X and y"):
+        truncate(model, max_score_loss=0.1)
 
 
 def test_pruned_features_have_no_influence(regressor):

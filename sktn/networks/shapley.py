@@ -17,40 +17,41 @@ _BLOCK_SIZE = 2**24
 
 
 def shapley_values(chain, background, phi):
-    """chain (n, D, d, D), background m (n, d), phi (b, n, d) -> (b, n)"""
+    """chain (n, D, d, D), background m (n, d) or one of each row (b, n, d), phi (b, n, d) -> (b, n)"""
     n, D = chain.shape[:2]
     nodes, weights = np.polynomial.legendre.leggauss(-(-n // 2))
     nodes, weights = (nodes + 1) / 2, weights / 2
     size = max(1, _BLOCK_SIZE // (n * D * len(nodes)))
-    parts = [
-        _block(chain, background, phi[start : start + size], nodes, weights)
-        for start in range(0, len(phi), size)
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, n))
+    values = np.zeros(phi.shape[:2])
+    for start in range(0, len(phi), size):
+        rows = slice(start, start + size)
+        absent = background if background.ndim == 2 else background[rows]
+        values[rows] = _block(chain, absent, phi[rows], nodes, weights)
+    return values
 
 
 def _block(chain, background, phi, nodes, weights):
     (n, D), b, T = chain.shape[:2], len(phi), len(nodes)
-    absent = np.einsum("nlsr,ns->nlr", chain, background)
+    gain = phi - background
     left = np.zeros((n + 1, b, T, D))
     left[0, :, :, 0] = 1
     for i in range(n):
-        gained = _gained(chain, background, phi, i)
-        left[i + 1] = left[i] @ absent[i] + nodes[:, None] * (left[i] @ gained)
+        absent, gained = _matrices(chain, background, i), _matrices(chain, gain, i)
+        left[i + 1] = left[i] @ absent + nodes[:, None] * (left[i] @ gained)
     values = np.zeros((b, n))
     right = np.zeros((b, T, D))
     right[:, :, 0] = 1
     for i in reversed(range(n)):
         # Formed again rather than kept: kept, they would take n D^2 numbers a row.
-        gained = _gained(chain, background, phi, i)
+        absent, gained = _matrices(chain, background, i), _matrices(chain, gain, i)
         arriving = right @ gained.mT
-        values[:, i] = np.einsum("btl,btl,t->b", left[i], arriving, weights, optimize=True)
-        right = right @ absent[i].T + nodes[:, None] * arriving
+        values[:, i] = np.einsum("btl,btl->bt", left[i], arriving) @ weights
+        right = right @ absent.mT + nodes[:, None] * arriving
     return values
 
 
-def _gained(chain, background, phi, i):
-    """A_i(phi_i - m_i): -> (b, D, D)"""
+def _matrices(chain, vectors, i):
+    """A_i of site vectors: vectors (..., n, d) -> (..., D, D)"""
     _, D, d, _ = chain.shape
     core = chain[i].swapaxes(0, 1).reshape(d, D * D)
-    return ((phi[:, i] - background[i]) @ core).reshape(-1, D, D)
+    return (vectors[..., i, :] @ core).reshape(*vectors.shape[:-2], D, D)
