@@ -146,7 +146,9 @@ def variance_shares(model, *, output=None, subsets=None):
         subsets : ndarray of shape (len(subsets),)
             Only with `subsets`.
         variance : float
+            Of the score, which the shares are of.
         feature_names : ndarray of shape (n_features,)
+            Those of the training table, or "x0", "x1", ...
 
     References
     ----------
@@ -223,7 +225,9 @@ def marginal_effect(model, X, features, *, grid_resolution=100, percentiles=(0.0
         mean : ndarray of shape (n_outputs,)
             The score averaged over all columns.
         feature_names : list of str
+            The features asked for.
         output_names : ndarray of shape (n_outputs,)
+            The class of each score, or the name of the target.
 
     See Also
     --------
@@ -490,7 +494,8 @@ def truncate(model, *, max_error=0.01, bond_dim=None, X=None, y=None, max_score_
     Returns
     -------
     result : :class:`~sklearn.utils.Bunch`
-        model : the smaller model
+        model : object
+            The smaller model.
         relative_error : float
             What was lost: ||f - g|| / ||f||, the largest of all networks.
         n_parameters : tuple of two int
@@ -580,9 +585,11 @@ def prune(model, *, max_share=0.01, features=None):
     Returns
     -------
     result : :class:`~sklearn.utils.Bunch`
-        model : the same function averaged over the removed features
-            It takes the same columns; the values of removed ones have no influence.
+        model : object
+            The same function averaged over the removed features. It takes the same columns; the
+            values of removed ones have no influence.
         removed : ndarray of str
+            Names of the features taken out.
         lost_share : float
             Share of the variance that went with them.
     """

@@ -17,7 +17,10 @@ _BLOCK_SIZE = 2**24
 
 
 def shapley_values(chain, background, phi):
-    """chain (n, D, d, D), background m (n, d) or one of each row (b, n, d), phi (b, n, d) -> (b, n)"""
+    """The values of all sites; see above.
+
+    chain (n, D, d, D), background m (n, d), or (b, n, d) for one a row, phi (b, n, d) -> (b, n)
+    """
     n, D = chain.shape[:2]
     nodes, weights = np.polynomial.legendre.leggauss(-(-n // 2))
     nodes, weights = (nodes + 1) / 2, weights / 2
