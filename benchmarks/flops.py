@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sktn._training import chain_loss
+from sktn._training import CHAIN_LOSSES
 from sktn.basis import embed, fit_basis
 from sktn.columns import fit_columns
 from sktn.embeddings import Legendre
@@ -67,8 +67,9 @@ def step_inputs(n, d, D, batch):
         "index": index[None],
         "g": np.ones((n, d)),
         "ridge": np.array(1e-3),
+        "shape": np.array(0.0),
     }
-    data = {"coords": coords, "labels": np.arange(batch) % 2}
+    data = {"coords": coords, "target": np.arange(batch) % 2}
     tree = (params, data, np.ones(batch), context)
     return jax.tree.map(
         lambda x: jnp.asarray(x, jnp.float32 if x.dtype.kind == "f" else None), tree
@@ -78,7 +79,7 @@ def step_inputs(n, d, D, batch):
 def data_loss(params, data, weight, context):
     phi = mps.fold_inputs(embed(context["basis"], data["coords"]), context["index"][0])
     out, log_scale = mps.contract_arms(params["arms"][0], params["readout"][0], phi)
-    return cross_entropy(out * jnp.exp(log_scale)[:, None], data["labels"], weight)
+    return cross_entropy(out * jnp.exp(log_scale)[:, None], data["target"], weight)
 
 
 def ridge(params, context):
@@ -107,7 +108,8 @@ def main():
     )
     for D in args.bond_dims:
         params, data, weight, context = step_inputs(n, d, D, b)
-        step = seconds(jax.value_and_grad(chain_loss), params, data, weight, context)
+        loss = CHAIN_LOSSES["cross_entropy"]
+        step = seconds(jax.value_and_grad(loss), params, data, weight, context)
         inputs = seconds(
             lambda data, context: embed(context["basis"], data["coords"]), data, context
         )

@@ -16,6 +16,7 @@ from sktn.classification_cv import MPSClassifierCV
 from sktn.decomposition import RGTNDecomposer
 from sktn.density import MPSDensityEstimator
 from sktn.display import NetworkDisplay
+from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
 from sktn.imputation import RGTNImputer
 from sktn.regression import MPSRegressor
 from sktn.regression_cv import MPSRegressorCV
@@ -34,6 +35,10 @@ __all__ = [
     "MPSRegressor",
     "MPSRegressorCV",
     "NetworkDisplay",
+    "PixelOrder",
+    "PixelPadding",
+    "PixelPatches",
+    "PixelPooling",
     "RGTNDecomposer",
     "RGTNImputer",
     "SMPOAnomalyDetector",

@@ -76,7 +76,7 @@ def fit_sites(X, sample_weight, is_categorical, *, embedding, degree, scaling, m
     embedding = make_embedding("mixed" if scaling == "mixed" else embedding, degree)
     columns = fit_columns(
         X, sample_weight=sample_weight, scaling=scaling, categorical=is_categorical,
-        domain=embedding.domain, missing=missing,
+        domain=embedding.domain, missing=missing, group=getattr(embedding, "group", 1),
     )  # fmt: skip
     coords = columns.transform(X)
     basis = fit_basis(columns, coords, embedding, sample_weight=sample_weight, missing=missing)
@@ -110,7 +110,8 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, s
         order = np.asarray(feature_order)
         if order.shape != (n_columns,) or not np.array_equal(np.sort(order), np.arange(n_columns)):
             raise ValueError(
-                f"feature_order must be a permutation of 0..{n_columns - 1}, the columns of X; "
+                f"feature_order must be a permutation of 0..{n_columns - 1}, the columns of X "
+                "(or its groups, where the embedding reads several columns a site); "
                 f"got {feature_order!r}."
             )
         position = np.empty(n_columns, dtype=int)
@@ -124,14 +125,15 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, s
     rows = np.flatnonzero(weight > 0)
     if len(rows) > 5000:
         rows = rng.choice(rows, 5000, False)
-    first, share = first_components(rows), weight[rows] / weight[rows].sum()
+    total = weight[rows].sum()
+    first, share = first_components(rows), weight[rows] / total
     first = (first - share @ first) * np.sqrt(share)[:, None]
     norm = np.sqrt((first**2).sum(0))
     correlation = (first.T @ first) / np.maximum(np.outer(norm, norm), 1e-12)
     # Correlations that chance explains do not count; where there are no others, the columns stay as
     # they were given, and a little of everything connects the rest.
     squares = correlation**2
-    chance = 10 * np.sum(share**2)
+    chance = 10 / total
     neighbours = 1e-3 * (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) == 1)
     weight = np.where(squares > chance, squares, 0) + neighbours + 1e-6
     laplacian = np.diag(weight.sum(0)) - weight

@@ -24,6 +24,7 @@ from sktn._training import (
     split_rows,
 )
 from sktn.embeddings import EMBEDDINGS
+from sktn.initializers import STARTS
 from sktn.networks import mps
 from sktn.solvers import compressed, gradient
 
@@ -56,6 +57,7 @@ class BaseChain(
         "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "optimizer": [HasMethods(["init", "update"]), None],
+        "init": [StrOptions(set(STARTS)), callable],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -174,7 +176,7 @@ class BaseChain(
                 start = np.random.default_rng(stream["seed"])
                 params = initial_params(
                     start, self.basis_, stream["indices"], self.bond_dim, objective.n_scores,
-                    coords.dtype,
+                    coords.dtype, self.init,
                 )  # fmt: skip
             else:
                 params = chain_params(params, g)
@@ -240,7 +242,7 @@ class BaseChain(
         key = jax.random.key(rng.randint(2**31 - 1))
         start = np.random.default_rng(rng.randint(2**31 - 1))
         params = initial_params(
-            start, basis, indices, self.bond_dim, objective.n_scores, coords.dtype
+            start, basis, indices, self.bond_dim, objective.n_scores, coords.dtype, self.init
         )
         if previous is not None:
             old = chain_params(previous, g)

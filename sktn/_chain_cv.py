@@ -212,20 +212,22 @@ class BaseChainCV(BaseEstimator):
                         {**grid[i], "alpha": float(alpha), "bond_dim": int(bond_dim)}
                         for alpha in weaker[:4]
                     ]
-                    paths.append((path, index))
+                    # Worth pursuing where it is no worse than without a bound, or nearly.
+                    paths.append((path, index, 1.05 * losses[i]))
 
-        def one(path, index):
+        def one(path, index, limit):
             _, basis, coords = sites[path[0]["scaling"], path[0]["degree"]]
             g = compressed.penalty_weights(
                 basis, path[0]["interaction_penalty"], path[0]["smoothness"]
             )
             return search_chains(
                 basis, coords, g, objective, weight, folds, [point["alpha"] for point in path],
-                index, path[0]["bond_dim"], self._n_landmarks(), np.random.RandomState(seed),
+                index, path[0]["bond_dim"], limit, self._n_landmarks(),
+                np.random.RandomState(seed),
             )  # fmt: skip
 
         scores, losses = self._each(one, paths)
-        paths = [path for path, _ in paths]
+        paths = [path for path, *_ in paths]
         ends = np.cumsum([len(path) for path in paths])
         best = [
             end - len(path) + int(np.argmin(losses[end - len(path) : end]))

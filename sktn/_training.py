@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from sktn import losses
 from sktn.basis import embed
-from sktn.initializers import near_constant
+from sktn.initializers import STARTS
 from sktn.networks import mps
 from sktn.solvers import compressed
 
@@ -101,14 +101,14 @@ def search_losses(basis, coords, g, objective, weight, folds, alphas, max_landma
 
 
 def search_chains(
-    basis, coords, g, objective, weight, folds, alphas, index, bond_dim, max_landmarks, rng
+    basis, coords, g, objective, weight, folds, alphas, index, bond_dim, limit, max_landmarks, rng
 ):
     """`solvers.compressed.search_chains` in float32, design included."""
     basis, coords, g = jax.tree.map(_to_float32, (basis, coords, g))
     landmarks = compressed.choose_landmarks(weight, max_landmarks, rng)
     design = compressed.make_design(basis, coords, g, landmarks)
     return compressed.search_chains(
-        design, basis, coords, g, objective, weight, folds, alphas, index, bond_dim,
+        design, basis, coords, g, objective, weight, folds, alphas, index, bond_dim, limit,
         np.random.default_rng(rng.randint(2**31 - 1)),
     )  # fmt: skip
 
@@ -149,12 +149,13 @@ def chain_params(networks, g):
 
 
 def chain_networks(params, indices, g):
-    """Inverse of `chain_params`."""
+    """Inverse of `chain_params`, with identities on the padding sites."""
     params = jax.tree.map(np.asarray, params)
-    return [
-        {"arms": arms / _input_scale(g, index), "readout": readout, "index": index}
-        for arms, readout, index in zip(params["arms"], params["readout"], indices, strict=True)
-    ]
+    networks = []
+    for arms, readout, index in zip(params["arms"], params["readout"], indices, strict=True):
+        arms, readout = mps.absorb_padding(arms, readout, index, len(g))
+        networks.append({"arms": arms / _input_scale(g, index), "readout": readout, "index": index})
+    return networks
 
 
 def chain_context(basis, g, ridge, total_weight, indices, shape, dtype):
@@ -165,10 +166,14 @@ def chain_context(basis, g, ridge, total_weight, indices, shape, dtype):
     }  # fmt: skip
 
 
-def initial_params(rng, basis, indices, bond_dim, n_scores, dtype):
-    """The start of every network of an ensemble, for weighted inputs."""
+def initial_params(rng, basis, indices, bond_dim, n_scores, dtype, init="constant"):
+    """The start of every network of an ensemble, for weighted inputs.
+
+    `init`: a name in `initializers.STARTS`, or a function of the same signature.
+    """
+    init = init if callable(init) else STARTS[init]
     n, d = basis.mask.shape
     mask = np.concatenate([basis.mask, np.eye(1, d, dtype=basis.mask.dtype)])
-    starts = [near_constant(rng, n, bond_dim, n_scores, mask[index], dtype) for index in indices]
+    starts = [init(rng, n, bond_dim, n_scores, mask[index], dtype) for index in indices]
     arms, readout = (np.stack(part) for part in zip(*starts, strict=True))
     return {"arms": arms, "readout": readout}

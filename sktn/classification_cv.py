@@ -41,7 +41,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     embedding : str, embedding or callable, default="legendre"
     cv : int, splitter or iterable, default=None
         A splitter whose held-out parts are a partition of the rows. None: 5 stratified folds
-        below 1,500 rows, 3 beyond.
+        below 600 rows, 3 beyond.
     scoring : {"neg_log_loss", "accuracy"}, default="neg_log_loss"
         What ranks the combinations in `cv_results_` and names `best_params_`. The average is
         always built by log-loss.
@@ -107,7 +107,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     >>> model.fit(X, y).score(X, y) > 0.95
     True
     >>> sorted(model.best_params_)
-    ['alpha', 'degree', 'interaction_penalty', 'scaling', 'smoothness']
+    ['alpha', 'bond_dim', 'degree', 'interaction_penalty', 'scaling', 'smoothness']
     """
 
     _parameter_constraints: dict = {

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn import _base
 from sktn.basis import embed
+from sktn.columns import GroupedColumns
 from sktn.density import MPSDensityEstimator
 from sktn.networks import chain as chains
 from sktn.networks import entanglement, mps, shapley, sobol
@@ -648,6 +649,11 @@ def _members(model):
             for m in _members(estimator)
         ]
     if hasattr(model, "networks_"):
+        if isinstance(model.columns_, GroupedColumns):
+            raise ValueError(
+                f"Readings need one column a site, but the embedding {model.embedding!r} puts "
+                f"{model.columns_.group} on each: fit the model with another embedding."
+            )
         n_outputs = model.networks_[0]["readout"].shape[1]
         scale, offset = np.ones(n_outputs), np.zeros(n_outputs)
         if hasattr(model, "target_scale_"):

@@ -35,7 +35,7 @@ def squared_error(scores, y, sample_weight, shape=None):
 
 def huber(scores, y, sample_weight, delta):
     """Half the squared error up to `delta`, linear beyond. scores, y (b, c) -> ()"""
-    return weighted_mean(jnp.sum(optax.huber_loss(scores, y, delta), axis=-1), sample_weight)
+    return weighted_mean(jnp.sum(optax.huber_loss(scores, y, delta=delta), axis=-1), sample_weight)
 
 
 def pinball(scores, y, sample_weight, quantile):

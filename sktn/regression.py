@@ -84,6 +84,10 @@ default="squared_error"
         sites it is multiplied by 64 / n_sites.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate` in solver "adam".
+    init : str or callable, default="constant"
+        Start of "adam" and "lbfgs": "constant", "identity", "copy", "gaussian", "isometric",
+        "ones", "zeros", or a function with the signature of :mod:`sktn.initializers`, for inputs
+        divided by sqrt(g).
     max_iter : int, default=100
         Epochs of "adam", sweeps of "sweep"; iterations of "lbfgs" are ten times as many.
     batch_size : int, default=200
@@ -189,6 +193,7 @@ default="squared_error"
         truncation_tol=None,
         learning_rate=0.02,
         optimizer=None,
+        init="constant",
         max_iter=100,
         batch_size=200,
         early_stopping=False,
@@ -220,6 +225,7 @@ default="squared_error"
         self.truncation_tol = truncation_tol
         self.learning_rate = learning_rate
         self.optimizer = optimizer
+        self.init = init
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.early_stopping = early_stopping

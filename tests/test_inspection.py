@@ -18,6 +18,7 @@ from sktn import (
     MPSRegressor,
     SMPOAnomalyDetector,
 )
+from sktn.embeddings import Averaged, Trigonometric
 from sktn.inspection import (
     bond_entropy,
     input_gradient,
@@ -420,6 +421,11 @@ def test_float32_models_are_read_in_float64():
 
 def test_errors_name_the_value_and_the_remedy(regressor, rng):
     model, X, *_ = regressor
+    grouped = MPSRegressor(
+        **{**FAST, "embedding": Averaged(Trigonometric(), group=2), "scaling": "minmax"}
+    )
+    with pytest.raises(ValueError, match="one column a site"):
+        variance_shares(grouped.fit(X[:, :4], X[:, 0]))
     detector = SMPOAnomalyDetector(random_state=0).fit(X)
     with pytest.raises(ValueError, match="site_scores"):
         variance_shares(detector)

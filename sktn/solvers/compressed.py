@@ -198,10 +198,12 @@ def arm_inputs(basis, coords, g, index):
     return [np.ascontiguousarray(phi[order]) for order in sweep.arm_orders(index, len(g))]
 
 
-def search_chains(design, basis, coords, g, objective, weight, folds, alphas, index, bond_dim, rng):
+def search_chains(
+    design, basis, coords, g, objective, weight, folds, alphas, index, bond_dim, limit, rng
+):
     """As :func:`search`, with chains of a bond dimension: each fold's starts at its convex limit
     for the first strength and goes on from strength to strength by sweeps. Ends when a strength is
-    worse than the one before.
+    worse than the one before, or than the mean loss `limit`.
 
     alphas (A,), strongest first -> scores (A, N, c), mean losses (A,), infinite beyond the end
     """
@@ -225,7 +227,7 @@ def search_chains(design, basis, coords, g, objective, weight, folds, alphas, in
             parts[k] = rows, held_out, chain
             scores[i, held_out] = sweep.scores(chain, [x[:, held_out] for x in inputs])
         losses[i] = np.average(objective.values(scores[i]), weights=weight)
-        if losses[i] > losses.min():
+        if losses[i] > min(limit, losses.min()):
             scores[i:] = scores[i]
             break
     return scores, losses
