@@ -652,7 +652,7 @@ def _members(model):
         if isinstance(model.columns_, GroupedColumns):
             raise ValueError(
                 f"Readings need one column a site, but the embedding {model.embedding!r} puts "
-                f"{model.columns_.group} on each: fit the model with another embedding."
+                "several on each: fit the model with another embedding."
             )
         n_outputs = model.networks_[0]["readout"].shape[1]
         scale, offset = np.ones(n_outputs), np.zeros(n_outputs)
