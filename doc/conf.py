@@ -30,7 +30,7 @@ autosummary_generate = True
 # What scikit-learn documents is not repeated: its pages link to labels that are not here.
 autodoc_default_options = {
     "members": True,
-    "inherited-members": "BaseEstimator,ClassifierMixin,DensityMixin,OutlierMixin,"
+    "inherited-members": "BaseEstimator,ClassifierMixin,RegressorMixin,DensityMixin,OutlierMixin,"
     "TransformerMixin,ClassNamePrefixFeaturesOutMixin,CallbackSupportMixin,_SetOutputMixin,"
     "_MetadataRequester",
     "exclude-members": ",".join(
@@ -68,11 +68,15 @@ html_show_sourcelink = False
 warnings.filterwarnings("ignore", message=".*non-interactive.*", category=UserWarning)
 
 
-def escape_fitted_names(app, what, name, obj, options, lines):
-    """`shape (n_iter_,)` is a shape, not a link to something called n_iter."""
-    lines[:] = [re.sub(r"\((\w+)_,\)", r"(\1\\_,)", line) for line in lines]
+def escape_markup(app, what, name, obj, options, lines):
+    """`shape (n_iter_,)` is a shape, not a link, and |psi(x)| a number, not a substitution."""
+    for k, line in enumerate(lines):
+        # Every second part is a literal.
+        parts = line.split("``")
+        parts[::2] = [re.sub(r"(?<=\w)_(?=[,)])|\|", r"\\\g<0>", part) for part in parts[::2]]
+        lines[k] = "``".join(parts)
 
 
 def setup(app):
     # Before numpydoc, which reads the lines.
-    app.connect("autodoc-process-docstring", escape_fitted_names, priority=400)
+    app.connect("autodoc-process-docstring", escape_markup, priority=400)

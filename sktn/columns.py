@@ -70,6 +70,13 @@ class Columns:
         # NumPy's clip keeps NaN.
         return np.clip(coords, self.low.astype(coords.dtype), self.high.astype(coords.dtype))
 
+    def slopes(self, X):
+        """Derivatives of the coordinates with respect to the values, 0 where they are clipped.
+
+        X (b, n_columns) -> (b, n, channels), 0 on categorical sites and for missing values
+        """
+        return _slopes(self, X)
+
 
 @dataclass(frozen=True, eq=False)
 class GroupedColumns:
@@ -348,6 +355,31 @@ def _coordinates(columns, X):
     for j, i in enumerate(np.flatnonzero(columns.categorical)):
         coords[:, i, :] = _level_coordinates(X[:, i], columns.level_ranks[j])[:, None]
     return coords
+
+
+def _slopes(columns, X):
+    """See Columns.slopes. A knot belongs to the piece on its right."""
+    X = np.asarray(X, dtype=np.float64)[:, columns.kept]
+    half = (columns.domain[1] - columns.domain[0]) / 2
+    slopes = np.zeros((*X.shape, columns.channels))
+    if columns.scaling == "none":
+        slopes[..., 0] = np.abs(2 * X - columns.low[:, 0] - columns.high[:, 0]) <= (
+            columns.high[:, 0] - columns.low[:, 0]
+        )
+    if columns.scaling in ("standard", "minmax", "mixed"):
+        unit = (X - columns.center) / columns.scale
+        coords = columns.domain[0] + (unit + 1) * half
+        inside = (coords >= columns.low[:, 0]) & (coords <= columns.high[:, 0])
+        slopes[..., 0] = np.where(inside & (np.abs(unit) <= 1), half / columns.scale, 0.0)
+    if columns.scaling in ("quantile", "mixed"):
+        for i in np.flatnonzero(~columns.categorical):
+            knots, first = np.unique(columns.knots[i], return_index=True)
+            pieces = np.diff(columns.ranks[i][first]) / np.diff(knots)
+            # Outside the knots, and for NaN, which sorts behind them, the rank is constant.
+            pieces = np.concatenate([[0.0], pieces, [0.0]])
+            slopes[:, i, -1] = half * pieces[np.searchsorted(knots, X[:, i], side="right")]
+    slopes[:, columns.categorical] = 0.0
+    return slopes
 
 
 def _level_coordinates(codes, level_ranks):

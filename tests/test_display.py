@@ -2,10 +2,19 @@
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.datasets import load_iris
 
-from sktn import NetworkDisplay, RGTNDecomposer
-from sktn.display import plot_history
+from sktn import MPSClassifier, MPSRegressor, NetworkDisplay, RGTNDecomposer
+from sktn.display import (
+    ChainDisplay,
+    LossCurveDisplay,
+    MarginalEffectDisplay,
+    ShapleyDisplay,
+    VarianceSharesDisplay,
+    plot_history,
+)
 
 mpl.use("Agg")
 
@@ -22,11 +31,88 @@ def test_one_line_per_edge(model):
     named = NetworkDisplay.from_estimator(model, labels=["a", "b", "c"], ax=display.ax_)
     assert {"a", "b", "c"} <= {text.get_text() for text in named.ax_.texts}
     assert named.figure_ is display.figure_
-    mpl.pyplot.close("all")
 
 
 def test_history_has_a_line_per_scale(model):
     ax = plot_history(model)
     assert ax.get_xlabel() == "parameters"
     assert len(ax.lines) == len({entry["scale"] for entry in model.history_}) + 1
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    return MPSClassifier(bond_dim=4, degree=2, alpha=0.1, random_state=0).fit(X, y), X
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
     mpl.pyplot.close("all")
+
+
+def test_loss_curve(classifier):
+    display = LossCurveDisplay.from_estimator(classifier[0], name="sweep")
+    np.testing.assert_array_equal(display.line_.get_ydata(), classifier[0].loss_curve_)
+    other = LossCurveDisplay.from_estimator(classifier[0], ax=display.ax_)
+    assert other.figure_ is display.figure_
+
+
+def test_chain_names_all_sites(classifier):
+    display = ChainDisplay.from_estimator(classifier[0])
+    texts = {text.get_text() for text in display.ax_.texts}
+    assert {"output", *classifier[1].columns} <= texts
+
+
+def test_variance_shares_are_the_lengths_of_bars(classifier):
+    display = VarianceSharesDisplay.from_estimator(classifier[0], max_features=3)
+    lengths = [bar.get_width() for bar in display.ax_.patches]
+    total = np.sort(display.shares.total)[::-1][:3]
+    np.testing.assert_allclose(np.add(lengths[:3], lengths[3:]), total)
+    pairs = display.plot(kind="pairs")
+    assert pairs.ax_.images[0].get_array().shape == (3, 3)
+    with pytest.raises(ValueError, match="kind must be"):
+        display.plot(kind="pie")
+
+
+def test_marginal_effects(classifier):
+    model, X = classifier
+    curves = MarginalEffectDisplay.from_estimator(model, X, "petal width (cm)")
+    assert curves.ax_.get_xlabel() == "petal width (cm)"
+    assert [text.get_text() for text in curves.ax_.get_legend().get_texts()] == ["0", "1", "2"]
+    assert len(curves.plot(output=1).ax_.lines) == 2
+    surface = MarginalEffectDisplay.from_estimator(model, X, [0, 3], grid_resolution=7)
+    assert surface.ax_.collections[0].get_array().size == 49
+
+
+def test_marginal_effect_of_a_category(rng):
+    X = pd.DataFrame(
+        {"colour": pd.Categorical(rng.choice(["blue", "red"], 60)), "size": rng.normal(size=60)}
+    )
+    model = MPSRegressor(bond_dim=3, degree=1, alpha=0.1).fit(X, X["size"] + (X["colour"] == "red"))
+    display = MarginalEffectDisplay.from_estimator(model, X, "colour")
+    assert [tick.get_text() for tick in display.ax_.get_yticklabels()] == ["blue", "red"]
+    MarginalEffectDisplay.from_estimator(model, X, ["colour", "size"])
+    ShapleyDisplay.from_estimator(model, X)
+    ShapleyDisplay.from_estimator(model, X.iloc[:1])
+
+
+def test_shapley_pictures_show_every_value(classifier):
+    model, X = classifier
+    swarm = ShapleyDisplay.from_estimator(model, X, output=2)
+    drawn = sum(len(dots.get_offsets()) for dots in swarm.ax_.collections)
+    assert drawn == X.size
+    waterfall = ShapleyDisplay.from_estimator(model, X.iloc[[0]], max_features=3)
+    steps = sum(bar.get_width() for bar in waterfall.ax_.patches)
+    np.testing.assert_allclose(steps, waterfall.explanation.values[0, :, 0].sum())
+    assert waterfall.ax_.get_yticklabels()[-1].get_text() == "2 others"
+    with pytest.raises(ValueError, match="kind must be"):
+        swarm.plot(kind="force")
+
+
+def test_to_shap_keeps_everything(classifier):
+    shap = pytest.importorskip("shap")
+    explanation = ShapleyDisplay.from_estimator(*classifier).explanation
+    handed_on = explanation.to_shap()
+    assert isinstance(handed_on, shap.Explanation)
+    np.testing.assert_array_equal(handed_on.values, explanation.values)

@@ -2,15 +2,9 @@
 
 import numpy as np
 
+from sktn.display._axes import new_axes
+
 __all__ = ["NetworkDisplay", "plot_history"]
-
-
-def _axes(ax):
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt  # lazy: drawing is optional, and importing sktn stays light
-
-    return plt.subplots()[1]
 
 
 class NetworkDisplay:
@@ -88,7 +82,7 @@ class NetworkDisplay:
         display : NetworkDisplay
             Self.
         """
-        ax = _axes(ax)
+        ax = new_axes(ax)
         R = np.asarray(self.bond_dims)
         order = len(R)
         angle = np.pi / 2 - 2 * np.pi * np.arange(order) / max(order, 1)
@@ -139,7 +133,7 @@ def plot_history(estimator, ax=None):
     ax : matplotlib axes
         The axes.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     history = estimator.history_
     for scale in sorted({entry["scale"] for entry in history}, reverse=True):
         steps = [entry for entry in history if entry["scale"] == scale]

@@ -1,0 +1,15 @@
+"""Pictures of fitted models and of their searches. Matplotlib is imported when one is drawn."""
+
+from sktn.display.chain import ChainDisplay, LossCurveDisplay
+from sktn.display.explanation import MarginalEffectDisplay, ShapleyDisplay, VarianceSharesDisplay
+from sktn.display.network import NetworkDisplay, plot_history
+
+__all__ = [
+    "ChainDisplay",
+    "LossCurveDisplay",
+    "MarginalEffectDisplay",
+    "NetworkDisplay",
+    "ShapleyDisplay",
+    "VarianceSharesDisplay",
+    "plot_history",
+]

@@ -1,0 +1,22 @@
+"""What all drawings share."""
+
+
+def new_axes(ax, **subplots):
+    """The given axes, or those of a new figure."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt  # lazy: drawing is optional, and importing sktn stays light
+
+    return plt.subplots(layout="constrained", **subplots)[1]
+
+
+def despine(ax):
+    """Leave only the axes that are read."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+
+
+def shorten(name, length=26):
+    """A name that leaves room for the picture."""
+    name = str(name)
+    return name if len(name) <= length else name[: length - 1] + "…"

@@ -1,0 +1,377 @@
+"""Pictures of explanations: variance shares, marginal effects, Shapley values."""
+
+import numpy as np
+
+from sktn.display._axes import despine, new_axes, shorten
+from sktn.inspection import marginal_effect, shapley_values, variance_shares
+
+# A pair of colours that survives colour blindness and print.
+_DOWN, _UP = "#3b76b0", "#d1495b"
+
+
+class VarianceSharesDisplay:
+    """Which features the score varies with: bars of what each does alone and together with others,
+    or a map of the pairs.
+
+    Parameters
+    ----------
+    shares : :class:`~sklearn.utils.Bunch`
+        What :func:`sktn.inspection.variance_shares` returns.
+
+    Attributes
+    ----------
+    ax_ : matplotlib axes
+    figure_ : matplotlib figure
+    """
+
+    def __init__(self, shares):
+        self.shares = shares
+
+    @classmethod
+    def from_estimator(cls, estimator, *, kind="bars", max_features=12, output=None, ax=None):
+        """Draw the variance shares of a fitted model.
+
+        Parameters
+        ----------
+        estimator : MPSClassifier or MPSRegressor
+            Fitted, with a single network.
+        kind : {"bars", "pairs"}, default="bars"
+        max_features : int, default=12
+            Draw the features of the largest total shares.
+        output : int, default=None
+            Which score; all together by default.
+        ax : matplotlib axes, default=None
+
+        Returns
+        -------
+        display : VarianceSharesDisplay
+        """
+        shares = variance_shares(estimator, output=output)
+        return cls(shares).plot(kind=kind, max_features=max_features, ax=ax)
+
+    def plot(self, *, kind="bars", max_features=12, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        kind : {"bars", "pairs"}, default="bars"
+        max_features : int, default=12
+        ax : matplotlib axes, default=None
+
+        Returns
+        -------
+        display : VarianceSharesDisplay
+        """
+        if kind not in ("bars", "pairs"):
+            raise ValueError(f"kind must be 'bars' or 'pairs', got {kind!r}.")
+        shown = np.argsort(-self.shares.total, kind="stable")[:max_features]
+        names = [shorten(self.shares.feature_names[j]) for j in shown]
+        side = 0.32 * len(shown) + 1.4
+        if kind == "bars":
+            ax = new_axes(ax, figsize=(6.5, side))
+            self._bars(ax, shown, names)
+        else:
+            ax = new_axes(ax, figsize=(side + 2.4, side + 1.2))
+            self._pairs(ax, shown, names)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _bars(self, ax, shown, names):
+        alone, total = self.shares.first_order[shown], self.shares.total[shown]
+        y = np.arange(len(shown))
+        ax.barh(y, alone, color=_DOWN, label="alone")
+        ax.barh(y, total - alone, left=alone, color="#f0a868", label="with others")
+        ax.set_yticks(y, names)
+        ax.invert_yaxis()
+        ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+        ax.set_xlabel("share of the score's variance")
+        ax.legend(frameon=False, loc="lower right")
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="x", color="0.92")
+        ax.set_axisbelow(True)
+        despine(ax)
+
+    def _pairs(self, ax, shown, names):
+        pairs = 100 * self.shares.pairs[np.ix_(shown, shown)]
+        hidden = np.triu(np.ones_like(pairs, dtype=bool))
+        image = ax.imshow(np.ma.array(pairs, mask=hidden)[1:, :-1], cmap="YlOrRd", vmin=0)
+        k = np.arange(len(shown) - 1)
+        ax.set_xticks(k, names[:-1], rotation=45, ha="right", rotation_mode="anchor")
+        ax.set_yticks(k, names[1:])
+        ax.tick_params(length=0)
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+        bar = ax.figure.colorbar(image, ax=ax, shrink=0.8)
+        bar.set_label("share of the pair's interaction (%)")
+        bar.outline.set_visible(False)
+
+
+class MarginalEffectDisplay:
+    """The score as a function of one feature or two, averaged exactly over the others.
+
+    Parameters
+    ----------
+    effect : :class:`~sklearn.utils.Bunch`
+        What :func:`sktn.inspection.marginal_effect` returns.
+
+    Attributes
+    ----------
+    ax_ : matplotlib axes
+    figure_ : matplotlib figure
+    """
+
+    def __init__(self, effect):
+        self.effect = effect
+
+    @classmethod
+    def from_estimator(cls, estimator, X, features, *, output=None, ax=None, **grid):
+        """Draw a marginal effect of a fitted model.
+
+        Parameters
+        ----------
+        estimator : MPSClassifier, MPSRegressor or one of their CV versions
+        X : array-like or data frame of shape (n_samples, n_features)
+            Gives the grid.
+        features : int, str or pair of them
+        output : int, default=None
+            Which score. None: a curve for each of them; for two features the first.
+        ax : matplotlib axes, default=None
+        **grid : dict
+            `grid_resolution` and `percentiles` of :func:`sktn.inspection.marginal_effect`.
+
+        Returns
+        -------
+        display : MarginalEffectDisplay
+        """
+        return cls(marginal_effect(estimator, X, features, **grid)).plot(output=output, ax=ax)
+
+    def plot(self, *, output=None, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        output : int, default=None
+        ax : matplotlib axes, default=None
+
+        Returns
+        -------
+        display : MarginalEffectDisplay
+        """
+        one = len(self.effect.grid_values) == 1
+        ax = new_axes(ax, figsize=(5, 3.6) if one else (5.5, 4.2))
+        if one:
+            self._curves(ax, output)
+        else:
+            self._map(ax, 0 if output is None else output)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _curves(self, ax, output):
+        (values,), names = self.effect.grid_values, self.effect.output_names
+        chosen = range(len(names)) if output is None else [output]
+        numeric = np.asarray(values).dtype.kind in "fiu"
+        for c in chosen:
+            colour = f"C{c}"
+            ax.axhline(self.effect.mean[c], color="0.75", lw=1, ls=":")
+            if numeric:
+                ax.plot(values, self.effect.average[c], color=colour, lw=2.2, label=str(names[c]))
+            else:
+                y = np.arange(len(values))
+                ax.hlines(y, self.effect.mean[c], self.effect.average[c], color=colour, lw=2)
+                ax.plot(self.effect.average[c], y, "o", color=colour, label=str(names[c]))
+        if numeric:
+            ax.set(xlabel=self.effect.feature_names[0], ylabel="averaged score")
+        else:
+            for line in list(ax.lines):
+                if line.get_linestyle() == ":":
+                    line.remove()
+            ax.set_yticks(np.arange(len(values)), [shorten(v) for v in values])
+            ax.set(xlabel="averaged score", ylabel=self.effect.feature_names[0])
+        if len(chosen) > 1:
+            ax.legend(frameon=False)
+        ax.grid(axis="y" if numeric else "x", color="0.92")
+        despine(ax)
+
+    def _map(self, ax, output):
+        ticks = []
+        for values in self.effect.grid_values:
+            values = np.asarray(values)
+            ticks.append(values if values.dtype.kind in "fiu" else np.arange(len(values)))
+        centre = self.effect.mean[output]
+        scores = self.effect.average[output].T
+        reach = max(np.abs(scores - centre).max(), 1e-12)
+        image = ax.pcolormesh(
+            *ticks, scores, cmap="RdBu_r", vmin=centre - reach, vmax=centre + reach,
+            shading="nearest", rasterized=True,
+        )  # fmt: skip
+        for axis, values, place in zip(
+            (ax.xaxis, ax.yaxis), self.effect.grid_values, ticks, strict=True
+        ):
+            if np.asarray(values).dtype.kind not in "fiu":
+                axis.set_ticks(place, [shorten(v) for v in values])
+        ax.set(xlabel=self.effect.feature_names[0], ylabel=self.effect.feature_names[1])
+        bar = ax.figure.colorbar(image, ax=ax)
+        bar.set_label("averaged score")
+        bar.outline.set_visible(False)
+
+
+class ShapleyDisplay:
+    """Shapley values: of many rows as a bee-swarm, of one row as a waterfall.
+
+    Parameters
+    ----------
+    explanation : ShapleyValues
+        What :func:`sktn.inspection.shapley_values` returns.
+
+    Attributes
+    ----------
+    ax_ : matplotlib axes
+    figure_ : matplotlib figure
+    """
+
+    def __init__(self, explanation):
+        self.explanation = explanation
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, *, kind="auto", row=0, output=0, max_features=10, ax=None
+    ):
+        """Draw the Shapley values of a fitted model.
+
+        Parameters
+        ----------
+        estimator : MPSClassifier, MPSRegressor or one of their CV versions
+        X : array-like or data frame of shape (n_samples, n_features)
+        kind : {"auto", "beeswarm", "waterfall"}, default="auto"
+            "auto": a waterfall for a single row.
+        row : int, default=0
+            Which row of X, for a waterfall.
+        output : int, default=0
+            Which score.
+        max_features : int, default=10
+            The features of the largest values; the others are added up in a waterfall.
+        ax : matplotlib axes, default=None
+
+        Returns
+        -------
+        display : ShapleyDisplay
+        """
+        display = cls(shapley_values(estimator, X))
+        return display.plot(kind=kind, row=row, output=output, max_features=max_features, ax=ax)
+
+    def plot(self, *, kind="auto", row=0, output=0, max_features=10, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        kind : {"auto", "beeswarm", "waterfall"}, default="auto"
+        row : int, default=0
+        output : int, default=0
+        max_features : int, default=10
+        ax : matplotlib axes, default=None
+
+        Returns
+        -------
+        display : ShapleyDisplay
+        """
+        values, base = self.explanation.values, self.explanation.base_values
+        if values.ndim == 3:
+            values, base = values[..., output], base[:, output]
+        if kind == "auto":
+            kind = "waterfall" if len(values) == 1 else "beeswarm"
+        if kind not in ("beeswarm", "waterfall"):
+            raise ValueError(f"kind must be 'auto', 'beeswarm' or 'waterfall', got {kind!r}.")
+        n_shown = min(max_features, values.shape[1])
+        ax = new_axes(ax, figsize=(7, 0.36 * n_shown + 1.5))
+        if kind == "beeswarm":
+            self._beeswarm(ax, values, n_shown)
+        else:
+            self._waterfall(ax, values[row], base[row], self.explanation.data[row], n_shown)
+        despine(ax)
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _label(self, j):
+        return shorten(self.explanation.feature_names[j])
+
+    def _beeswarm(self, ax, values, n_shown):
+        shown = np.argsort(-np.abs(values).mean(axis=0), kind="stable")[:n_shown]
+        width = max(np.ptp(values[:, shown]), 1e-12)
+        for y, j in enumerate(shown):
+            colour = _ranks(self.explanation.data[:, j])
+            known = ~np.isnan(colour)
+            offset = _swarm(values[:, j], width)
+            ax.axhline(y, color="0.92", lw=1, zorder=0)
+            ax.scatter(values[~known, j], y + offset[~known], s=11, color="0.7", linewidths=0)
+            dots = ax.scatter(
+                values[known, j], y + offset[known], s=11, c=colour[known], cmap="coolwarm",
+                vmin=0, vmax=1, linewidths=0, rasterized=len(values) > 2000,
+            )  # fmt: skip
+        ax.axvline(0, color="0.4", lw=1, zorder=0)
+        ax.set_yticks(np.arange(n_shown), [self._label(j) for j in shown])
+        ax.set_ylim(n_shown - 0.4, -0.6)
+        ax.set_xlabel("Shapley value (change of the score)")
+        bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 1], aspect=35, pad=0.01)
+        bar.ax.set_yticklabels(["low", "high"])
+        bar.set_label("feature value", labelpad=-10)
+        bar.outline.set_visible(False)
+
+    def _waterfall(self, ax, values, base, data, n_shown):
+        order = np.argsort(-np.abs(values), kind="stable")
+        if n_shown < len(values):
+            rest = order[n_shown - 1 :]
+            order = order[: n_shown - 1]
+            labels = [self._with_value(j, data[j]) for j in order] + [f"{len(rest)} others"]
+            steps = np.append(values[order], values[rest].sum())
+        else:
+            labels, steps = [self._with_value(j, data[j]) for j in order], values[order]
+        # The last step ends at the score; drawn from the top, the largest comes first.
+        ends = base + np.cumsum(steps[::-1])[::-1]
+        y = np.arange(len(steps))
+        ax.barh(y, steps, left=ends - steps, height=0.62,
+                color=np.where(steps >= 0, _UP, _DOWN), zorder=2)  # fmt: skip
+        for k, (step, end) in enumerate(zip(steps, ends, strict=True)):
+            ax.annotate(
+                f"{step:+.3g}", (max(end, end - step), k), xytext=(3, 0),
+                textcoords="offset points", va="center", fontsize=8, color="0.25",
+            )  # fmt: skip
+            if k:
+                ax.plot([end, end], [k - 1 + 0.31, k - 0.31], color="0.6", lw=0.8, zorder=1)
+        ax.axvline(base, color="0.6", ls=":", lw=1, zorder=0)
+        ax.set_yticks(y, labels)
+        ax.set_ylim(len(steps) - 0.4, -0.7)
+        ax.margins(x=0.12)
+        ax.set_xlabel(f"score: {base:.3g} on average, {ends[0]:.3g} for this row")
+
+    def _with_value(self, j, value):
+        shown = f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+        return f"{self._label(j)} = {shown}"
+
+
+def _ranks(column):
+    """Places in [0, 1] of a column's values for colours, NaN where missing."""
+    try:
+        column = np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.full(len(column), np.nan)  # categories have no order
+    known = ~np.isnan(column)
+    ranks = np.full(len(column), np.nan)
+    values, inverse = np.unique(column[known], return_inverse=True)
+    ranks[known] = inverse / max(1, len(values) - 1)
+    return ranks
+
+
+def _swarm(values, width, n_bins=100, reach=0.38):
+    """Vertical offsets that spread crowded points: -> (b,)"""
+    bins = np.round(n_bins * (values - values.min()) / width).astype(int)
+    offset = np.zeros(len(values))
+    largest = np.bincount(bins).max()
+    step = min(0.07, 2 * reach / max(largest, 1))
+    for b in np.unique(bins):
+        rows = np.flatnonzero(bins == b)
+        place = np.arange(len(rows))
+        # 0, 1, -1, 2, -2, ...
+        offset[rows] = step * ((place + 1) // 2) * np.where(place % 2, 1, -1)
+    return offset
