@@ -120,7 +120,7 @@ def update(observed, cores, k, form, ridge=1e-3, steps=5):
     return np.ascontiguousarray(np.moveaxis(G.reshape(shape), 0, k))
 
 
-def masked_sweep(observed, cores, form=None, ridge=1e-3, steps=4):
+def masked_sweep(observed, cores, form=None, ridge=1e-3, steps=3):
     """Update every core once.
 
     cores N arrays, form `Penalty` or None -> N arrays

@@ -132,7 +132,7 @@ class _Completion:
         """Widen bonds until the held-out loss no longer falls."""
         settings, failures, cores = self.settings, 0, best[1]
         # More parameters than observations tell nothing apart, and cost the cube of a width.
-        most = 0.5 * float(data.full.W.sum())
+        most = float(data.full.W.sum())
         for _ in range(settings.max_steps):
             if best[0] < 1e-8 or sum(core.size for core in cores) > most or self.expired():
                 break
@@ -152,12 +152,12 @@ class _Completion:
     def finish(self, data, cores):
         """Refit on all observed entries what the held-out entries have settled."""
         sweep_noise = self.noise
-        loss = self.settle(data, graph.to_dense(cores))
+        loss = self.settle(data, graph.to_dense(cores), 2.0)
         cores = self.sweeps(data.full, data.prior, cores, sweep_noise)
         self.note("refit", cores, loss)
         return cores, self.values(data.full, data.prior, graph.to_dense(cores)), loss
 
-    def settle(self, data, dense):
+    def settle(self, data, dense, factor):
         """Choose attachment and noise of the smooth residual; no residual where it does not help.
 
         dense values of the network -> held-out loss
@@ -171,10 +171,9 @@ class _Completion:
             return part.loss(_with_residual(part.train, part.prior, some, attachment, noise))
 
         attachment = self.attachment or _FIRST_ATTACHMENT
-        for factor in (4.0, 2.0):
-            attachment = _descend(lambda a: loss(a, self.noise), attachment, factor)
-            if self.settings.noise is None:
-                self.noise = _descend(lambda n: loss(attachment, n), self.noise, factor)
+        attachment = _descend(lambda a: loss(a, self.noise), attachment, factor)
+        if self.settings.noise is None:
+            self.noise = _descend(lambda n: loss(attachment, n), self.noise, factor)
         helps = loss(attachment, self.noise) < part.loss(some)
         self.attachment = attachment if helps else None
         return data.loss(self.values(data.train, data.prior, dense))
@@ -245,7 +244,7 @@ def complete(X, W, rng, settings, callback=None):
         best = search.fit(data, cores)
         search.note("lift" if level else "start", best[1], best[0])
         if level:  # A network of rank one is too far from the data to tell how smooth they are.
-            search.settle(data, graph.to_dense(best[1]))
+            search.settle(data, graph.to_dense(best[1]), 4.0)
         cores = search.grow(data, best)[1]
     return search.finish(data, cores)
 
