@@ -228,7 +228,7 @@ def _affordable(options, chosen, room):
     return several
 
 
-def exchange(problem, state, *, cycles=10, fraction=0.05, sweeps=12, patience=3):
+def exchange(problem, state, *, cycles=10, fraction=0.05, sweeps=12, patience=2):
     """Grow one bond, prune others, keep what is smaller: cycles around the target.
 
     State that meets the target -> State that meets the target, never larger

@@ -27,7 +27,7 @@ class Settings:
     gates: bool = True
     information: bool = True
     expansion: str = "residual"
-    cycles: int = 2
+    cycles: int = 0
     reduction_share: float = 0.01
     time_limit: float | None = None
 
@@ -144,7 +144,7 @@ def _to_target(problem, settings, lifted):
     if settings.information:
         best = flow.compress(problem, best, sweeps=25)
     if problem.scale == 0 and settings.cycles:
-        best = flow.exchange(problem, best, cycles=settings.cycles, sweeps=25)
+        best = flow.exchange(problem, best, cycles=settings.cycles)
     return best
 
 
