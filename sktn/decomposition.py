@@ -45,8 +45,8 @@ class RGTNDecomposer(GraphDecomposer):
     expansion : {"residual", "tension"}, default="residual"
         What chooses the bond to widen: the residual's own directions, or the tension of its nodes.
     n_cycles : int, default=0
-        Exchange cycles after the target is met: each grows one bond and prunes others, and doubles the
-        time or so; 0 turns them off.
+        Exchange cycles after the target is met: each grows one bond and prunes others, keeps the
+        result if it is smaller, and takes about as long as half the search.
     time_limit : float, default=None
         Seconds after which no new step is begun. The target is met all the same. A result under a
         limit depends on the machine.

@@ -7,6 +7,7 @@ held out, and the last sweeps use all of them.
 
 import time
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -131,12 +132,10 @@ class _Completion:
     def grow(self, data, best):
         """Widen bonds until the held-out loss no longer falls."""
         settings, failures, cores = self.settings, 0, best[1]
-        # More parameters than observations tell nothing apart, and cost the cube of a width.
-        most = float(data.full.W.sum())
         for _ in range(settings.max_steps):
-            if best[0] < 1e-8 or sum(core.size for core in cores) > most or self.expired():
+            if best[0] < 1e-8 or self.expired():
                 break
-            wider, bond = _grow(data, cores, self.rng, settings)
+            wider, bond = _grow(data, cores, self.rng, settings.growth)
             if bond is None:
                 break
             loss, cores = self.fit(data, wider)
@@ -195,7 +194,8 @@ def _window(shape, steps, largest=2**20):
         while np.prod(lengths) > largest and lengths[j] > 8:
             lengths[j] = (lengths[j] + 1) // 2
     return tuple(
-        slice((n - part) // 2, (n - part) // 2 + part) for n, part in zip(shape, lengths, strict=True)
+        slice((n - part) // 2, (n - part) // 2 + part)
+        for n, part in zip(shape, lengths, strict=True)
     )
 
 
@@ -261,46 +261,48 @@ def _split(W, rng, share):
     return W - held, held
 
 
-def _grow(data, cores, rng, settings):
+def _grow(data, cores, rng, growth):
     """Widen the bonds whose new slices, found on training entries, help the held-out ones most.
 
-    -> cores, first bond or None
+    growth share of the parameters to add -> cores, first bond or None
     """
-    order = len(cores)
-    sizes = data.train.shape
-    R = graph.bond_dims(cores)
     total = sum(core.size for core in cores)
+    # More parameters than observations tell nothing apart, and cost the cube of a width.
+    most = min((1.0 + growth) * total, float(data.full.W.sum()))
+    offers = sorted(_offers(data, cores, rng, most - total), key=lambda offer: -offer[0])
+    new, used, bond = list(cores), set(), None
+    for gain, (i, j), first, second in offers:
+        if bond is not None and (gain < 0.3 * offers[0][0] or sum(c.size for c in new) > most):
+            break
+        if not used & {i, j}:
+            new = moves.append_slices(new, i, j, first, second)
+            used |= {i, j}
+            bond = bond or (i, j)
+    return [core.astype(cores[0].dtype) for core in new], bond
+
+
+def _offers(data, cores, rng, room):
+    """New slices of every bond, as many as there is room for, and the held-out error they save.
+
+    room number of parameters -> iterator of (gain, bond, slices of core i, slices of core j)
+    """
+    sizes, R = data.train.shape, graph.bond_dims(cores)
     dense = graph.to_dense(cores)
     residual = (data.train.X - dense * data.train.W) / max(data.train.density, 1e-12)
     error = data.held.X - dense * data.held.W
     paid = graph.core_sizes(sizes, R)
-    offers = []
-    for i in range(order):
-        for j in range(i + 1, order):
-            price = paid[i] // R[i, j] + paid[j] // R[i, j]
-            width = int(np.clip(settings.growth * total // price, 1, R[i, j]))
-            if R[i, j] >= min(np.prod(sizes) // sizes[i], np.prod(sizes) // sizes[j]):
-                continue
-            first, second, _ = moves.growth(residual, cores, i, j, width, rng, 2)
-            some = list(cores)
-            some[i], some[j] = first, second
-            new = graph.to_dense(some)
-            norm = float(np.vdot(new, new * data.held.W))
-            projection = float(np.vdot(error, new))
-            if norm > 0 and projection > 0:
-                gain = projection**2 / norm
-                offers.append((gain, (i, j), projection / norm, first, second))
-    offers.sort(key=lambda offer: -offer[0])
-    added, used, bond = 0, set(), None
-    new = list(cores)
-    for gain, (i, j), factor, first, second in offers:
-        if bond is not None and (gain < 0.3 * offers[0][0] or added > settings.growth * total):
-            break
-        if used & {i, j}:
+    for i, j in combinations(range(len(cores)), 2):
+        price = paid[i] // R[i, j] + paid[j] // R[i, j]
+        widest = np.prod(sizes) // max(sizes[i], sizes[j]) - R[i, j]
+        width = int(min(max(room // price, 1), R[i, j], widest))
+        if width < 1 or (width == 1 and price > max(room, data.full.W.sum() - sum(paid))):
             continue
-        scale = min(factor, 1.0)
-        new = moves.append_slices(new, i, j, first * scale, second)
-        used |= {i, j}
-        added += first.size + second.size
-        bond = bond or (i, j)
-    return [core.astype(cores[0].dtype) for core in new], bond
+        first, second, _ = moves.growth(residual, cores, i, j, width, rng, 2)
+        some = list(cores)
+        some[i], some[j] = first, second
+        new = graph.to_dense(some)
+        norm = float(np.vdot(new, new * data.held.W))
+        projection = float(np.vdot(error, new))
+        if norm > 0 and projection > 0:
+            # Slices that follow the noise are shortened to what they explain of the held-out.
+            yield projection**2 / norm, (i, j), first * min(projection / norm, 1.0), second

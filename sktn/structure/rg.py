@@ -230,17 +230,19 @@ def _from_tomography(problem, tries=6, restarts=15):
     best, limit = None, np.inf
     for ranks in dict.fromkeys((tuple(wide), tuple(least))):
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
-        explained = np.array_equal(np.rint(np.exp(cuts.direct @ np.log(seed))), ranks)
+        explained = tomography.explanations(
+            tomography.Cuts(X.shape, subsets, ranks, np.array(gaps) > 5.0), seed, problem.rng
+        )
         if not (explained or clear):
             continue
-        chosen = [tuple(seed)] if explained else []
+        chosen = explained[:2]
         chosen += [r for _, r in tomography.candidates(cuts, problem.sizes, seed)]
         chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
         for n, candidate in enumerate(chosen[:tries]):
             R = cuts.matrix(candidate)
             if cuts.parameters(candidate) >= limit or R.prod(axis=1).max() > 2000:
                 continue
-            for _ in range(restarts if explained and n == 0 else 1):
+            for _ in range(restarts if n < len(explained[:2]) else 1):
                 cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
                 state = problem.fit(cores, 100, tol=1e-4)
                 if problem.met(state):
