@@ -45,6 +45,10 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Sweeps after each step.
     max_steps : int, default=30
         Most steps at one scale.
+    ridge : float, default=1e-3
+        Weight of each core's squared norm, relative to the curvature of its data term. Squared
+        norms of the two sides of a bond bound its nuclear norm, so this is what keeps ranks low
+        within given bond dimensions.
     patience : int, default=2
         Steps without improvement before the growth ends.
     time_limit : float, default=None
@@ -107,6 +111,7 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         "growth": [Interval(Real, 0, None, closed="neither")],
         "n_sweeps": [Interval(Integral, 1, None, closed="left")],
         "max_steps": [Interval(Integral, 0, None, closed="left")],
+        "ridge": [Interval(Real, 0, None, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "time_limit": [None, Interval(Real, 0, None, closed="neither")],
         "callback": [None, callable],
@@ -125,6 +130,7 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         growth=0.6,
         n_sweeps=2,
         max_steps=30,
+        ridge=1e-3,
         patience=2,
         time_limit=None,
         callback=None,
@@ -139,6 +145,7 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.growth = growth
         self.n_sweeps = n_sweeps
         self.max_steps = max_steps
+        self.ridge = ridge
         self.patience = patience
         self.time_limit = time_limit
         self.callback = callback
@@ -210,6 +217,7 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             max_steps=self.max_steps,
             growth=self.growth,
             sweeps=self.n_sweeps,
+            ridge=self.ridge,
             patience=self.patience,
             held_out=self.validation_fraction,
             time_limit=self.time_limit,

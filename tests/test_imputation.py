@@ -125,6 +125,17 @@ def test_completion_learns_from_training_entries_only():
     assert_array_equal(data[window].train.W, train[window])
 
 
+def test_ridge_lowers_the_rank_that_noise_raises(video):
+    rng = np.random.default_rng(0)
+    X, _ = hide(video[:12, :12] + 0.3 * rng.normal(size=(12, 12, 20)), 0.3)
+    spectra = []
+    for ridge in (1e-6, 1.0):
+        imputer = RGTNImputer(ridge=ridge, smoothness=0.0, patience=9, max_steps=4, random_state=0)
+        values = np.linalg.svd(imputer.fit(X).to_tensor().reshape(12, -1), compute_uv=False)
+        spectra.append(values.sum() / values[0])
+    assert spectra[1] < spectra[0]
+
+
 def test_hyperparameters_follow_the_held_out_loss():
     assert completion._descend(lambda v: np.log(v / 8.0) ** 2, 1.0, 2.0) == 8.0
     assert completion._descend(lambda v: np.log(v * 4.0) ** 2, 1.0, 2.0) == 0.25
