@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """One-class detection on scikit-learn's digits: every second image of one class trains.
 
 The rest of the class and all images of the others are the test set. Prints the area under the ROC

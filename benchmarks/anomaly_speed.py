@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Seconds to score many rows: SMPOAnomalyDetector beside an exact kernel density estimate.
 
 Both are fitted on the same training rows, and all times are taken in one run:

@@ -13,7 +13,10 @@ from sktn.classification_cv import MPSClassifierCV
 from sktn.decomposition import RGTNDecomposer
 from sktn.density import MPSDensityEstimator
 from sktn.display import NetworkDisplay
+from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
 from sktn.imputation import RGTNImputer
+from sktn.regression import MPSRegressor
+from sktn.regression_cv import MPSRegressorCV
 
 __version__ = "0.1.0"
 
@@ -26,7 +29,13 @@ __all__ = [
     "MPSClassifier",
     "MPSClassifierCV",
     "MPSDensityEstimator",
+    "MPSRegressor",
+    "MPSRegressorCV",
     "NetworkDisplay",
+    "PixelOrder",
+    "PixelPadding",
+    "PixelPatches",
+    "PixelPooling",
     "RGTNDecomposer",
     "RGTNImputer",
     "SMPOAnomalyDetector",

@@ -16,7 +16,7 @@ from sktn.networks import mps
 _BLOCK_SIZE = 2**25
 
 
-def read_table(estimator, X, y="no target", *, reset, dtype=None):
+def read_table(estimator, X, y="no target", *, reset, dtype=None, regression=False):
     """Validate X (and y), encode its categorical columns as numbers; missing values become NaN.
 
     Sets `n_features_in_`, `feature_names_in_` and, when `reset`, `is_categorical_` and
@@ -25,7 +25,8 @@ def read_table(estimator, X, y="no target", *, reset, dtype=None):
     Returns
     -------
     X : ndarray of shape (n_samples, n_features), float32 or float64
-    y : ndarray of shape (n_samples,), only if a target was given
+    y : ndarray of shape (n_samples,), only if a target was given; for `regression` floats, and
+        (n_samples, n_outputs) too
     """
     with_target = not (isinstance(y, str) and y == "no target")
     names = getattr(X, "columns", None) if reset else None
@@ -39,6 +40,8 @@ def read_table(estimator, X, y="no target", *, reset, dtype=None):
     else:
         mask = estimator.is_categorical_
     arguments = {"y": y} if with_target else {}
+    if with_target and regression:
+        arguments.update(multi_output=True, y_numeric=True)
     if mask is None:
         out = validate_data(
             estimator, X, **arguments, reset=reset, dtype=[np.float64, np.float32],
@@ -49,7 +52,10 @@ def read_table(estimator, X, y="no target", *, reset, dtype=None):
     else:
         validate_data(estimator, X, **arguments, reset=reset, skip_check_array=True)
         if with_target:
-            y = column_or_1d(y, warn=True)
+            if regression:
+                y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+            else:
+                y = column_or_1d(y, warn=True)
             check_consistent_length(X, y)
         encoder = encode_fit(X, mask) if reset else estimator.encoder_
         X = encode_transform(X, mask, encoder)
@@ -57,6 +63,8 @@ def read_table(estimator, X, y="no target", *, reset, dtype=None):
         estimator.is_categorical_, estimator.encoder_ = mask, encoder
     if dtype is not None:
         X = X.astype(dtype, copy=False)
+    if with_target and regression:
+        y = y.astype(X.dtype, copy=False)
     return (X, y) if with_target else X
 
 
@@ -68,7 +76,7 @@ def fit_sites(X, sample_weight, is_categorical, *, embedding, degree, scaling, m
     embedding = make_embedding("mixed" if scaling == "mixed" else embedding, degree)
     columns = fit_columns(
         X, sample_weight=sample_weight, scaling=scaling, categorical=is_categorical,
-        domain=embedding.domain, missing=missing,
+        domain=embedding.domain, missing=missing, group=getattr(embedding, "group", 1),
     )  # fmt: skip
     coords = columns.transform(X)
     basis = fit_basis(columns, coords, embedding, sample_weight=sample_weight, missing=missing)
@@ -102,7 +110,8 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, s
         order = np.asarray(feature_order)
         if order.shape != (n_columns,) or not np.array_equal(np.sort(order), np.arange(n_columns)):
             raise ValueError(
-                f"feature_order must be a permutation of 0..{n_columns - 1}, the columns of X; "
+                f"feature_order must be a permutation of 0..{n_columns - 1}, the columns of X "
+                "(or its groups, where the embedding reads several columns a site); "
                 f"got {feature_order!r}."
             )
         position = np.empty(n_columns, dtype=int)
@@ -120,10 +129,18 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, s
     first = (first - share @ first) * np.sqrt(share)[:, None]
     norm = np.sqrt((first**2).sum(0))
     correlation = (first.T @ first) / np.maximum(np.outer(norm, norm), 1e-12)
-    # A little of everything connects columns that correlate with nothing.
-    weight = correlation**2 + 1e-6
+    # Correlations that chance explains do not count; where there are no others, the columns stay as
+    # they were given, and a little of everything connects the rest.
+    squares = correlation**2
+    chance = 10 * np.sum(share**2)
+    neighbours = 1e-3 * (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) == 1)
+    weight = np.where(squares > chance, squares, 0) + neighbours + 1e-6
     laplacian = np.diag(weight.sum(0)) - weight
-    return np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable")
+    order = np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable")
+    # A Fiedler vector has no sign: as given rather than reversed.
+    return (
+        order if np.sum(order * np.arange(n)) >= np.sum(order[::-1] * np.arange(n)) else order[::-1]
+    )
 
 
 def distinct_rows(X, weight):

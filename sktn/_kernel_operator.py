@@ -44,10 +44,19 @@ class KernelOperator:
 
     def log_norms(self, X):
         """log ||P Phi(x)||^2, or log <mean state, Phi(x)>: X (b, n_columns) -> (b,)"""
+        return self._log_norms(self.coordinates.transform(X))
+
+    def log_norms_without(self, X, j):
+        """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
         x = self.coordinates.transform(X)
+        hidden = X.copy()
+        hidden[:, j] = np.nan
+        return self._log_norms(self.coordinates.transform(hidden), x)
+
+    def _log_norms(self, x, own=None):
         if self.density:
-            return projector.honest_log_density(self.mean_state, self.total, x)
-        return np.log(projector.honest_novelty(self.projector, self.spectrum, self.ridge, x))
+            return projector.log_density(self.mean_state, self.total, x, own)
+        return np.log(projector.novelty(self.projector, self.spectrum, self.ridge, x, own))
 
     def transform(self, X):
         """Q Phi(x), the kernel principal components of a row: X (b, n_columns) -> (b, r)"""
@@ -64,6 +73,9 @@ def fit(X, weight, rng, *, categorical, bond_dim, output_dim, bandwidth, ridge, 
     coordinates = fit_coordinates(X, weight, categorical)
     x = coordinates.transform(X)
     size = bond_dim or _LANDMARKS
+    if len(x) <= size:
+        # Every row is a landmark: repetitions would only repeat.
+        members = 1
     widths = np.array([bandwidth])
     if bandwidth == "auto":
         widths = _select(x, weight, rng, coordinates, ridge, density)

@@ -45,6 +45,12 @@ class TrainedOperator:
         """log ||P Phi(x)||^2: X (b, n_columns) -> (b,) in float64"""
         return self._by_blocks(_log_norms, X).astype(np.float64)
 
+    def log_norms_without(self, X, j):
+        """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
+        hidden = X.copy()
+        hidden[:, j] = np.nan
+        return self.log_norms(hidden)
+
     def transform(self, X):
         """Distributions of the output legs: X (b, n_columns) -> (b, legs * o)"""
         p = self._by_blocks(_leg_distributions, X)[:, self.legs]
@@ -102,8 +108,9 @@ def fit(
     """
     embedding = make_embedding(embedding, degree)
     columns = fit_columns(
-        X, sample_weight=weight, scaling=scaling, categorical=categorical, domain=embedding.domain
-    )
+        X, sample_weight=weight, scaling=scaling, categorical=categorical, domain=embedding.domain,
+        group=getattr(embedding, "group", 1),
+    )  # fmt: skip
     coords = columns.transform(X)
     # The embedding's own vectors: unit vectors in the published method, whose Frobenius norm is a
     # mean over all states. Orthonormal ones would make it a mean over rows with shuffled columns.

@@ -135,7 +135,8 @@ class SMPOAnomalyDetector(
     optimizer : optax.GradientTransformation, default=None
         None: Adam with warm-up and cosine decay of `learning_rate`.
     n_estimators : int, default=1
-        Repetitions with other landmarks, or with other feature orders and starts.
+        Repetitions with other landmarks, or with other feature orders and starts. Tables that have
+        no more distinct rows than landmarks need one.
     trim : float, default=0.0
         Share of the training rows to leave out as anomalous, the ones of lowest score, for
         contaminated training data.
@@ -503,9 +504,8 @@ class SMPOAnomalyDetector(
         scores = self._score_rows(X)
         changes = np.empty(X.shape)
         for j in range(X.shape[1]):
-            without = X.copy()
-            without[:, j] = np.nan
-            changes[:, j] = self._score_rows(without) - scores
+            norms = np.array([member.log_norms_without(X, j) for member in self.members_])
+            changes[:, j] = self._combined(norms) - scores
         return changes
 
     def __sklearn_tags__(self):

@@ -1,51 +1,22 @@
 """Matrix product state classifier for tables."""
 
-import warnings
-from numbers import Integral, Real
-
-import jax
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state, compute_class_weight
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.callback import with_callbacks
+from sklearn.utils import compute_class_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight
 
 from sktn import _base
-from sktn._training import (
-    chain_context,
-    chain_loss,
-    chain_networks,
-    chain_params,
-    choose_alpha,
-    initial_params,
-    split_rows,
-)
-from sktn.embeddings import EMBEDDINGS
+from sktn._chain import BaseChain
+from sktn._training import ALPHAS, stratified_folds
 from sktn.losses import log_probabilities
-from sktn.networks import mps
-from sktn.solvers import compressed, gradient
-
-# The convex solver holds rows x landmarks numbers; beyond this, mini-batches take over.
-_LARGEST_DESIGN = 2**28
+from sktn.solvers import objectives
 
 
-class MPSClassifier(
-    CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    ClassifierMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
+class MPSClassifier(ClassifierMixin, BaseChain):
     """Matrix product state classifier for tables.
 
     Every column becomes a vector of basis functions (orthonormal polynomials of its ranks by
@@ -82,21 +53,27 @@ class MPSClassifier(
         additive.
     smoothness : float, default=1.0
         q; 0 charges all degrees alike.
-    solver : {"auto", "convex", "adam", "lbfgs"}, default="auto"
-        "convex": the exact minimiser at unlimited bond dimension (a logistic regression in an ANOVA
-        kernel), compressed to `bond_dim`, and its readout refitted; deterministic but for the
-        choice of landmarks, and the most accurate. "adam": mini-batches, for very long tables and
-        for `partial_fit`. "lbfgs": full batch. "auto": "convex" while its features fit memory.
+    solver : {"auto", "sweep", "convex", "adam", "lbfgs"}, default="auto"
+        "convex": the exact minimiser at unlimited bond dimension (a logistic regression
+        in an ANOVA kernel), compressed to
+        `bond_dim`, and its readout refitted. "sweep": starts there and then minimises over one core
+        after the other, which repairs what the compression moved. Both are deterministic but for
+        the choice of landmarks. "adam": mini-batches, for very long tables and for `partial_fit`.
+        "lbfgs": full batch. "auto": "sweep" while the features of the convex problem fit memory.
     max_landmarks : int, default=1000
-        Rows that carry the expansion of the convex solver (Nystroem). Tables with fewer rows are
+        Rows that carry the expansion of the convex problem (Nystroem). Tables with fewer rows are
         solved exactly.
+    truncation_tol : float, default=None
+        Solver "sweep" with a number updates two neighbouring cores at a time and splits them by a
+        singular value decomposition that may lose this share of the norm, so that every bond finds
+        its own dimension, of at most `bond_dim`. None: one core at a time, all bonds at `bond_dim`.
     learning_rate : float, default=0.02
         Peak learning rate of "adam", with warm-up and cosine decay. On chains of more than 64
         sites it is multiplied by 64 / n_sites.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate` in solver "adam".
     max_iter : int, default=100
-        Epochs of "adam"; iterations of "lbfgs" are ten times as many.
+        Epochs of "adam", sweeps of "sweep"; iterations of "lbfgs" are ten times as many.
     batch_size : int, default=200
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows in solver "adam" and keep the parameters of the
@@ -105,8 +82,8 @@ class MPSClassifier(
     n_iter_no_change : int, default=10
         Epochs without an improvement by `tol` after which "adam" stops.
     tol : float, default=1e-6
-        Relative decrease of the loss at which "convex" stops; absolute for "adam"; norm of the
-        gradient for "lbfgs".
+        Relative decrease of the loss at which "convex" stops, a thousandth of that of a sweep;
+        absolute for "adam"; norm of the gradient for "lbfgs".
     n_estimators : int, default=1
         Average the probabilities of this many networks, which differ in seed, in the order of the
         columns (from the second on) and in their landmarks. With "adam" and "lbfgs" they train in
@@ -140,7 +117,7 @@ class MPSClassifier(
     loss_curve_ : ndarray of shape (n_iter_,)
         Penalised training loss, per unit of sample weight. For "convex" it has two parts: the
         convex limit, then the refit of the readout, whose first value shows what the truncation
-        cost.
+        cost; "sweep" adds one value a sweep.
     validation_score_ : float or None
         Best accuracy on the held-out rows of early stopping.
     truncation_error_ : float or None
@@ -178,39 +155,11 @@ class MPSClassifier(
     """
 
     _parameter_constraints: dict = {
-        "bond_dim": [Interval(Integral, 1, None, closed="left")],
-        "embedding": [StrOptions(set(EMBEDDINGS)), callable, HasMethods(["evaluate"])],
-        "degree": [Interval(Integral, 1, None, closed="left")],
-        "scaling": [StrOptions({"quantile", "standard", "minmax", "mixed", "none"})],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "interaction_penalty": [Interval(Real, 0, None, closed="left")],
-        "smoothness": [Interval(Real, 0, None, closed="left")],
-        "solver": [StrOptions({"auto", "convex", "adam", "lbfgs"})],
-        "max_landmarks": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "optimizer": [HasMethods(["init", "update"]), None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        **BaseChain._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "feature_order": [StrOptions({"given", "correlation", "random"}), "array-like"],
-        "output_site": [Interval(Integral, 0, None, closed="left"), None],
-        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
-        "missing": [StrOptions({"marginal", "indicator"})],
-        "warm_start": ["boolean"],
-        "dtype": [StrOptions({"float32", "float64"}), None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
-    _doc_link_module = "sktn"
-    _doc_link_template = (
-        "https://sktn.readthedocs.io/en/stable/generated/{estimator_module}.{estimator_name}.html"
-    )
+    _alphas = ALPHAS
 
     def __init__(
         self,
@@ -224,6 +173,7 @@ class MPSClassifier(
         smoothness=1.0,
         solver="auto",
         max_landmarks=1000,
+        truncation_tol=None,
         learning_rate=0.02,
         optimizer=None,
         max_iter=100,
@@ -252,6 +202,7 @@ class MPSClassifier(
         self.smoothness = smoothness
         self.solver = solver
         self.max_landmarks = max_landmarks
+        self.truncation_tol = truncation_tol
         self.learning_rate = learning_rate
         self.optimizer = optimizer
         self.max_iter = max_iter
@@ -293,43 +244,7 @@ class MPSClassifier(
         sample_weight = _check_sample_weight(
             sample_weight, X, dtype=X.dtype, ensure_non_negative=True
         )
-        classes, labels = np.unique(y, return_inverse=True)
-        weight = sample_weight * self._class_weights(classes, labels, y)
-        seen = classes[np.unique(labels[weight > 0])]
-        if len(seen) < 2:
-            raise ValueError(
-                f"MPSClassifier needs at least 2 classes with positive weight; got {len(seen)} "
-                f"class: {seen!r}."
-            )
-        rng = check_random_state(self.random_state)
-        self._check_solver()
-        ctx = self._init_callback_context(max_subtasks=self.max_iter)
-        ctx.call_on_fit_task_begin(estimator=self, X=X, y=y)
-
-        columns, basis, coords = _base.fit_sites(
-            X, weight, self.is_categorical_, embedding=self.embedding, degree=self.degree,
-            scaling=self.scaling, missing=self.missing,
-        )  # fmt: skip
-        g = compressed.penalty_weights(basis, self.interaction_penalty, self.smoothness)
-        solver = self._resolve_solver(len(X))
-        n_classes = len(classes)
-        if self.alpha == "auto":
-            alpha = choose_alpha(basis, coords, g, labels, n_classes, weight, rng)
-        else:
-            alpha = float(self.alpha)
-        indices = self._site_indices(columns, basis, coords, weight, rng)
-        self._check_memory(basis.dim, columns.n_sites, n_classes)
-        previous = getattr(self, "networks_", None) if self.warm_start else None
-        self.classes_, self.alpha_, self.columns_, self.basis_ = classes, alpha, columns, basis
-        table = (basis, coords, g, labels, n_classes, weight, alpha, indices)
-        with jax.enable_x64(X.dtype == np.float64):
-            if solver == "convex":
-                self._fit_convex(*table, rng)
-            else:
-                self._fit_gradient(*table, rng, solver, previous, ctx, X, y)
-        self._summarise()
-        ctx.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
-        return self
+        return self._fit(X, y, sample_weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -362,227 +277,55 @@ class MPSClassifier(
             raise ValueError(
                 f"classes={known!r} is not the same as on the first call: {self.classes_!r}."
             )
-        unknown = np.setdiff1d(y, known)
-        if len(unknown):
-            raise ValueError(f"y has labels that are not in classes: {unknown!r}.")
         if len(known) < 2:
             raise ValueError(f"MPSClassifier needs at least 2 classes; got 1 class: {known!r}.")
-        labels = np.searchsorted(known, y)
-        weight = sample_weight * self._class_weights(known, labels, y)
-        if first:
-            rng = check_random_state(self.random_state)
-            columns, basis, coords = _base.fit_sites(
-                X, weight, self.is_categorical_, embedding=self.embedding, degree=self.degree,
-                scaling=self.scaling, missing=self.missing,
-            )  # fmt: skip
-            self._check_memory(basis.dim, columns.n_sites, len(known))
-            indices = self._site_indices(columns, basis, coords, weight, rng)
-            self.classes_, self.columns_, self.basis_ = known, columns, basis
-            self.alpha_ = 0.1 if self.alpha == "auto" else float(self.alpha)
-            self._stream = {
-                "indices": indices, "state": None, "weight": 0.0, "seed": rng.randint(2**31 - 1),
-                "n_calls": 0, "dtype": coords.dtype,
-            }  # fmt: skip
-            params = None
-        else:
-            stream = getattr(self, "_stream", None)
-            if stream is None:
-                self._stream = stream = {
-                    "indices": np.stack([network["index"] for network in self.networks_]),
-                    "state": None, "weight": self._total_weight, "seed": 0, "n_calls": 0,
-                    "dtype": self.networks_[0]["arms"].dtype,
-                }  # fmt: skip
-            coords = self.columns_.transform(X.astype(stream["dtype"], copy=False))
-            params = self.networks_
-        stream = self._stream
-        g = compressed.penalty_weights(self.basis_, self.interaction_penalty, self.smoothness)
-        stream["weight"] += float(weight.sum())
-        stream["n_calls"] += 1
-        with jax.enable_x64(coords.dtype == np.float64):
-            key = jax.random.key(stream["seed"] + stream["n_calls"])
-            context = chain_context(
-                self.basis_, g, self.alpha_, stream["weight"], stream["indices"], coords.dtype
-            )
-            if params is None:
-                start = np.random.default_rng(stream["seed"])
-                params = initial_params(
-                    start, self.basis_, stream["indices"], self.bond_dim, len(known), coords.dtype
-                )
-            else:
-                params = chain_params(params, g)
-            result = gradient.minimize(
-                chain_loss, params, {"coords": coords, "labels": labels}, weight, context, key,
-                batch_size=self.batch_size, max_iter=1, learning_rate=self._step_size(),
-                transformation=self.optimizer, constant_rate=True, state=stream["state"], chunk=1,
-            )  # fmt: skip
-            stream["state"] = jax.tree.map(np.asarray, result.state)
-            self.networks_ = chain_networks(result.params, stream["indices"], g)
-        self._warn_unless(result.finite)
-        self.loss_curve_ = np.append(getattr(self, "loss_curve_", []), result.losses)
-        self.n_iter_ = len(self.loss_curve_)
-        self.validation_score_ = self.truncation_error_ = None
-        self._summarise()
-        return self
+        return self._partial_fit(X, y, sample_weight, first, classes=known)
 
-    def _fit_convex(self, basis, coords, g, labels, n_classes, weight, alpha, indices, rng):
-        networks, curves, truncations = [], [], []
-        for index in indices:
-            landmarks = compressed.choose_landmarks(weight, self.max_landmarks, rng)
-            design = compressed.make_design(basis, coords, g, landmarks)
-            arms, readout, curve, lost = compressed.fit_chain(
-                design, basis, coords, g, labels, n_classes, weight, alpha, index, self.bond_dim,
-                self.tol, np.random.default_rng(rng.randint(2**31 - 1)),
-            )  # fmt: skip
-            networks.append({"arms": arms, "readout": readout, "index": index})
-            curves.append(curve)
-            truncations.append(lost)
-        self.networks_, self.loss_curve_ = networks, curves[0]
-        self.truncation_error_ = truncations[0]
-        self.n_iter_, self.validation_score_ = len(self.loss_curve_), None
-        self._total_weight = float(weight.sum())
-        self._warn_unless(all(np.isfinite(a).all() for net in networks for a in net.values()))
-
-    def _fit_gradient(
-        self, basis, coords, g, labels, n_classes, weight, alpha, indices, rng, solver, previous,
-        ctx, X, y,
-    ):  # fmt: skip
-        train = np.arange(len(coords))
-        held_out = None
-        if self.early_stopping and solver == "adam":
-            train, held_out = split_rows(labels, self.validation_fraction, rng)
-        key = jax.random.key(rng.randint(2**31 - 1))
-        start = np.random.default_rng(rng.randint(2**31 - 1))
-        params = initial_params(start, basis, indices, self.bond_dim, n_classes, coords.dtype)
-        if previous is not None:
-            old = chain_params(previous, g)
-            if jax.tree.map(np.shape, old) == jax.tree.map(np.shape, params):
-                params = old
-                indices = np.stack([network["index"] for network in previous])
-        total = float(weight[train].sum())
-        context = chain_context(basis, g, alpha, total, indices, coords.dtype)
-        data = {"coords": coords[train], "labels": labels[train]}
-        if solver == "lbfgs":
-            result = gradient.minimize_lbfgs(
-                chain_loss, params, data, weight[train], context, max_iter=10 * self.max_iter,
-                tol=self.tol,
-            )  # fmt: skip
-        else:
-            validation = None
-            if held_out is not None:
-                rows = {"coords": coords[held_out], "labels": labels[held_out]}
-                size = -(-len(held_out) // 64) * 64
-                rows, rows_weight = gradient.pad_rows((rows, weight[held_out]), len(held_out), size)
-                validation = (rows, rows_weight, {**context, "ridge": 0 * context["ridge"]})
-
-            listening = bool(getattr(self, "_skl_callbacks", None))
-
-            def on_epoch(epoch, loss, held_out_loss, params):
-                if self.verbose:
-                    more = "" if held_out is None else f", held-out loss {held_out_loss:.5f}"
-                    print(f"Epoch {epoch}: loss {loss:.5f}{more}")
-                if not listening:
-                    return False
-
-                def fitted():
-                    return {"networks_": chain_networks(params, indices, g)}
-
-                sub = ctx.subcontext(task_name="epoch")
-                sub.call_on_fit_task_begin(estimator=self, X=X, y=y)
-                return sub.call_on_fit_task_end(
-                    estimator=self, X=X, y=y, reconstruction_attributes=fitted
-                )
-
-            result = gradient.minimize(
-                chain_loss, params, data, weight[train], context, key,
-                batch_size=self.batch_size, max_iter=self.max_iter,
-                learning_rate=self._step_size(), transformation=self.optimizer,
-                validation=validation, n_iter_no_change=self.n_iter_no_change, tol=self.tol,
-                chunk=1 if listening else 10, on_epoch=on_epoch,
-            )  # fmt: skip
-        self.networks_ = chain_networks(result.params, indices, g)
-        self._total_weight = total
-        self.loss_curve_, self.n_iter_ = result.losses, len(result.losses)
-        self.truncation_error_ = self.validation_score_ = None
-        if held_out is not None and result.finite:
-            predicted = np.argmax(self._joint_log_proba(coords[held_out]), axis=1)
-            hits = predicted == labels[held_out]
-            self.validation_score_ = float(np.average(hits, weights=weight[held_out]))
-        self._warn_unless(result.finite)
-        if result.finite and not result.converged:
-            warnings.warn(
-                f"Solver {solver!r} stopped after {len(result.losses)} iterations before the loss "
-                "settled: increase max_iter.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-
-    def _check_solver(self):
-        if self.optimizer is not None and self.solver in ("convex", "lbfgs"):
+    def _fit_target(self, y, sample_weight, classes=None):
+        if classes is not None:
+            return *self._encode(classes, y, sample_weight), {"classes_": classes}
+        classes, labels = np.unique(y, return_inverse=True)
+        weight = sample_weight * self._class_weights(classes, labels, y)
+        seen = classes[np.unique(labels[weight > 0])]
+        if len(seen) < 2:
             raise ValueError(
-                f"optimizer is used by solver='adam' only, but solver={self.solver!r}."
+                f"MPSClassifier needs at least 2 classes with positive weight; got {len(seen)} "
+                f"class: {seen!r}."
             )
-        if self.early_stopping and self.solver in ("convex", "lbfgs"):
-            raise ValueError(
-                "early_stopping=True is for solver='adam': the other solvers minimise the "
-                f"penalised loss to the end. Got solver={self.solver!r}."
-            )
+        return labels, weight, {"classes_": classes}
 
-    def _resolve_solver(self, n_rows):
-        if self.solver != "auto":
-            return self.solver
-        if self.optimizer is not None or self.early_stopping or self.warm_start:
-            return "adam"
-        fits = n_rows * min(n_rows, self.max_landmarks) <= _LARGEST_DESIGN
-        return "convex" if fits else "adam"
+    def _apply_target(self, y, sample_weight):
+        return self._encode(self.classes_, y, sample_weight)
 
-    def _step_size(self):
-        # A step of all cores the same way multiplies the chain's norm by about exp(n * step): over
-        # a thousand sites that leaves float32.
-        return self.learning_rate * min(1.0, 64 / self.columns_.n_sites)
-
-    def _check_memory(self, d, n, n_classes):
-        entries = self.n_estimators * self.bond_dim**2 * (d * n + max(1, n_classes))
-        if entries > 2**31:
-            raise ValueError(
-                f"bond_dim={self.bond_dim} with {n} sites of dimension {d} needs {entries:.2e} "
-                "numbers in the network alone: use a smaller bond_dim or degree."
-            )
+    def _encode(self, classes, y, sample_weight):
+        unknown = np.setdiff1d(y, classes)
+        if len(unknown):
+            raise ValueError(f"y has labels that are not in classes: {unknown!r}.")
+        labels = np.searchsorted(classes, y)
+        return labels, sample_weight * self._class_weights(classes, labels, y)
 
     def _class_weights(self, classes, labels, y):
         weights = compute_class_weight(self.class_weight, classes=classes, y=y)
         return weights.astype(np.float64)[labels]
 
-    def _site_indices(self, columns, basis, coords, weight, rng):
-        n = columns.n_sites
-        p = n // 2 if self.output_site is None else self.output_site
-        if p > n:
-            raise ValueError(
-                f"output_site={p} is beyond the end of the chain: it has {n} sites (columns that "
-                f"are not constant), so output_site must be in [0, {n}]."
-            )
-        orders = [_base.order_sites(self.feature_order, columns, basis, coords, rng, weight)]
-        orders += [rng.permutation(n) for _ in range(self.n_estimators - 1)]
-        return np.stack([mps.site_index(n, p, order) for order in orders])
+    def _objective(self, labels, found, dtype):
+        return objectives.classification(labels, len(found["classes_"]), dtype)
 
-    def _summarise(self):
-        n = self.columns_.n_sites
-        self.bond_dims_ = _base.bond_dims(self.networks_[0], n)
-        self.cores_ = _base.chain_cores(self.networks_[0], n)
-        self._n_features_out = 2 * self.networks_[0]["readout"].shape[0] * len(self.networks_)
+    def _loss_name(self):
+        return "cross_entropy"
 
-    def _warn_unless(self, finite):
-        if not finite:
-            warnings.warn(
-                "The loss is no longer finite; the last finite parameters were kept. Use a smaller "
-                "learning_rate, a larger alpha or interaction_penalty, or dtype='float64'.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+    def _loss_shape(self, objective):
+        return 0.0
 
-    def _coordinates(self, X):
-        check_is_fitted(self)
-        X = _base.read_table(self, X, reset=False)
-        return self.columns_.transform(X.astype(self.networks_[0]["arms"].dtype, copy=False))
+    def _make_folds(self, objective, rows, rng):
+        return stratified_folds(objective.labels[rows], 5 if len(rows) < 600 else 3, rng)
+
+    def _strata(self, labels):
+        return labels
+
+    def _held_out_score(self, coords, labels, weight):
+        hits = np.argmax(self._joint_log_proba(coords), axis=1) == labels
+        return float(np.average(hits, weights=weight))
 
     def _joint_log_proba(self, coords):
         parts = [
@@ -652,25 +395,3 @@ class MPSClassifier(
         """
         best = np.argmax(self.predict_log_proba(X), axis=1)
         return self.classes_[best]
-
-    def transform(self, X):
-        """The learned representation: the left and right bond vectors at the class index.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        vectors : ndarray of shape (n_samples, 2 * bond_dim * n_estimators)
-            The scores are bilinear in the left and the right half of a network's part.
-        """
-        coords = self._coordinates(X)
-        parts = [_base.bond_vectors(self.basis_, network, coords) for network in self.networks_]
-        return np.concatenate(parts, axis=1)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

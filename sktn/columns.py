@@ -71,6 +71,54 @@ class Columns:
         return np.clip(coords, self.low.astype(coords.dtype), self.high.astype(coords.dtype))
 
 
+@dataclass(frozen=True, eq=False)
+class GroupedColumns:
+    """Columns of which consecutive ones share a site, made by :func:`fit_columns`.
+
+    Attributes
+    ----------
+    columns : Columns
+        The preparation of every single column.
+    channels : int
+        Columns of a site. `kept`, `n_columns` and the other attributes count groups.
+    """
+
+    columns: Columns
+    channels: int
+
+    @property
+    def n_sites(self):
+        return self.columns.n_sites // self.channels
+
+    @property
+    def n_columns(self):
+        return self.columns.n_columns // self.channels
+
+    @property
+    def kept(self):
+        return self.columns.kept[:: self.channels] // self.channels
+
+    @property
+    def categorical(self):
+        return np.zeros(self.n_sites, dtype=bool)
+
+    @property
+    def n_levels(self):
+        return self.columns.n_levels
+
+    @property
+    def low(self):
+        return self.columns.low.reshape(self.n_sites, self.channels)
+
+    @property
+    def high(self):
+        return self.columns.high.reshape(self.n_sites, self.channels)
+
+    def transform(self, X):
+        """X (b, n_columns of the table) -> (b, n, channels), see :meth:`Columns.transform`."""
+        return self.columns.transform(X).reshape(len(X), self.n_sites, self.channels)
+
+
 def fit_columns(
     X,
     *,
@@ -81,6 +129,7 @@ def fit_columns(
     n_quantiles=1000,
     domain=(-1.0, 1.0),
     missing="marginal",
+    group=1,
 ):
     """Learn how to map the columns of a table to coordinates.
 
@@ -102,10 +151,12 @@ def fit_columns(
         The embedding's.
     missing : {"marginal", "indicator"}, default="marginal"
         With "indicator" a column whose only information is where it is missing keeps its site.
+    group : int, default=1
+        So many consecutive columns share a site: the embedding's ``group``.
 
     Returns
     -------
-    columns : Columns
+    columns : Columns, or GroupedColumns for groups
         Columns that are constant or all missing have no site. If that leaves none, the first
         column keeps its site, since a network needs one.
     """
@@ -123,7 +174,10 @@ def fit_columns(
     informative = top > bottom
     if missing == "indicator":
         informative |= some & ~present.all(axis=0)
-    kept = np.flatnonzero(informative) if informative.any() else np.array([0])
+    informative[0] |= not informative.any()
+    if group > 1:
+        informative = _whole_groups(informative, group, scaling, is_categorical)
+    kept = np.flatnonzero(informative)
     is_categorical = is_categorical[kept]
     X, present = X[:, kept], present[:, kept]
     numeric = ~is_categorical
@@ -168,11 +222,30 @@ def fit_columns(
     smallest = np.min(coords, axis=0, initial=np.inf, where=seen)
     largest = np.max(coords, axis=0, initial=-np.inf, where=seen)
     middle = (low + high) / 2
-    return replace(
+    columns = replace(
         columns,
         low=np.where(seen.any(axis=0), smallest, middle),
         high=np.where(seen.any(axis=0), largest, middle),
     )
+    return columns if group == 1 else GroupedColumns(columns, group)
+
+
+def _whole_groups(informative, group, scaling, is_categorical):
+    """Groups are kept as a whole: informative (n_columns,) -> (n_columns,)"""
+    n_columns = len(informative)
+    if n_columns % group:
+        raise ValueError(
+            f"The embedding reads {group} columns a site, but X has {n_columns}, which is no "
+            f"multiple of {group}: PixelPatches fills patches up, for instance."
+        )
+    if is_categorical.any():
+        raise ValueError(
+            f"The embedding reads {group} columns a site, which must be numeric; columns "
+            f"{np.flatnonzero(is_categorical).tolist()} are categorical."
+        )
+    if scaling == "mixed":
+        raise ValueError(f'scaling="mixed" reads one column a site, the embedding {group}.')
+    return informative.reshape(-1, group).any(axis=1).repeat(group)
 
 
 def positive_rows(X, sample_weight):

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.polynomial import legendre
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sktn import _base
+from sktn._categorical import encode_transform
 from sktn.embeddings import Legendre
 from sktn.losses import negative_log_likelihood
 from sktn.margins import fit_margins
@@ -89,6 +90,20 @@ def invert_distribution(K, q):
         below = legendre.legval(middle, series, tensor=False) < target
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low + high) / 2
+
+
+def column_indices(columns, names, n_columns):
+    """Different columns given by index or by name: (k,) -> (k,) integers"""
+    columns, names = np.asarray(columns).tolist(), list(names)
+    unknown = [c for c in columns if c not in (names if isinstance(c, str) else range(n_columns))]
+    if unknown:
+        raise ValueError(
+            f"columns must be indices in [0, {n_columns - 1}] or names in {names}, got {unknown}."
+        )
+    indices = np.array([names.index(c) if isinstance(c, str) else c for c in columns], dtype=int)
+    if len(np.unique(indices)) < len(indices):
+        raise ValueError(f"columns must not repeat: got {columns}.")
+    return indices
 
 
 class MPSDensityEstimator(DensityMixin, BaseEstimator):
@@ -377,27 +392,32 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, len(columns))
-            Their values, in this order; categorical columns as codes.
-        columns : array-like of int
-            Indices of the columns, each at most once.
+        X : array-like or data frame of shape (n_samples, len(columns))
+            Their values, in this order.
+        columns : array-like of int or str
+            Indices or names of the columns, each at most once.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        columns = np.asarray(columns)
-        X = np.asarray(X, dtype=np.float64)
-        if X.ndim != 2 or X.shape[1] != len(columns):
+        columns = column_indices(
+            columns, getattr(self, "feature_names_in_", []), self.n_features_in_
+        )
+        if self.encoder_ is None:
+            X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
+        else:
+            X = check_array(X, dtype=object, ensure_all_finite=False)
+        if X.shape[1] != len(columns):
             raise ValueError(
                 f"X must have one column for each of the {len(columns)} in columns, got an array "
                 f"of shape {X.shape}."
             )
-        if len(np.unique(columns)) < len(columns):
-            raise ValueError(f"columns must not repeat: got {columns.tolist()}.")
-        full = np.full((len(X), self.n_features_in_), np.nan)
+        full = np.full((len(X), self.n_features_in_), np.nan, dtype=X.dtype)
         full[:, columns] = X
+        if self.encoder_ is not None:
+            full = encode_transform(full, self.is_categorical_, self.encoder_)
         return self._log_density(full)
 
     def sample(self, n_samples=1, random_state=None):

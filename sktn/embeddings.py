@@ -9,7 +9,10 @@ All embeddings share one interface:
 ``name``
     What :func:`make_embedding` calls it.
 ``channels``
-    How many numbers a column brings (1; 2 for :class:`Mixed`).
+    How many numbers a site reads (1; 2 for :class:`Mixed`).
+``group``
+    How many consecutive columns those come from, where it is more than 1: :class:`Product`,
+    :class:`Concatenated`, :class:`Averaged` and :class:`Amplitude` put several columns on one site.
 ``domain``
     The closed interval in which the coordinates live.
 ``dim``
@@ -27,6 +30,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 from math import factorial, sqrt
 from typing import ClassVar
 
@@ -190,6 +195,40 @@ class Trigonometric:
 
 
 @dataclass(frozen=True)
+class FourierBumps:
+    """(1 / p) | sum_k exp(2 pi i k ((p - 1) x - j) / p) |, j, k = 0..p - 1, on [0, 1].
+
+    Bump j is 1 at x = j / (p - 1) and 0 at the other such points; between them all overlap.
+    """
+
+    p: int = 3
+
+    name: ClassVar[str] = "fourier_bumps"
+    channels: ClassVar[int] = 1
+    domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    constant: ClassVar[int | None] = None
+
+    def __post_init__(self):
+        _check_positive(self.name, "p", self.p)
+
+    @property
+    def dim(self):
+        return self.p
+
+    @property
+    def degrees(self):
+        return (1.0,) * self.p
+
+    def evaluate(self, z):
+        xp = namespace(z)
+        places = np.arange(self.p, dtype=z.dtype)
+        angle = (2 * np.pi / self.p) * ((self.p - 1) * z[..., :1] - places)
+        waves = [(xp.cos(k * angle), xp.sin(k * angle)) for k in range(self.p)]
+        real, imaginary = (sum(part) for part in zip(*waves, strict=True))
+        return xp.hypot(real, imaginary) / self.p
+
+
+@dataclass(frozen=True)
 class LinearComplement:
     """[x, 1 - x] on [0, 1], or [1, x, 1 - x] with `bias`."""
 
@@ -296,6 +335,49 @@ class OneHot:
         return (xp.round(z[..., :1]) == np.arange(self.levels)).astype(z.dtype)
 
 
+@dataclass(frozen=True)
+class Lookup:
+    """A given vector for every discrete value; the vector of the nearest one in between.
+
+    `table` is a mapping, or a tuple of pairs, from numbers to vectors of one length. For columns
+    that hold such values, with ``scaling="none"``.
+    """
+
+    table: tuple = ((0.0, (1.0, 0.0)), (1.0, (0.0, 1.0)))
+
+    name: ClassVar[str] = "lookup"
+    channels: ClassVar[int] = 1
+    constant: ClassVar[int | None] = None
+
+    def __post_init__(self):
+        pairs = self.table.items() if hasattr(self.table, "items") else self.table
+        # Hashable, and sorted by value.
+        pairs = tuple(sorted((float(x), tuple(map(float, vector))) for x, vector in pairs))
+        if len({len(vector) for _, vector in pairs}) != 1 or not pairs[0][1]:
+            raise ValueError(
+                "The lookup embedding needs at least one value, and vectors of one length, got "
+                f"{self.table!r}."
+            )
+        object.__setattr__(self, "table", pairs)
+
+    @property
+    def domain(self):
+        return self.table[0][0], self.table[-1][0]
+
+    @property
+    def dim(self):
+        return len(self.table[0][1])
+
+    @property
+    def degrees(self):
+        return (1.0,) * self.dim
+
+    def evaluate(self, z):
+        xp = namespace(z)
+        values, vectors = (np.array(part, dtype=z.dtype) for part in zip(*self.table, strict=True))
+        return xp.asarray(vectors)[xp.argmin(xp.abs(z - values), axis=-1)]
+
+
 class Mixed(_ByDegree):
     """[1, z, P_1(u), ..., P_degree(u)] of the standardised value z and the quantile rank u.
 
@@ -318,6 +400,168 @@ class Mixed(_ByDegree):
     def evaluate(self, z):
         ranks = Legendre(self.degree).evaluate(z[..., 1:])
         return namespace(z).concatenate([ranks[..., :1], z[..., :1], ranks[..., 1:]], axis=-1)
+
+
+@dataclass(frozen=True)
+class _Grouped:
+    """Shared by the maps of `group` consecutive columns that are built from one of a column."""
+
+    embedding: object
+    group: int = 4
+
+    def __post_init__(self):
+        _check_positive(self.name, "group", self.group)
+        if self.embedding.channels != 1:
+            raise ValueError(
+                f"The {self.name} embedding is built from one that reads one number a column, got "
+                f"{self.embedding!r}."
+            )
+
+    @property
+    def channels(self):
+        return self.group
+
+    @property
+    def domain(self):
+        return self.embedding.domain
+
+    @property
+    def constant(self):
+        return self.embedding.constant
+
+    def _local(self, z):
+        """The vectors of the single columns: (..., group) -> group arrays (..., dim)"""
+        return [self.embedding.evaluate(z[..., k : k + 1]) for k in range(self.group)]
+
+
+@dataclass(frozen=True)
+class Product(_Grouped):
+    """Several columns on one site: all products of one function of each of `group` columns.
+
+    `degree` limits the sum of their degrees, and with it the dim^group functions: two degrees of
+    four pixels are 81 products, of which 15 have a total degree of at most 2. None: no limit.
+    """
+
+    degree: float | None = None
+
+    name: ClassVar[str] = "product"
+
+    @cached_property
+    def _indices(self):
+        """Which function of which column: (dim, group), sorted by total degree."""
+        local = np.asarray(self.embedding.degrees)
+        # Column by column, so that what is beyond the limit is never enumerated.
+        rows = [()]
+        limit = np.inf if self.degree is None else self.degree
+        for _ in range(self.group):
+            rows = [
+                (*row, s)
+                for row, s in product(rows, range(len(local)))
+                if local[list(row)].sum() + local[s] <= limit
+            ]
+        if not rows:
+            raise ValueError(f"degree={self.degree!r} leaves the product embedding no function.")
+        rows = np.array(rows)
+        return rows[np.argsort(local[rows].sum(axis=1), kind="stable")]
+
+    @property
+    def dim(self):
+        return len(self._indices)
+
+    @property
+    def degrees(self):
+        return tuple(np.asarray(self.embedding.degrees)[self._indices].sum(axis=1).tolist())
+
+    def evaluate(self, z):
+        result = 1.0
+        for values, index in zip(self._local(z), self._indices.T, strict=True):
+            result = result * values[..., index]
+        return result
+
+
+@dataclass(frozen=True)
+class Concatenated(_Grouped):
+    """Several columns on one site: the functions of all of them, degree by degree.
+
+    A site is additive in its columns. For ``Trigonometric()`` this is the flexible representation
+    of an image patch, but for its factor.
+    """
+
+    name: ClassVar[str] = "concatenated"
+
+    @property
+    def _first(self):
+        return 0 if self.embedding.constant is None else 1
+
+    @property
+    def dim(self):
+        return self._first + self.group * (self.embedding.dim - self._first)
+
+    @property
+    def degrees(self):
+        own = np.asarray(self.embedding.degrees)
+        times = np.where(np.arange(len(own)) < self._first, 1, self.group)
+        return tuple(own.repeat(times).tolist())
+
+    def evaluate(self, z):
+        xp, local = namespace(z), self._local(z)
+        own = xp.stack([values[..., self._first :] for values in local], axis=-1)
+        # The constant is one function of them all.
+        common = local[0][..., : self._first]
+        return xp.concatenate([common, own.reshape(*z.shape[:-1], -1)], axis=-1)
+
+
+@dataclass(frozen=True)
+class Averaged(_Grouped):
+    """Several columns on one site: the local map of their mean."""
+
+    name: ClassVar[str] = "averaged"
+
+    @property
+    def dim(self):
+        return self.embedding.dim
+
+    @property
+    def degrees(self):
+        return self.embedding.degrees
+
+    def evaluate(self, z):
+        return self.embedding.evaluate(z.mean(axis=-1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Amplitude:
+    """(1, z_1, .., z_g) / sqrt(1 + |z|^2) of `group` columns on [0, 1]: a unit vector.
+
+    Amplitude encoding normalises the pixels of a patch to a state, which loses their brightness
+    and is undefined for a black patch. The 1 keeps both.
+    """
+
+    group: int = 4
+
+    name: ClassVar[str] = "amplitude"
+    domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    constant: ClassVar[int | None] = None
+
+    def __post_init__(self):
+        _check_positive(self.name, "group", self.group)
+
+    @property
+    def channels(self):
+        return self.group
+
+    @property
+    def dim(self):
+        return self.group + 1
+
+    @property
+    def degrees(self):
+        return (1.0,) * self.dim
+
+    def evaluate(self, z):
+        xp = namespace(z)
+        vector = xp.concatenate([xp.ones_like(z[..., :1]), z], axis=-1)
+        return vector / xp.sqrt((vector * vector).sum(axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -361,7 +605,7 @@ class Custom:
 _FAMILIES = {
     family.name: family
     for family in [Legendre, Polynomial, Hermite, Laguerre, Chebyshev, Fourier]
-    + [Trigonometric, LinearComplement, GaussianRBF, OneHot, Mixed]
+    + [Trigonometric, FourierBumps, LinearComplement, GaussianRBF, OneHot, Mixed]
 }
 
 #: The names that :func:`make_embedding` knows.
@@ -380,8 +624,8 @@ def make_embedding(embedding, degree=2):
         same interface), or a function z -> (..., d) on [-1, 1] written with ``jax.numpy``.
     degree : int, default=2
         Largest degree or frequency. For ``"trigonometric"`` the number of frequencies, for
-        ``"rbf"`` and ``"one_hot"`` one less than the number of bumps or levels; the others of
-        fixed size ignore it.
+        ``"fourier_bumps"``, ``"rbf"`` and ``"one_hot"`` one less than the number of bumps or
+        levels; the others of fixed size ignore it.
 
     Returns
     -------
@@ -403,7 +647,7 @@ def make_embedding(embedding, degree=2):
         family = _FAMILIES[embedding]
         if family is LinearComplement:
             return LinearComplement()
-        if family in (GaussianRBF, OneHot):
+        if family in (FourierBumps, GaussianRBF, OneHot):
             return family(degree + 1)
         return family(degree)
     if not isinstance(embedding, type) and all(hasattr(embedding, part) for part in _INTERFACE):

@@ -4,6 +4,7 @@ strength alpha enters as alpha / sum(weights)."""
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from scipy.special import log_softmax
 
 
@@ -17,15 +18,38 @@ def logits(scores):
     return jnp.concatenate([-scores / 2, scores / 2], axis=-1)
 
 
-def cross_entropy(scores, labels, sample_weight):
+def cross_entropy(scores, labels, sample_weight, shape=None):
     """- sum_b w_b log softmax(scores_b)[label_b] / sum_b w_b
 
     scores (b, c), labels (b,) integers, sample_weight (b,) -> ()
     """
     log_proba = jax.nn.log_softmax(logits(scores), axis=-1)
     picked = jnp.take_along_axis(log_proba, labels[:, None], axis=-1)[:, 0]
-    total = jnp.sum(sample_weight)
-    return -jnp.sum(sample_weight * picked) / jnp.where(total > 0, total, 1)
+    return -weighted_mean(picked, sample_weight)
+
+
+def squared_error(scores, y, sample_weight, shape=None):
+    """Half the squared error. scores, y (b, c), sample_weight (b,) -> ()"""
+    return weighted_mean(0.5 * jnp.sum((scores - y) ** 2, axis=-1), sample_weight)
+
+
+def huber(scores, y, sample_weight, delta):
+    """Half the squared error up to `delta`, linear beyond. scores, y (b, c) -> ()"""
+    return weighted_mean(jnp.sum(optax.huber_loss(scores, y, delta=delta), axis=-1), sample_weight)
+
+
+def pinball(scores, y, sample_weight, quantile):
+    """quantile (y - f) below y, (1 - quantile) (f - y) above. scores, y (b, c) -> ()"""
+    r = y - scores
+    return weighted_mean(jnp.sum(jnp.maximum(quantile * r, (quantile - 1) * r), -1), sample_weight)
+
+
+def poisson(scores, y, sample_weight, shape=None):
+    """Half the deviance of counts with mean exp(score), up to what does not depend on the score.
+
+    scores, y (b, c), sample_weight (b,) -> ()
+    """
+    return weighted_mean(jnp.sum(jnp.exp(scores) - y * scores, axis=-1), sample_weight)
 
 
 def log_probabilities(scores):

@@ -6,24 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktn import SMPOAnomalyDetector
 from sktn.anomaly import offset_below, trimmed
 from sktn.coordinates import fit_coordinates, squash
+from sktn.solvers import projector
 
 TRAINED = {"init": "identity", "max_iter": 3, "bond_dim": 3, "random_state": 0}
-
-
-@parametrize_with_checks(
-    [
-        SMPOAnomalyDetector(random_state=0),
-        SMPOAnomalyDetector(init="mean-embedding", random_state=0),
-    ]
-)
-def test_sklearn(estimator, check):
-    check(estimator)
 
 
 def correlated(rng, n_rows=200):
@@ -175,6 +166,24 @@ def test_partial_fit_adds_rows(rng, parameters):
     assert np.all(np.isfinite(detector.score_samples(X)))
 
 
+def test_partial_fit_is_a_fit_on_all_rows_with_the_first_landmarks(rng):
+    X = correlated(rng, 150)
+    detector = SMPOAnomalyDetector(bandwidth=0.5, random_state=0)
+    [member] = detector.partial_fit(X[:50]).partial_fit(X[50:]).members_
+    network, coordinates = member.projector, member.coordinates
+    moments = projector.start_moments(
+        network.landmarks, network.bandwidth, coordinates.mean, coordinates.variance
+    )
+    moments = projector.add_rows(moments, coordinates.transform(X), np.ones(len(X)))
+    expected = projector.projector(moments, detector.ridge)
+    new = coordinates.transform(correlated(rng))
+    np.testing.assert_allclose(
+        projector.novelty(network, member.spectrum, detector.ridge, new),
+        projector.novelty(*expected, detector.ridge, new),
+        rtol=0.01,
+    )
+
+
 def test_partial_fit_of_a_trained_operator(rng):
     X = correlated(rng, 64)
     detector = SMPOAnomalyDetector(**TRAINED).partial_fit(X)
@@ -191,6 +200,16 @@ def test_the_column_that_makes_a_row_anomalous(rng):
     for parameters in ({}, {"score_type": "density"}):
         detector = SMPOAnomalyDetector(random_state=0, **parameters).fit(X)
         assert np.argmax(detector.site_scores(row)) == 2
+
+
+def test_training_rows_are_explained_like_new_ones(rng):
+    """A training row is scored as if left out, and must be so when a value is hidden as well."""
+    X = rng.normal(size=(300, 4))
+    for parameters in ({}, {"init": "mean-embedding"}):
+        detector = SMPOAnomalyDetector(random_state=0, **parameters).fit(X)
+        known = np.mean(detector.site_scores(X[:100]))
+        new = np.mean(detector.site_scores(rng.normal(size=(100, 4))))
+        assert abs(known - new) < 0.1
 
 
 def test_categories_and_names(rng):
@@ -231,6 +250,36 @@ def test_pickle_and_same_seed(rng):
         np.testing.assert_array_equal(copy.score_samples(X), detector.score_samples(X))
         again = SMPOAnomalyDetector(**parameters).fit(X)
         np.testing.assert_array_equal(again.score_samples(X), detector.score_samples(X))
+
+
+@pytest.mark.parametrize("parameters", [{}, TRAINED])
+def test_fitted_detectors_hold_numpy_arrays(rng, parameters):
+    detector = SMPOAnomalyDetector(**parameters).partial_fit(correlated(rng, 30))
+    assert b"jax" not in pickle.dumps(detector.partial_fit(correlated(rng, 30)))
+
+
+def test_repetitions(rng):
+    """Other landmarks; with all rows as landmarks there are no others."""
+    X = correlated(rng, 60)
+    detector = SMPOAnomalyDetector(n_estimators=3, bond_dim=20, bandwidth=0.5, random_state=0)
+    assert len(detector.fit(X).members_) == 3
+    assert len(detector.set_params(bond_dim=60).fit(X).members_) == 1
+
+
+def test_output_as_a_frame(rng):
+    X = pd.DataFrame(correlated(rng, 20), columns=list("abc"))
+    detector = SMPOAnomalyDetector(output_dim=2, bandwidth=0.5).set_output(transform="pandas")
+    frame = detector.fit_transform(X)
+    assert list(frame.columns) == ["smpoanomalydetector0", "smpoanomalydetector1"]
+    np.testing.assert_array_equal(detector.feature_names_in_, X.columns)
+
+
+def test_a_loss_that_explodes(rng):
+    X = correlated(rng, 30)
+    detector = SMPOAnomalyDetector(**TRAINED, learning_rate=1e300)
+    with pytest.warns(ConvergenceWarning, match="no longer finite"):
+        detector.fit(X)
+    assert np.all(np.isfinite(detector.score_samples(X)))
 
 
 def test_offset_below_and_trimmed():

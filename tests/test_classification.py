@@ -17,8 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 import sktn.embeddings
 from sktn import MPSClassifier, MPSClassifierCV
-from sktn.classification_cv import average_members
-from sktn.solvers import gradient
+from sktn.solvers import gradient, objectives
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 X_BC, Y_BC = load_breast_cancer(return_X_y=True)
@@ -305,6 +304,7 @@ def test_greedy_average_takes_complementary_members():
             [[0.5, 0.5]] * 4,
         ]
     )
-    shares, loss = average_members(log_proba, labels, np.ones(4), n_steps=10)
+    objective = objectives.Softmax(labels, 2)
+    shares, loss = MPSClassifierCV()._average(objective, log_proba, np.ones(4))
     np.testing.assert_allclose(shares, [0.5, 0.5, 0])
     assert np.isclose(loss, -np.log(0.65))

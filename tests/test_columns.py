@@ -179,3 +179,30 @@ def test_columns_pickle(rng, scaling):
 def test_no_weight_at_all_is_an_error():
     with pytest.raises(ValueError, match="at least one row needs a positive weight"):
         fit_columns(np.ones((3, 2)), sample_weight=np.zeros(3))
+
+
+def test_groups_are_kept_or_dropped_as_a_whole(rng):
+    X = rng.uniform(size=(20, 6))
+    X[:, [1, 2, 3]] = 0.5
+    columns = fit_columns(X, scaling="minmax", domain=(0.0, 1.0), group=2)
+    single = fit_columns(X, scaling="minmax", domain=(0.0, 1.0))
+    np.testing.assert_array_equal(columns.kept, [0, 2])
+    assert (columns.n_sites, columns.n_columns, columns.channels) == (2, 3, 2)
+    coords = columns.transform(X)
+    assert coords.shape == (20, 2, 2)
+    np.testing.assert_allclose(coords[:, 0, 0], single.transform(X)[:, 0, 0])
+    np.testing.assert_allclose(coords[:, 1], single.transform(X)[:, 1:, 0])
+    assert np.isfinite(coords).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"group": 4}, "multiple of 4"),
+        ({"group": 2, "scaling": "mixed"}, "one column a site"),
+        ({"group": 2, "categorical": np.array([True] + [False] * 5)}, "categorical"),
+    ],
+)
+def test_groups_that_cannot_be_formed(rng, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit_columns(rng.integers(0, 3, size=(20, 6)).astype(float), **options)

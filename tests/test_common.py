@@ -5,17 +5,35 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sktn import MPSClassifier, MPSClassifierCV
+from sktn import (
+    MPSClassifier,
+    MPSClassifierCV,
+    MPSDensityEstimator,
+    MPSRegressor,
+    MPSRegressorCV,
+    SMPOAnomalyDetector,
+)
 
 # Settings are for speed only: small chains, few iterations, few strengths.
 ESTIMATORS = [
     MPSClassifier(solver="convex", bond_dim=4, degree=3, alpha=0.1, tol=1e-14),
+    MPSClassifier(solver="sweep", bond_dim=4, degree=3, alpha=0.1, tol=1e-14, max_iter=2),
+    MPSRegressor(solver="sweep", bond_dim=4, degree=3, alpha=0.1, tol=1e-14, max_iter=2),
+    MPSRegressor(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=60),
+    MPSRegressorCV(
+        bases=[("standard", 2)], alphas=[1.0, 0.1], interaction_penalties=[1.0],
+        smoothnesses=[1.0], bond_dims=[2, 4], max_members=2, tol=1e-14,
+    ),
     MPSClassifier(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=60),
     MPSClassifier(solver="lbfgs", bond_dim=2, degree=2, alpha=0.1, max_iter=2),
     MPSClassifierCV(
         bases=[("standard", 2)], alphas=[1.0, 0.1], interaction_penalties=[1.0],
-        smoothnesses=[1.0], bond_dim=4, max_members=2, tol=1e-14,
+        smoothnesses=[1.0], bond_dims=[4], max_members=2, tol=1e-14,
     ),
+    SMPOAnomalyDetector(),
+    SMPOAnomalyDetector(init="mean-embedding"),
+    SMPOAnomalyDetector(init="identity", bond_dim=2, max_iter=10),
+    MPSDensityEstimator(bond_dim=2, degree=2, max_iter=2),
 ]  # fmt: skip
 
 

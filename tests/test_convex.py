@@ -9,7 +9,11 @@ from sklearn.metrics import log_loss
 from sktn import _base
 from sktn.losses import log_probabilities
 from sktn.networks import mps
-from sktn.solvers import compressed, convex
+from sktn.solvers import compressed, convex, objectives
+
+
+def classification(labels, n_classes, dtype=np.float64):
+    return objectives.classification(labels, n_classes, dtype)
 
 
 def site_vectors(rng, m, n=4, d=3, size=1.0):
@@ -90,7 +94,9 @@ def test_solver_finds_the_minimum_of_scikit_learn(rng, n_classes):
     labels = rng.integers(0, n_classes, N)
     W = np.stack([np.ones(N), rng.integers(0, 4, N), rng.random(N) < 0.5], axis=1).astype(float)
     alphas = np.array([1.0, 0.01, 10.0])
-    B, b, scores, losses = convex.solve(Z, labels, n_classes, W, alphas, tol=1e-15, max_cg=200)
+    B, b, scores, losses = convex.solve(
+        Z, classification(labels, n_classes), W, alphas, tol=1e-15, max_cg=200
+    )
     c = 1 if n_classes == 2 else n_classes
     assert B.shape == (3, 8, c)
     for p, alpha in enumerate(alphas):
@@ -106,8 +112,8 @@ def test_solver_follows_the_dtype_and_agrees_in_both(rng):
     Z = rng.normal(size=(80, 5))
     labels = rng.integers(0, 2, 80)
     W, alphas = np.ones((80, 1)), np.array([0.5])
-    single = convex.solve(Z.astype(np.float32), labels, 2, W, alphas)
-    double = convex.solve(Z, labels, 2, W, alphas)
+    single = convex.solve(Z.astype(np.float32), classification(labels, 2, np.float32), W, alphas)
+    double = convex.solve(Z, classification(labels, 2), W, alphas)
     assert {a.dtype for a in single[:3]} == {np.dtype(np.float32)}
     assert {a.dtype for a in double[:3]} == {np.dtype(np.float64)}
     np.testing.assert_allclose(single[2], double[2], atol=1e-3)
@@ -116,7 +122,9 @@ def test_solver_follows_the_dtype_and_agrees_in_both(rng):
 def test_solver_of_nothing(rng):
     # No features, as with constant columns: the intercept alone, which is the log-odds.
     labels = np.repeat([0, 1], [30, 10])
-    _, b, scores, _ = convex.solve(np.ones((40, 0)), labels, 2, np.ones((40, 1)), [0.1], tol=1e-12)
+    _, b, scores, _ = convex.solve(
+        np.ones((40, 0)), classification(labels, 2), np.ones((40, 1)), [0.1], tol=1e-12
+    )
     np.testing.assert_allclose(b, np.log(10 / 30), rtol=1e-5)
     np.testing.assert_allclose(scores, np.log(10 / 30), rtol=1e-5)
 
@@ -125,7 +133,9 @@ def test_solver_of_nothing(rng):
 def test_separable_classes_without_a_ridge_stay_finite(n_classes):
     labels = np.repeat(np.arange(n_classes), 10)
     Z = np.eye(n_classes)[labels]
-    for array in convex.solve(Z, labels, n_classes, np.ones((len(Z), 1)), [0.0])[:3]:
+    for array in convex.solve(Z, classification(labels, n_classes), np.ones((len(Z), 1)), [0.0])[
+        :3
+    ]:
         assert np.isfinite(array).all()
 
 
@@ -134,15 +144,17 @@ def test_search_is_separate_fits(rng, n_classes):
     _, basis, coords, g, labels, weight = problem(rng, n_classes)
     design = compressed.make_design(basis, coords, g, np.flatnonzero(weight > 0))
     folds, alphas = rng.integers(0, 3, len(labels)), [0.5, 20.0, 3.0]  # in no order
-    log_proba, losses = compressed.search(
-        design, labels, n_classes, weight, folds, alphas, tol=1e-14, patience=9
+    objective = classification(labels, n_classes)
+    scores, losses = compressed.search(
+        design, objective, weight, folds, alphas, tol=1e-14, patience=9
     )
+    log_proba = log_probabilities(scores)
     assert log_proba.shape == (3, len(labels), n_classes)
     expected = np.empty(log_proba.shape)
     for k, alpha in enumerate(alphas):
         for fold in range(3):
             held_in = (weight * (folds != fold))[:, None]
-            out = convex.solve(design.Z, labels, n_classes, held_in, np.array([alpha]), tol=1e-14)
+            out = convex.solve(design.Z, objective, held_in, np.array([alpha]), tol=1e-14)
             expected[k, folds == fold] = log_probabilities(out[2][0])[folds == fold]
     np.testing.assert_allclose(log_proba, expected, atol=1e-5)
     for k in range(3):
@@ -156,10 +168,9 @@ def test_search_stops_where_the_path_overfits(rng):
     design = compressed.make_design(basis, coords, g, np.flatnonzero(weight > 0))
     alphas = [100.0, 1.0, 0.1, 0.01]
     folds = rng.integers(0, 3, len(labels))
-    log_proba, losses = compressed.search(design, labels, 2, weight, folds, alphas)
+    scores, losses = compressed.search(design, classification(labels, 2), weight, folds, alphas)
     assert np.isfinite(losses).tolist() == [True, True, True, False]
-    np.testing.assert_array_equal(log_proba[3], log_proba[2])
-    np.testing.assert_allclose(np.exp(log_proba).sum(-1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(scores[3], scores[2])
 
 
 def test_classes_share_no_common_shift(rng):
@@ -168,7 +179,7 @@ def test_classes_share_no_common_shift(rng):
     Z = rng.normal(size=(40, 60))
     for alpha in (0.1, 0.0):
         B, b, _, _ = convex.solve(
-            Z, labels, 3, np.ones((40, 1)), np.array([alpha]), tol=1e-15, max_cg=200
+            Z, classification(labels, 3), np.ones((40, 1)), np.array([alpha]), tol=1e-15, max_cg=200
         )
         np.testing.assert_allclose(b.sum(-1), 0, atol=1e-9)
         np.testing.assert_allclose(B.sum(-1), 0, atol=1e-9)
@@ -186,11 +197,11 @@ def fitted(request, rng):
     index = mps.site_index(4, p, [2, 0, 1, 3])
     alpha = 0.3
     arms, readout, losses, lost = compressed.fit_chain(
-        design, basis, coords, g, labels, n_classes, weight, alpha, index, D, 1e-13,
+        design, basis, coords, g, classification(labels, n_classes), weight, alpha, index, D, 1e-13,
         np.random.default_rng(0),
     )  # fmt: skip
     B, b, scores, _ = convex.solve(
-        design.Z, labels, n_classes, weight[:, None], np.array([alpha]), tol=1e-13
+        design.Z, classification(labels, n_classes), weight[:, None], np.array([alpha]), tol=1e-13
     )
     network = {"arms": arms, "readout": readout, "index": index}
     padded = np.concatenate([g, np.ones_like(g[:1])])[index]

@@ -9,15 +9,21 @@ from scipy.special import factorial
 
 from sktn.embeddings import (
     EMBEDDINGS,
+    Amplitude,
+    Averaged,
+    Concatenated,
     Custom,
     Fourier,
+    FourierBumps,
     GaussianRBF,
     Hermite,
     Laguerre,
     Legendre,
     LinearComplement,
+    Lookup,
     Mixed,
     OneHot,
+    Product,
     Trigonometric,
     make_embedding,
 )
@@ -165,3 +171,96 @@ def test_functions_are_embeddings():
 def test_errors_name_the_value(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("p", [1, 2, 5])
+def test_fourier_bumps_follow_their_formula(p):
+    x = np.linspace(0, 1, 23)
+    k, j = np.arange(p)[:, None, None], np.arange(p)
+    waves = np.exp(2j * np.pi * k * ((p - 1) * x[:, None] - j) / p)
+    values = FourierBumps(p).evaluate(x[:, None, None])[:, 0]
+    np.testing.assert_allclose(values, np.abs(waves.sum(axis=0)) / p, atol=1e-14)
+    # A unit vector at every one of the p places.
+    places = np.arange(p) / max(p - 1, 1)
+    at_places = FourierBumps(p).evaluate(places[:, None, None])[:, 0]
+    np.testing.assert_allclose(at_places, np.eye(p), atol=1e-14)
+
+
+def test_lookup_takes_the_vector_of_the_nearest_value():
+    embedding = Lookup({2: (0, 1, 1), 0.5: (1, 0, 2)})
+    assert embedding.domain == (0.5, 2.0)
+    assert hash(embedding) == hash(Lookup(((0.5, (1.0, 0.0, 2.0)), (2.0, (0.0, 1.0, 1.0)))))
+    z = np.array([0.5, 2.0, 1.9])[:, None, None]
+    np.testing.assert_array_equal(embedding.evaluate(z)[:, 0], [[1, 0, 2], [0, 1, 1], [0, 1, 1]])
+    with pytest.raises(ValueError, match="one length"):
+        Lookup({0: (1,), 1: (1, 2)})
+    with pytest.raises(ValueError, match="at least one value"):
+        Lookup({})
+
+
+GROUPED = [
+    Product(Legendre(2), 2),
+    Product(Legendre(3), 3, degree=3),
+    Product(Trigonometric(2), 2),
+    Concatenated(Legendre(2), 3),
+    Concatenated(Trigonometric(1), 4),
+    Averaged(Trigonometric(2), 4),
+    Amplitude(4),
+]
+
+
+@pytest.mark.parametrize("embedding", GROUPED, ids=str)
+def test_embeddings_of_several_columns_have_the_interface(embedding):
+    z = grid(embedding, dtype=np.float32)
+    values = jax.jit(embedding.evaluate)(z)
+    assert values.shape == (101, 2, embedding.dim)
+    assert values.dtype == np.float32
+    assert np.isfinite(values).all()
+    np.testing.assert_allclose(embedding.evaluate(z), values, atol=1e-5)
+    assert embedding.group == embedding.channels
+    assert len(embedding.degrees) == embedding.dim
+    assert list(embedding.degrees) == sorted(embedding.degrees) or embedding.constant is None
+    if embedding.constant == 0:
+        np.testing.assert_array_equal(values[..., 0], 1)
+    assert make_embedding(embedding) is embedding
+    hash(embedding)
+
+
+def test_product_is_the_tensor_product(rng):
+    z = rng.uniform(-1, 1, size=(6, 1, 2))
+    first, second = (Legendre(2).evaluate(z[..., k : k + 1])[:, 0] for k in (0, 1))
+    expected = np.einsum("bs,bt->bst", first, second).reshape(6, -1)
+    values = Product(Legendre(2), 2).evaluate(z)[:, 0]
+    np.testing.assert_allclose(np.sort(values, axis=1), np.sort(expected, axis=1))
+    few = Product(Legendre(2), 4, degree=2)
+    assert few.dim == 15
+    assert max(few.degrees) == 2
+
+
+def test_concatenated_and_averaged_are_what_they_say(rng):
+    z = rng.uniform(size=(6, 1, 3))
+    local = [Trigonometric(1).evaluate(z[..., k : k + 1]) for k in range(3)]
+    np.testing.assert_allclose(
+        Concatenated(Trigonometric(1), 3).evaluate(z), np.stack(local, axis=-1).reshape(6, 1, 6)
+    )
+    mean = z.mean(axis=-1, keepdims=True)
+    np.testing.assert_allclose(
+        Averaged(Trigonometric(1), 3).evaluate(z), Trigonometric(1).evaluate(mean)
+    )
+
+
+def test_amplitudes_of_a_black_patch_are_defined(rng):
+    z = np.concatenate([np.zeros((1, 1, 4)), rng.uniform(size=(5, 1, 4))])
+    values = Amplitude(4).evaluate(z)[:, 0]
+    np.testing.assert_array_equal(values[0], [1, 0, 0, 0, 0])
+    np.testing.assert_allclose((values**2).sum(axis=1), 1)
+    np.testing.assert_allclose(values[:, 1:] / values[:, :1], z[:, 0])
+
+
+def test_groups_need_embeddings_of_one_column():
+    with pytest.raises(ValueError, match="one number a column"):
+        Product(Mixed(2), 2)
+    with pytest.raises(ValueError, match="group >= 1"):
+        Amplitude(0)
+    with pytest.raises(ValueError, match="no function"):
+        _ = Product(Trigonometric(1), 2, degree=0).dim

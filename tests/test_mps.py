@@ -357,3 +357,17 @@ def test_new_orders_and_output_sites_of_one_shape_compile_once(rng):
     for p, order in [(2, None), (3, None), (2, [4, 2, 0, 1, 3])]:
         compiled(fold(cores, p), readout, phi, mps.site_index(n, p, order))
     assert compiled._cache_size() == 1
+
+
+@pytest.mark.parametrize(("n", "p"), [(4, 2), (5, 1), (5, 4), (3, 0), (3, 3)])
+def test_trained_padding_is_absorbed(rng, n, p):
+    index = mps.site_index(n, p)
+    arms = rng.normal(size=(len(index), 2, 3, 2, 3))
+    arms[index == n, :, 1:] = 0
+    readout, phi = rng.normal(size=(3, 2, 3)), random_inputs(rng, 4, n, 2)
+    out, log_scale = mps.contract_arms(arms, readout, mps.fold_inputs(phi, index))
+    arms, readout = mps.absorb_padding(arms, readout, index, n)
+    cores = np.asarray(unfold(arms, p, n))
+    np.testing.assert_allclose(
+        value(cores, readout, phi, p), out * np.exp(log_scale)[:, None], rtol=1e-10
+    )

@@ -222,12 +222,19 @@ def test_projector_is_gaussian_process_variance_and_its_held_out_values_are_exac
             "bi,ij,bj->b", cross, np.linalg.inv(gram + ridge * np.eye(len(known))), cross
         )
 
-    np.testing.assert_allclose(projector.novelty(network, new), variance_of(new, x), atol=1e-4)
+    got = projector.novelty(network, spectrum, ridge, new)
+    np.testing.assert_allclose(got, variance_of(new, x), atol=1e-4)
     held_out = projector.held_out_novelty(network, spectrum, ridge, x, weight)
     for j in range(5):
         rest = np.delete(x, j, axis=0)
         # Row j stays a landmark, but the span of the others is nearly the same.
         assert held_out[j] == pytest.approx(variance_of(x[j : j + 1], rest)[0], abs=2e-3)
+    # Of a row with a hidden value, too.
+    hidden = np.where(np.arange(3) == 1, np.nan, x)
+    got = projector.novelty(network, spectrum, ridge, hidden, own=x)
+    for j in range(5):
+        expected = variance_of(hidden[j : j + 1], np.delete(x, j, axis=0))[0]
+        assert got[j] == pytest.approx(expected, abs=2e-3)
     overlaps = np.exp(diagonal.log_overlaps(x, x, h, mean, variance))
     exact = projector._exact_held_out(overlaps, weight, ridge)
     np.testing.assert_allclose(held_out, exact, atol=2e-3)
@@ -240,7 +247,7 @@ def test_novelty_is_a_share(m, h, seed):
     moments = projector.add_rows(projector.start_moments(landmarks, h, mean, variance), x, weight)
     network, spectrum = projector.projector(moments, 0.01)
     for values in (
-        projector.novelty(network, 5 * rng.normal(size=(20, 3))),
+        projector.novelty(network, spectrum, 0.01, 5 * rng.normal(size=(20, 3))),
         projector.held_out_novelty(network, spectrum, 0.01, x, weight),
     ):
         assert np.all((values > 0) & (values <= 1))
@@ -249,15 +256,25 @@ def test_novelty_is_a_share(m, h, seed):
 def test_moments_can_be_restored_and_extended(rng):
     x, weight, landmarks, mean, variance = landmark_problem(rng)
     start = projector.start_moments(landmarks, 0.9, mean, variance)
-    once = projector.projector(projector.add_rows(start, x, weight), 0.01)[0]
+    once = projector.projector(projector.add_rows(start, x, weight), 0.01)
     half = projector.add_rows(start, x[:20], weight[:20])
     network, spectrum = projector.projector(half, 0.01)
     restored = projector.restore(network, spectrum, 0.01)
-    twice = projector.projector(projector.add_rows(restored, x[20:], weight[20:]), 0.01)[0]
+    twice = projector.projector(projector.add_rows(restored, x[20:], weight[20:]), 0.01)
     new = rng.normal(size=(10, 3))
     np.testing.assert_allclose(
-        projector.novelty(once, new), projector.novelty(twice, new), atol=1e-3
+        projector.novelty(*once, 0.01, new), projector.novelty(*twice, 0.01, new), atol=1e-3
     )
+
+
+@pytest.mark.parametrize("output_dim", [None, 4])
+def test_many_rows_are_scored_as_few_are(rng, output_dim):
+    x, weight, landmarks, mean, variance = landmark_problem(rng)
+    moments = projector.start_moments(landmarks, 0.9, mean, variance)
+    network = projector.projector(projector.add_rows(moments, x, weight), 0.01, output_dim)
+    rows = np.concatenate([landmarks, rng.normal(size=(5 * len(landmarks), 3))])
+    few = [projector.novelty(*network, 0.01, row[None])[0] for row in rows]
+    np.testing.assert_allclose(projector.novelty(*network, 0.01, rows), few, rtol=1e-8)
 
 
 def test_mean_state_is_a_kernel_density_estimate(rng):
@@ -267,7 +284,7 @@ def test_mean_state_is_a_kernel_density_estimate(rng):
     new = rng.normal(size=(7, 3))
     kernel = np.exp(-((new[:, None] - x) ** 2).sum(axis=2) / 0.5)
     np.testing.assert_allclose(
-        diagonal.log_mean_overlap(state, new), np.log(kernel.mean(axis=1)), rtol=1e-8
+        projector.log_density(state, weight.sum(), new), np.log(kernel.mean(axis=1)), rtol=1e-8
     )
     held_out = projector.held_out_log_density(state, weight.sum(), x, weight)
     among = np.exp(-((x[:, None] - x) ** 2).sum(axis=2) / 0.5)

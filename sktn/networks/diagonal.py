@@ -17,7 +17,8 @@ since compiling would cost more than it saves.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.linalg import qr
+from scipy.linalg.blas import dtrmm
 
 # Entries of kappa held at once (128 MB in float64).
 _BLOCK_SIZE = 2**24
@@ -101,31 +102,24 @@ def outputs(network, x):
     return np.concatenate(parts) if parts else np.zeros((0, network.output_dim))
 
 
-def squared_output_norms(network, x):
-    """||Q Phi(x)||^2, in [0, 1) for a projector with a soft edge.
+def triangle(network):
+    """R with ||R kappa|| = ||A^T kappa||: A^T = (orthogonal) R, upper trapezoidal.
 
-    network DiagonalNetwork, x (b, n) -> (b,)
+    network DiagonalNetwork -> (r, m)
     """
-    parts = []
-    for rows in _blocks(network, x):
-        y = overlaps(network, rows) @ network.readout
-        parts.append(np.einsum("br,br->b", y, y))
-    return np.concatenate(parts) if parts else np.zeros(0)
+    return np.asfortranarray(qr(network.readout.T, mode="economic")[1])
 
 
-def log_mean_overlap(network, x):
-    """log sum_l A_l kappa_l(x) for a network with one positive output, without underflow.
+def squared_output_norms(overlaps, triangle):
+    """||R kappa||^2: half the multiplications of A^T kappa. May overwrite the overlaps.
 
-    network DiagonalNetwork, x (b, n) -> (b,)
+    overlaps (b, m), triangle (r, m) -> (b,)
     """
-    with np.errstate(divide="ignore"):
-        log_weight = np.log(network.readout[:, 0])
-    arguments = network.landmarks, network.bandwidth, network.mean, network.variance
-    parts = [
-        logsumexp(log_overlaps(rows, *arguments) + log_weight, axis=1)
-        for rows in _blocks(network, x)
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    r = len(triangle)
+    y = dtrmm(1.0, triangle[:, :r], overlaps[:, :r].T, overwrite_b=True)
+    if r < overlaps.shape[1]:
+        y += triangle[:, r:] @ overlaps[:, r:].T
+    return np.einsum("rb,rb->b", y, y)
 
 
 def _blocks(network, x):

@@ -78,6 +78,66 @@ def safe_log(x):
     return jnp.where(positive, jnp.log(jnp.where(positive, x, 1)), -jnp.inf)
 
 
+def identity(n, d, dtype=np.float32):
+    """The operator that leaves every state as it is, bond dimension 1: -> (n, 1, d, d, 1)"""
+    return jnp.broadcast_to(jnp.eye(d, dtype=dtype)[None, None, :, :, None], (n, 1, d, d, 1))
+
+
+def adjoint(cores):
+    """P^T, inputs and outputs exchanged: cores (n, D, d, o, D) -> (n, D, o, d, D)"""
+    return jnp.swapaxes(cores, 2, 3)
+
+
+def compose(first, second):
+    """Q P, `first` applied first; the bond dimensions multiply.
+
+    P (n, D, d, o, D), Q (n, E, o, u, E) -> (n, D E, d, u, D E)
+    """
+    n, D, d, _, _ = first.shape
+    E, u = second.shape[1], second.shape[3]
+    cores = jnp.einsum("nlsor,neouf->nlesurf", first, second)
+    return cores.reshape(n, D * E, d, u, D * E)
+
+
+def apply_to_state(cores, state):
+    """P |psi> of a chain that need not be a product state; the bond dimensions multiply.
+
+    cores (n, D, d, o, D), state (n, E, d, E) -> (n, D E, o, D E)
+    """
+    return compose(state[:, :, None], cores)[:, :, 0]
+
+
+def add(first, second):
+    """P + Q; the bond dimensions add up.
+
+    P (n, D, d, o, D), Q (n, E, d, o, E) -> (n, D + E, d, o, D + E)
+    """
+    n, D, d, o, _ = first.shape
+    E = second.shape[1]
+    cores = jnp.zeros((n, D + E, d, o, D + E), jnp.result_type(first, second))
+    cores = cores.at[:, :D, ..., :D].set(first).at[:, D:, ..., D:].set(second)
+    # The sum leaves from index 0 and ends there, where chains are closed: Q's ends move to P's.
+    cores = cores.at[0, 0].add(cores[0, D])
+    return cores.at[-1, ..., 0].add(cores[-1, ..., D])
+
+
+def trace(cores):
+    """tr P of an operator with as many outputs as inputs, and the log of its scale.
+
+    cores (n, D, d, d, D) -> (), ()
+    """
+
+    def absorb(carry, core):
+        vector, log_scale = carry
+        vector = jnp.einsum("l,lssr->r", vector, core)
+        scale = power_of_two_scale(vector, axis=0)
+        return (vector / scale, log_scale + jnp.log(scale[0])), None
+
+    start = jnp.zeros(cores.shape[1], cores.dtype).at[0].set(1), jnp.zeros((), cores.dtype)
+    (vector, log_scale), _ = jax.lax.scan(absorb, start, cores)
+    return vector[0], log_scale
+
+
 def to_dense(cores):
     """The full operator (d, ..., d, o, ..., o), inputs first: for tests, n <= about 6."""
     cores = np.asarray(cores, np.float64)

@@ -46,6 +46,37 @@ def unfold(arms, output_site, n):
     return jnp.concatenate([left, right])
 
 
+def absorb_padding(arms, readout, index, n):
+    """The same function with identities on the padding sites, whose training may have moved them.
+
+    NumPy. arms (h, 2, D, d, D), readout (D, c, D), index (h, 2) -> arms, readout
+    """
+    arms, readout = np.array(arms), np.array(readout)
+    identity = np.zeros_like(arms[0, 0])
+    identity[:, 0] = np.eye(len(identity))
+    for arm, padding in enumerate((index == n).T):
+        start = np.eye(1, len(identity), dtype=arms.dtype)[0]
+        for k in np.flatnonzero(padding):
+            start, arms[k, arm] = start @ arms[k, arm, :, 0], identity
+        # The vector that padding makes of the end of the chain is a row of what comes next.
+        if not padding.any():
+            continue
+        if not padding.all():
+            first = np.argmin(padding)
+            row = np.tensordot(start, arms[first, arm], 1)
+            arms[first, arm] = 0
+            arms[first, arm, 0] = row
+        elif arm == 0:
+            row = np.tensordot(start, readout, 1)
+            readout[...] = 0
+            readout[0] = row
+        else:
+            column = readout @ start
+            readout[...] = 0
+            readout[..., 0] = column
+    return arms, readout
+
+
 def site_index(n, output_site, order=None):
     """Which site of a table stands where in the arms; n stands for a padding site.
 

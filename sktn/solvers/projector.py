@@ -23,11 +23,15 @@ LEVELS = (0.3, 0.03)
 # The Gram matrix of close landmarks is singular in floating point.
 _JITTER = 1e-8
 
-# Directions whose filter is below this are left out of the operator: they hold nothing.
+# Directions whose filter is below this are left out of the operator: they hold nothing. What they
+# held is lost to `restore`.
 _NEGLIGIBLE = 1e-4
 
 # Overlaps this close to 1 are those of a row with itself, up to rounding.
 _SAME = 1e-9
+
+# Rows for every landmark from which on a factorisation that makes scoring cheaper pays.
+_MANY = 4
 
 # Training rows held at once as states in m dimensions (128 MB in float64).
 _BLOCK_SIZE = 2**24
@@ -99,58 +103,60 @@ def projector(moments, ridge, output_dim=None):
     return network, spectrum[:r]
 
 
-def novelty(network, x):
-    """||P Phi(x)||^2 = 1 - ||Q Phi(x)||^2, P^2 = 1 - Q^T Q: x (b, n) -> (b,) in (0, 1]."""
-    return _positive(1 - diagonal.squared_output_norms(network, x))
-
-
 def held_out_novelty(network, spectrum, ridge, x, weight):
-    """The novelty of training rows as if each had been left out of C.
-
-    Leaving out a row is a change of rank one: a quadratic form t in (C + ridge)^-1 becomes
-    t / (1 - t). The basis of landmarks stays as it is.
+    """The novelty of training rows as if each had been left out of C. The basis of landmarks stays
+    as it is.
 
     network, spectrum of `projector`, x (b, n), weight (b,) -> (b,) in (0, 1]
     """
     out = np.empty(len(x))
     for rows in _blocks(len(x), network.bond_dim):
-        squares = diagonal.outputs(network, x[rows]) ** 2
-        inside = squares / np.maximum(spectrum, np.finfo(np.float64).tiny)
-        leverage = inside.sum(axis=1)
-        outside = np.maximum(1 - squares.sum(axis=1) - ridge * leverage, 0)
-        own = np.minimum(weight[rows], 1.0) * leverage
-        out[rows] = outside + ridge * leverage / np.maximum(1 - own, 1e-12)
-    return np.minimum(_positive(out), 1)
-
-
-def is_landmark(network, x):
-    """Rows that are the same as a landmark: x (b, n) -> (b,) bool"""
-    out = np.empty(len(x), dtype=bool)
-    for rows in _blocks(len(x), network.bond_dim):
-        out[rows] = diagonal.overlaps(network, x[rows]).max(axis=1) > 1 - _SAME
+        y = diagonal.outputs(network, x[rows])
+        out[rows] = _without_own_share(y, y, spectrum, ridge, weight[rows])
     return out
 
 
-def honest_novelty(network, spectrum, ridge, x):
-    """`novelty`, and for landmarks the `held_out_novelty`: they are training rows, and their own
-    share of C would make them look more typical than any new row can be.
+def novelty(network, spectrum, ridge, x, own=None):
+    """||P Phi(x)||^2 = 1 - ||Q Phi(x)||^2, P^2 = 1 - Q^T Q, of new rows.
 
-    network, spectrum of `projector`, x (b, n) -> (b,) in (0, 1]
+    Landmarks get their `held_out_novelty`: they are training rows, and their own share of C would
+    make them look more typical than any new row can be. `own` are the rows that x was made from by
+    hiding values: what has no own share in C is not to be told by a hidden value.
+
+    network, spectrum of `projector`, x (b, n), own (b, n) or None for x -> (b,) in (0, 1]
     """
-    known = is_landmark(network, x)
+    triangle = diagonal.triangle(network) if len(x) > _MANY * network.bond_dim else None
     out = np.empty(len(x))
-    out[~known] = novelty(network, x[~known])
-    out[known] = held_out_novelty(network, spectrum, ridge, x[known], np.ones(known.sum()))
+    for rows in _blocks(len(x), network.bond_dim):
+        overlaps = diagonal.overlaps(network, x[rows])
+        of_own = overlaps if own is None else diagonal.overlaps(network, own[rows])
+        known = of_own.max(axis=1) > 1 - _SAME
+        y, y_own = overlaps[known] @ network.readout, of_own[known] @ network.readout
+        if triangle is None:
+            outputs = overlaps @ network.readout
+            squares = np.einsum("br,br->b", outputs, outputs)
+        else:
+            squares = diagonal.squared_output_norms(overlaps, triangle)
+        out[rows] = _positive(1 - squares)
+        out[rows][known] = _without_own_share(y, y_own, spectrum, ridge, np.ones(len(y)))
     return out
 
 
-def honest_log_density(network, total, x):
-    """`diagonal.log_mean_overlap`, for landmarks without their own term: x (b, n) -> (b,)"""
-    known = is_landmark(network, x)
-    out = np.empty(len(x))
-    out[~known] = diagonal.log_mean_overlap(network, x[~known])
-    out[known] = held_out_log_density(network, total, x[known], np.ones(known.sum()))
-    return out
+def _without_own_share(y, y_own, spectrum, ridge, weight):
+    """Novelty of rows with outputs y, with the rows of outputs y_own left out of C.
+
+    A change of rank one: with B = (C + ridge)^-1, u and v the states,
+
+        1 - u C B u + ridge w (u B v)^2 / (1 - w v B v) .
+
+    y, y_own (b, r), spectrum (r,), weight (b,) -> (b,)
+    """
+    inverse = 1 / np.maximum(spectrum, np.finfo(np.float64).tiny)
+    weight = np.minimum(weight, 1.0)
+    left = np.maximum(1 - weight * (y_own**2 @ inverse), 1e-12)
+    # Of the two, only the first is not exactly positive.
+    novelty = np.maximum(1 - np.sum(y**2, axis=1), ridge * (y**2 @ inverse))
+    return np.minimum(_positive(novelty + ridge * weight * ((y * y_own) @ inverse) ** 2 / left), 1)
 
 
 def mean_state(moments):
@@ -162,20 +168,48 @@ def mean_state(moments):
     )
 
 
+def log_density(network, total, x, own=None):
+    """log of the overlap with the mean state, without underflow; for landmarks without their own
+    term, as in `novelty`.
+
+    network of `mean_state`, total of all weights (), x (b, n), own (b, n) or None for x -> (b,)
+    """
+    with np.errstate(divide="ignore"):
+        log_weight = np.log(network.readout[:, 0])
+    out = np.empty(len(x))
+    for rows in _blocks(len(x), network.bond_dim):
+        logs = diagonal.log_overlaps(
+            x[rows], network.landmarks, network.bandwidth, network.mean, network.variance
+        )
+        of_own = np.exp(logs) if own is None else diagonal.overlaps(network, own[rows])
+        known = of_own.max(axis=1) > 1 - _SAME
+        out[rows] = logsumexp(logs + log_weight, axis=1)
+        out[rows][known] = _log_without_own_term(
+            network, total, np.exp(logs[known]), of_own[known], np.ones(known.sum())
+        )
+    return out
+
+
 def held_out_log_density(network, total, x, weight):
     """log of the mean overlap of training rows without their own term.
 
     network of `mean_state`, total of all weights (), x (b, n), weight (b,) -> (b,)
     """
     out = np.empty(len(x))
-    mass = network.readout[:, 0] * total
     for rows in _blocks(len(x), network.bond_dim):
         overlaps = diagonal.overlaps(network, x[rows])
-        nearest = np.argmax(overlaps, axis=1)
-        own = overlaps[np.arange(len(overlaps)), nearest] * np.minimum(weight[rows], mass[nearest])
-        rest = (overlaps @ mass - own) / total
-        out[rows] = np.log(np.maximum(rest, np.finfo(np.float64).tiny))
+        out[rows] = _log_without_own_term(network, total, overlaps, overlaps, weight[rows])
     return out
+
+
+def _log_without_own_term(network, total, overlaps, of_own, weight):
+    """overlaps, of_own (b, m), weight (b,) -> (b,)"""
+    mass = network.readout[:, 0] * total
+    # A row's weight is at its nearest landmark.
+    nearest = np.argmax(of_own, axis=1)
+    term = overlaps[np.arange(len(overlaps)), nearest] * np.minimum(weight, mass[nearest])
+    rest = (overlaps @ mass - term) / total
+    return np.log(np.maximum(rest, np.finfo(np.float64).tiny))
 
 
 def choose_landmarks(x, weight, size, rng):
