@@ -48,8 +48,8 @@ class RGTNDecomposer(GraphDecomposer):
         Exchange cycles after the target is met: each grows one bond and prunes others, keeps the
         result if it is smaller, and takes about as long as half the search.
     time_limit : float, default=None
-        Seconds after which no new step is begun. The target is met all the same. A result under a
-        limit depends on the machine.
+        Seconds after which no new step is begun. The target is met all the same, by a tensor train
+        where the search had not got there. A result under a limit depends on the machine.
     callback : callable, default=None
         Called with every entry of ``history_`` as it is made.
     verbose : bool or int, default=False

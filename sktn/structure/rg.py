@@ -139,7 +139,7 @@ def _to_target(problem, settings, lifted):
         problem.note("chain", states[0])
     best = min(states, key=lambda s: (s.size, s.error))
     problem.note("start", best)
-    if settings.gates:
+    if settings.gates and not problem.expired():
         best = gates.anneal(problem, best)
     if settings.information:
         best = flow.compress(problem, best, sweeps=25)
