@@ -16,7 +16,7 @@ VARIANTS = {
     "no gates": {"gates": False},
     "no information flow": {"information": False},
     "tension, not residual": {"expansion": "tension"},
-    "no exchange": {"n_cycles": 0},
+    "two exchange cycles": {"n_cycles": 2},
 }
 
 

@@ -14,7 +14,7 @@ from sktn.display import plot_history
 
 images = load_digits().images[:300]
 errors = [0.5, 0.4, 0.3]
-models = [RGTNDecomposer(e, n_cycles=0, random_state=0).fit(images) for e in errors]
+models = [RGTNDecomposer(e, random_state=0).fit(images) for e in errors]
 trains = [TTDecomposer(e).fit(images) for e in errors]
 for model, train in zip(models, trains, strict=True):
     print(

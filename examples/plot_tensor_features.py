@@ -18,7 +18,7 @@ X, y = load_digits(return_X_y=True)
 X, y = X[:500] / 16.0, y[:500]
 
 pipeline = make_pipeline(
-    RGTNDecomposer(tensor_shape=(8, 8), n_cycles=0, random_state=0),
+    RGTNDecomposer(tensor_shape=(8, 8), random_state=0),
     StandardScaler(),
     LogisticRegression(max_iter=1000),
 )

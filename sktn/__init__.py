@@ -1,14 +1,11 @@
 """Tensor networks for scikit-learn."""
 
-from sktn._peer_decomposers import (
+from sktn._continuous_decomposers import GreedyTNDecomposer, SVDinsTNDecomposer
+from sktn._fixed_decomposers import FCTNDecomposer, TRDecomposer, TTDecomposer
+from sktn._sampling_decomposers import (
     EnumerationTNDecomposer,
-    FCTNDecomposer,
     GeneticTNDecomposer,
-    GreedyTNDecomposer,
     LocalSearchTNDecomposer,
-    SVDinsTNDecomposer,
-    TRDecomposer,
-    TTDecomposer,
 )
 from sktn.anomaly import SMPOAnomalyDetector
 from sktn.classification import MPSClassifier

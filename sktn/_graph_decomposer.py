@@ -356,8 +356,8 @@ def _filled(T, rng):
     deviation = deviation if deviation > 0 else 1.0
     work = np.where(seen, (T - mean) / deviation, 0.0)
     mask = seen.astype(np.float64)
-    cores = completion.complete(work, mask, rng, completion.Settings(smoothness=(0.0,) * T.ndim))
-    return np.where(seen, T, (graph.to_dense(cores) * deviation + mean).astype(T.dtype))
+    _, values, _ = completion.complete(work, mask, rng, completion.Settings())
+    return np.where(seen, T, (values * deviation + mean).astype(T.dtype))
 
 
 def _relative_error(T, cores):

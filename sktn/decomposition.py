@@ -44,11 +44,12 @@ class RGTNDecomposer(GraphDecomposer):
         Whether the least informative components are removed one by one.
     expansion : {"residual", "tension"}, default="residual"
         What chooses the bond to widen: the residual's own directions, or the tension of its nodes.
-    n_cycles : int, default=2
-        Exchange cycles after the target is met: more are slower and smaller; 0 turns them off.
+    n_cycles : int, default=0
+        Exchange cycles after the target is met: each grows one bond and prunes others, keeps the
+        result if it is smaller, and takes about as long as half the search.
     time_limit : float, default=None
-        Seconds after which no new step is begun. The target is met all the same. A result under a
-        limit depends on the machine.
+        Seconds after which no new step is begun. The target is met all the same, by a tensor train
+        where the search had not got there. A result under a limit depends on the machine.
     callback : callable, default=None
         Called with every entry of ``history_`` as it is made.
     verbose : bool or int, default=False
@@ -141,7 +142,7 @@ class RGTNDecomposer(GraphDecomposer):
         gates=True,
         information=True,
         expansion="residual",
-        n_cycles=2,
+        n_cycles=0,
         time_limit=None,
         callback=None,
         verbose=False,

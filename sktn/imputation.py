@@ -27,21 +27,28 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Modes with a spatial or temporal order: they are averaged in pairs at coarse scales, and
         differences of neighbours along them are penalised. "auto" takes the modes of at least 16 of
         tensors with three modes or more, and none of a table.
-    smoothness : float or array-like of shape (N,), default=0.3
-        Weight of squared differences along the ordered modes, per observed entry; 0 for none.
-    edge : float, default=0.1
-        Differences above this, in standard deviations of the observed entries, count as edges and
-        are penalised linearly.
+    smoothness : "auto" or float, default="auto"
+        Variance of the noise on the entries, relative to the variance of the entries: the larger,
+        the smoother along the ordered modes. Differences of neighbours are measured in units of
+        their mean size along each mode, and above three standard deviations of the noise they are
+        edges, penalised linearly. "auto" follows the held-out entries; 0 for none.
+    residual : bool, default=True
+        Whether ``fit_transform`` adds the smooth part of the network's residual to what it fills
+        in, if that helps the held-out entries.
     n_scales : int, default=3
         Scales, the data themselves included; 1 turns coarse-graining off.
     validation_fraction : float, default=0.05
         Share of the observed entries that are held out for the decisions.
     growth : float, default=0.6
         Parameters added in one step, relative to those there are.
-    n_sweeps : int, default=4
+    n_sweeps : int, default=2
         Sweeps after each step.
     max_steps : int, default=30
         Most steps at one scale.
+    ridge : float, default=1e-3
+        Weight of each core's squared norm, relative to the curvature of its data term. Squared
+        norms of the two sides of a bond bound its nuclear norm, so this is what keeps ranks low
+        within given bond dimensions.
     patience : int, default=2
         Steps without improvement before the growth ends.
     time_limit : float, default=None
@@ -97,13 +104,14 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "ordered_modes": [StrOptions({"auto"}), "array-like"],
-        "smoothness": [Interval(Real, 0, None, closed="left"), "array-like"],
-        "edge": [Interval(Real, 0, None, closed="neither")],
+        "smoothness": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "residual": ["boolean"],
         "n_scales": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "growth": [Interval(Real, 0, None, closed="neither")],
         "n_sweeps": [Interval(Integral, 1, None, closed="left")],
         "max_steps": [Interval(Integral, 0, None, closed="left")],
+        "ridge": [Interval(Real, 0, None, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "time_limit": [None, Interval(Real, 0, None, closed="neither")],
         "callback": [None, callable],
@@ -115,13 +123,14 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self,
         ordered_modes="auto",
         *,
-        smoothness=0.3,
-        edge=0.1,
+        smoothness="auto",
+        residual=True,
         n_scales=3,
         validation_fraction=0.05,
         growth=0.6,
-        n_sweeps=4,
+        n_sweeps=2,
         max_steps=30,
+        ridge=1e-3,
         patience=2,
         time_limit=None,
         callback=None,
@@ -130,12 +139,13 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ):
         self.ordered_modes = ordered_modes
         self.smoothness = smoothness
-        self.edge = edge
+        self.residual = residual
         self.n_scales = n_scales
         self.validation_fraction = validation_fraction
         self.growth = growth
         self.n_sweeps = n_sweeps
         self.max_steps = max_steps
+        self.ridge = ridge
         self.patience = patience
         self.time_limit = time_limit
         self.callback = callback
@@ -170,10 +180,8 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 "Leave out empty tensors before fitting."
             )
         self.location_, self.scale_ = _standardisation(X, seen)
-        ordered = self._ordered(X.shape)
         kept = [k for k, length in enumerate(X.shape) if length > 1]
         history = History(type(self).__name__, kept, self.verbose, self.callback)
-        shape = [X.shape[k] for k in kept]
         # The completion reads a few digits; single precision halves its memory and its time.
         work = np.where(seen, (X - self.location_) / self.scale_, 0.0).astype(np.float32)
         if len(kept) < 2:
@@ -181,31 +189,39 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 np.zeros([n if j == k else 1 for j in range(X.ndim)], dtype=np.float32)
                 for k, n in enumerate(X.shape)
             ]
+            values, loss = np.zeros_like(work), 0.0
         else:
-            smoothness = self._smoothness(X.ndim, ordered)
+            small = [X.shape[k] for k in kept]
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
-            settings = completion.Settings(
-                ordered=tuple(kept.index(k) for k in ordered if k in kept),
-                smoothness=tuple(smoothness[k] for k in kept),
-                edge=self.edge,
-                n_scales=self.n_scales,
-                max_steps=self.max_steps,
-                growth=self.growth,
-                sweeps=self.n_sweeps,
-                patience=self.patience,
-                held_out=self.validation_fraction,
-                time_limit=self.time_limit,
+            cores, values, loss = completion.complete(
+                work.reshape(small),
+                seen.reshape(small).astype(np.float32),
+                rng,
+                self._settings(X.shape, kept),
+                history,
             )
-            mask = seen.reshape(shape).astype(np.float32)
-            small = completion.complete(work.reshape(shape), mask, rng, settings, history)
-            cores = _with_unit_modes(small, kept, X.shape)
+            cores = _with_unit_modes(cores, kept, X.shape)
         self.cores_ = [core.astype(X.dtype) for core in cores]
         self.bond_dims_ = graph.bond_dims(self.cores_)
         self.history_ = history.entries
-        self.validation_error_ = min(
-            (entry["relative_error"] for entry in self.history_), default=0.0
+        self.validation_error_ = float(np.sqrt(loss))
+        return X, seen, values.reshape(X.shape)
+
+    def _settings(self, shape, kept):
+        ordered = self._ordered(shape)
+        return completion.Settings(
+            ordered=tuple(kept.index(k) for k in ordered if k in kept),
+            noise=None if self.smoothness == "auto" else float(self.smoothness),
+            residual=self.residual,
+            n_scales=self.n_scales,
+            max_steps=self.max_steps,
+            growth=self.growth,
+            sweeps=self.n_sweeps,
+            ridge=self.ridge,
+            patience=self.patience,
+            held_out=self.validation_fraction,
+            time_limit=self.time_limit,
         )
-        return X, seen
 
     def _ordered(self, shape):
         if isinstance(self.ordered_modes, str):
@@ -218,16 +234,6 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                     "Count from 0, the samples."
                 )
         return ordered
-
-    def _smoothness(self, order, ordered):
-        if np.ndim(self.smoothness) == 0:
-            return [float(self.smoothness) if k in ordered else 0.0 for k in range(order)]
-        values = [float(s) for s in self.smoothness]
-        if len(values) != order or min(values) < 0:
-            raise ValueError(
-                f"smoothness={values} needs one weight of at least 0 for each of {order} modes."
-            )
-        return values
 
     def _validated(self, X, *, reset):
         X = validate_data(
@@ -263,9 +269,9 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         filled : ndarray of the shape of X
             X without gaps.
         """
-        X, seen = self._fit(X)
+        X, seen, values = self._fit(X)
         if not seen.all():
-            X[~seen] = self.to_tensor()[~seen]
+            X[~seen] = (values * self.scale_ + self.location_)[~seen]
         return X
 
     def transform(self, X):

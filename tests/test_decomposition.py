@@ -146,7 +146,7 @@ def test_codes_are_features():
     X, y = load_digits(return_X_y=True)
     X, y = X[:300] / 16.0, y[:300]
     model = make_pipeline(
-        sktn.RGTNDecomposer(0.3, n_cycles=0, tensor_shape=(8, 8), random_state=0),
+        sktn.RGTNDecomposer(0.3, tensor_shape=(8, 8), random_state=0),
         LogisticRegression(max_iter=2000),
     )
     assert cross_val_score(model, X, y, cv=3).mean() > 0.6

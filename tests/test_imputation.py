@@ -105,8 +105,8 @@ def test_bad_values_are_named(video):
         RGTNImputer().fit(np.where(video > 1, np.inf, video))
     with pytest.raises(ValueError, match=r"ordered_modes=\[5\]"):
         RGTNImputer(ordered_modes=[5]).fit(video)
-    with pytest.raises(ValueError, match="one weight of at least 0"):
-        RGTNImputer(smoothness=[0.1]).fit(video)
+    with pytest.raises(ValueError, match="'smoothness' parameter"):
+        RGTNImputer(smoothness=-0.1).fit(video)
     imputer = RGTNImputer(random_state=0, max_steps=1).fit(video)
     with pytest.raises(ValueError, match="fitted on samples"):
         imputer.transform(video[:, :, :5])
@@ -119,7 +119,39 @@ def test_completion_learns_from_training_entries_only():
     train, held = completion._split(W, np.random.default_rng(1), 0.1)
     assert_array_equal(train + held, W)
     assert held.sum() > 0
-    data = completion._level(X * W, train, held, (0, 0, 0))
-    assert data.loss([c * 0 for c in graph.random_cores(X.shape, np.ones((3, 3), int), rng)]) == (
-        pytest.approx(np.mean(X[held > 0] ** 2))
-    )
+    data = completion._level(X * W, train, held, (0, 0, 0), (0,))
+    assert data.loss(np.zeros(X.shape)) == pytest.approx(np.mean(X[held > 0] ** 2))
+    window = (slice(2, 7), slice(None), slice(1, 5))
+    assert_array_equal(data[window].train.W, train[window])
+
+
+def test_ridge_lowers_the_rank_that_noise_raises(video):
+    rng = np.random.default_rng(0)
+    X, _ = hide(video[:12, :12] + 0.3 * rng.normal(size=(12, 12, 20)), 0.3)
+    spectra = []
+    for ridge in (1e-6, 1.0):
+        imputer = RGTNImputer(ridge=ridge, smoothness=0.0, patience=9, max_steps=4, random_state=0)
+        values = np.linalg.svd(imputer.fit(X).to_tensor().reshape(12, -1), compute_uv=False)
+        spectra.append(values.sum() / values[0])
+    assert spectra[1] < spectra[0]
+
+
+def test_hyperparameters_follow_the_held_out_loss():
+    assert completion._descend(lambda v: np.log(v / 8.0) ** 2, 1.0, 2.0) == 8.0
+    assert completion._descend(lambda v: np.log(v * 4.0) ** 2, 1.0, 2.0) == 0.25
+    window = completion._window((64, 48, 40), {0: 1.0, 2: 0.1}, largest=64 * 48 * 10)
+    assert window == (slice(0, 64), slice(0, 48), slice(15, 25))
+
+
+def test_the_smooth_residual_helps_where_the_network_is_too_small():
+    y, x, t = np.meshgrid(*(np.linspace(0, 1, n) for n in (20, 22, 18)), indexing="ij")
+    X = np.sin(9 * (x + y * t)) + np.cos(7 * (y - x * t))
+    holes, gaps = hide(X, 0.6)
+    errors = []
+    for residual in (False, True):
+        imputer = RGTNImputer(residual=residual, max_steps=1, random_state=0)
+        errors.append(np.sqrt(np.mean((imputer.fit_transform(holes) - X)[gaps] ** 2)))
+    assert errors[1] < 0.7 * errors[0]
+    none = RGTNImputer(smoothness=0.0, residual=True, max_steps=1, random_state=0)
+    filled = none.fit_transform(holes)
+    assert_allclose(filled[gaps], none.to_tensor()[gaps], rtol=1e-4, atol=1e-5)

@@ -6,6 +6,7 @@ update is exact and free: ||X||^2 - 2 <B, G> + <G A, G>. Sweeps are extrapolated
 step, kept only where the error falls.
 """
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,13 +116,15 @@ def als(
     give_up=True,
     norm2=None,
     order=None,
+    deadline=None,
 ):
     """Sweep over the cores until the target, a standstill, or ``max_sweeps``.
 
     With ``give_up`` the sweeps also stop when the last decrease, repeated in every sweep left,
-    would not reach the target: in a search most trials fail, and should fail early.
+    would not reach the target: in a search most trials fail, and should fail early. No sweep begins
+    after the deadline, but the first, which finds the error.
 
-    X (I_1, .., I_N), cores N arrays, target squared error -> Fit
+    X (I_1, .., I_N), cores N arrays, target squared error, deadline on time.perf_counter -> Fit
     """
     n_cores = len(cores)
     norm2 = float(np.vdot(X, X)) if norm2 is None else norm2
@@ -152,6 +155,8 @@ def als(
         previous, cores = cores, new
         decrease = last - error if np.isfinite(error) else 0.0
         if error <= max(target, floor) or not np.isfinite(error):
+            break
+        if deadline is not None and time.perf_counter() > deadline:
             break
         if decrease <= tol * error and sweep > 1:
             break

@@ -1,23 +1,23 @@
 """Alternating least squares on the observed entries of a tensor, with smoothness along modes.
 
-    min  ||W * (X - TN)||^2 + mean(W) sum_j s_j sum phi(D_j TN),   phi(d) = 2 e sqrt(d^2 + e^2)
+    min  ||W * (X - TN)||^2 + mean(W) R(TN)
 
-D_j takes first differences along mode j. The penalty acts on the network's values, not on its
-factors, so that it does not depend on the gauge; it is quadratic for small differences and linear
-for large ones, so that still regions are averaged and edges and motion are left alone. Iterative
-reweighting makes it quadratic: w_j = e / sqrt((D_j TN)^2 + e^2).
+R is the penalty of `sktn.solvers.smoothness`. It acts on the network's values, not on its factors,
+so that it does not depend on the gauge.
 
-In one core the problem is then quadratic too; its normal operator is applied, never formed: two
-matrix products with the environment around the mask. A few conjugate gradient steps from the last
-core suffice, preconditioned by the operator's mean.
+In one core the problem is quadratic; its normal operator is applied, never formed: two matrix
+products with the environment around the mask. A few conjugate gradient steps from the last core
+suffice, preconditioned by the operator's mean.
 """
 
 import numpy as np
 from scipy.linalg import lapack
 
 from sktn.networks import graph
+from sktn.solvers.conjugate import conjugate_gradient
+from sktn.solvers.smoothness import Penalty
 
-__all__ = ["Observed", "edge_weights", "masked_sweep", "observed_error", "update"]
+__all__ = ["Observed", "masked_sweep", "observed_error", "update"]
 
 
 class Observed:
@@ -58,59 +58,48 @@ def _differenced(cores, j):
     return cores
 
 
-def edge_weights(dense, smoothness, edge):
-    """Weights of squared differences per mode, s_j e / sqrt(d^2 + e^2).
+def _in_metric(cores, metrics, k):
+    """Cores whose squared norm is the squared norm in the metric; that of core k is left out."""
+    cores = list(cores)
+    for j, P in metrics.items():
+        if j != k:
+            root = np.linalg.cholesky(P.astype(np.float64)).T.astype(P.dtype)
+            cores[j] = np.moveaxis(np.tensordot(root, cores[j], (1, j)), 0, j)
+    return cores
 
-    dense (I_1, .., I_N), smoothness (N,) -> dict of mode to array, one shorter along the mode
+
+def _mean_operator(cores, k, A, form, rho):
+    """What the normal operator of core k is on average over its rows.
+
+    A (P_k, P_k) -> (P_k, P_k) in float64
     """
-    weights = {}
-    for j, strength in enumerate(smoothness):
-        if strength > 0 and dense.shape[j] > 1:
-            step = np.diff(dense, axis=j)
-            np.square(step, out=step)
-            step += edge**2
-            np.sqrt(step, out=step)
-            np.divide(strength * edge, step, out=step)
-            weights[j] = step
-    return weights
+    mean = rho * A.astype(np.float64)
+    if not form.weights:
+        return mean
+    cores = _in_metric(cores, form.metrics, k)
+    share = rho
+    if k in form.metrics:
+        share *= float(np.trace(form.metrics[k])) / len(form.metrics[k])
+    for j, weight in form.weights.items():
+        some, times = (cores, 2.0) if j == k else (_differenced(cores, j), 1.0)
+        mean += times * share * float(weight.mean()) * graph.normal_equations(None, some, k)[0]
+    return mean
 
 
-def _add_penalty(out, values, weights):
-    """Add sum_j D_j^T w_j D_j values to out, arrays with axes in any common order."""
-    for axis, weight in weights:
-        step = np.diff(values, axis=axis)
-        step *= weight
-        low = [slice(None)] * values.ndim
-        high = list(low)
-        low[axis], high[axis] = slice(None, -1), slice(1, None)
-        out[tuple(low)] -= step
-        out[tuple(high)] += step
-
-
-def update(observed, cores, k, weights, ridge=1e-3, steps=5):
+def update(observed, cores, k, form, ridge=1e-3, steps=5):
     """A few preconditioned conjugate gradient steps on core k.
 
-    cores N arrays, weights from `edge_weights` -> core k
+    cores N arrays, form `Penalty` -> core k
     """
     X, W = observed.along(k)
     core = np.moveaxis(cores[k], k, 0)
     shape, dtype = core.shape, core.dtype
     G = core.reshape(shape[0], -1).astype(dtype)
     env = np.ascontiguousarray(graph.environment(cores, k))
-    A0 = env.T @ env
-    rho = observed.density
-    width = A0.shape[0]
-    ridge = float(ridge * rho * np.trace(A0) / width)
-    pre = rho * A0.astype(np.float64)
-    moved = []
-    for j, weight in weights.items():
-        mean = rho * float(weight.mean())
-        if j == k:
-            pre += 2.0 * mean * A0
-        else:
-            pre += mean * graph.normal_equations(None, _differenced(cores, j), k)[0]
-        axis = 0 if j == k else j + 1 if j < k else j
-        moved.append((axis, np.moveaxis(weight, k, 0)))
+    A = env.T @ env
+    rho, width = observed.density, A.shape[0]
+    ridge = float(ridge * rho * np.trace(A) / width)
+    pre = _mean_operator(cores, k, A, form, rho)
     pre.flat[:: width + 1] += ridge + 1e-6 * np.trace(pre) / width
     factor, info = lapack.dpotrf(pre, lower=1)
     if info != 0:
@@ -118,44 +107,25 @@ def update(observed, cores, k, weights, ridge=1e-3, steps=5):
     inverse = lapack.dpotri(factor, lower=1)[0]
     inverse = (np.tril(inverse) + np.tril(inverse, -1).T).astype(dtype)
     full = [shape[0]] + [length for j, length in enumerate(observed.shape) if j != k]
+    moved = form.along(k)
 
     def normal(V):
         values = V @ env.T
         out = values * W
-        if moved:
-            values *= rho
-            _add_penalty(out.reshape(full), values.reshape(full), moved)
+        if moved.weights:
+            out += rho * moved.gradient(values.reshape(full)).reshape(values.shape)
         return out @ env + ridge * V
 
-    residual = X @ env - normal(G)
-    z = residual @ inverse
-    direction, power = z, float(np.vdot(residual, z))
-    first = power
-    for _ in range(steps):
-        if not power > 1e-8 * first:
-            break
-        image = normal(direction)
-        curvature = float(np.vdot(direction, image))
-        if not curvature > 0.0:
-            break
-        step = power / curvature
-        G = G + step * direction
-        residual = residual - step * image
-        z = residual @ inverse
-        power, last = float(np.vdot(residual, z)), power
-        direction = z + (power / last) * direction
-    return np.ascontiguousarray(np.moveaxis(G.reshape(shape), 0, k)).astype(dtype)
+    G = conjugate_gradient(normal, lambda r: r @ inverse, G, X @ env, steps)
+    return np.ascontiguousarray(np.moveaxis(G.reshape(shape), 0, k))
 
 
-def masked_sweep(observed, cores, smoothness, edge=0.02, ridge=1e-3, steps=5):
-    """Reweight, then update every core once.
+def masked_sweep(observed, cores, form=None, ridge=1e-3, steps=3):
+    """Update every core once.
 
-    cores N arrays, smoothness (N,) -> N arrays
+    cores N arrays, form `Penalty` or None -> N arrays
     """
     cores = list(cores)
-    weights = {}
-    if any(s > 0 for s in smoothness):
-        weights = edge_weights(graph.to_dense(cores), smoothness, edge)
     for k in range(len(cores)):
-        cores[k] = update(observed, cores, k, weights, ridge, steps)
+        cores[k] = update(observed, cores, k, form or Penalty({}, {}), ridge, steps)
     return cores

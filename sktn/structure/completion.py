@@ -6,35 +6,42 @@ held out, and the last sweeps use all of them.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
 from sktn.networks import graph
+from sktn.solvers import smoothness
 from sktn.solvers.masked import Observed, masked_sweep
 from sktn.structure import moves, scales
 
 __all__ = ["Settings", "complete"]
+
+# Where the search for the noise variance starts, relative to the variance of the data.
+_FIRST_NOISE = 1e-2
+# Where the search for the attachment of the smooth residual to the network starts.
+_FIRST_ATTACHMENT = 0.1
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the completion uses.
 
-    ordered modes that may be averaged and smoothed, smoothness (N,) weights,
-    growth share of the parameters added per step
+    ordered modes that may be averaged and smoothed, noise variance relative to the data's (0: no
+    smoothness, None: chosen), growth share of the parameters added per step
     """
 
     ordered: tuple = ()
-    smoothness: tuple = ()
-    edge: float = 0.1
+    noise: float | None = None
     n_scales: int = 3
     max_steps: int = 30
     growth: float = 0.6
-    sweeps: int = 4
+    sweeps: int = 2
     patience: int = 2
     ridge: float = 1e-3
     held_out: float = 0.05
+    residual: bool = True
     time_limit: float | None = None
 
 
@@ -45,13 +52,19 @@ class _Data:
     train: Observed
     held: Observed
     full: Observed
+    prior: smoothness.Prior
 
-    def loss(self, cores):
+    def __getitem__(self, window):
+        """The same for a part of the tensor."""
+        parts = (Observed(o.X[window], o.W[window]) for o in (self.train, self.held, self.full))
+        return _Data(*parts, self.prior)
+
+    def loss(self, dense):
         """Mean squared error on the held-out entries."""
         W, X = self.held.W, self.held.X
         seen = W > 0
         weight = W[seen]
-        residual = graph.to_dense(cores)[seen] - X[seen] / weight
+        residual = dense[seen] - X[seen] / weight
         return float(np.vdot(residual, residual * weight)) / max(float(weight.sum()), 1e-12)
 
 
@@ -68,25 +81,33 @@ def _observed(total, weight):
     return Observed(total / top, weight / top)
 
 
-def _level(X, train, held, halvings):
+def _level(X, train, held, halvings, ordered):
     parts = [_observed(*_average(X, W, halvings)) for W in (train, held)]
     full = _observed(*_average(X, train + held, halvings))
-    return _Data(parts[0], parts[1], full)
+    return _Data(parts[0], parts[1], full, smoothness.prior(full, ordered))
 
 
-def complete(X, W, rng, settings, callback=None):
-    """Network that predicts the missing entries.
+@dataclass
+class _Completion:
+    """The state of the search: where it is, what it has found, and how smooth that is."""
 
-    X (I_1, .., I_N) zero where missing, W (I_1, .., I_N) of zeros and ones -> cores
-    """
-    started = time.perf_counter()
-    train, held = _split(W, rng, settings.held_out)
+    rng: np.random.Generator
+    settings: Settings
+    callback: object = None
+    noise: float = 0.0
+    attachment: float | None = None
+    scale: int = 0
+    started: float = field(default_factory=time.perf_counter)
 
-    def note(action, scale, cores, loss, bond=None):
-        if callback is not None:
-            callback(
+    def expired(self):
+        limit = self.settings.time_limit
+        return limit is not None and time.perf_counter() - self.started > limit
+
+    def note(self, action, cores, loss, bond=None):
+        if self.callback is not None:
+            self.callback(
                 {
-                    "scale": scale,
+                    "scale": self.scale,
                     "action": action,
                     "bond": bond,
                     "relative_error": float(np.sqrt(loss)),
@@ -94,43 +115,138 @@ def complete(X, W, rng, settings, callback=None):
                 }
             )
 
-    def expired():
-        limit = settings.time_limit
-        return limit is not None and time.perf_counter() - started > limit
+    def sweeps(self, observed, prior, cores, noise):
+        """Sweeps of masked ALS, reweighted before each."""
+        for _ in range(self.settings.sweeps):
+            form = None
+            if prior.steps and noise > 0:
+                form = smoothness.penalty(graph.to_dense(cores), prior, noise)
+            cores = masked_sweep(observed, cores, form, self.settings.ridge)
+        return cores
 
+    def fit(self, data, cores):
+        """Network after sweeps on the training entries, and its held-out loss."""
+        cores = self.sweeps(data.train, data.prior, cores, self.noise)
+        return data.loss(graph.to_dense(cores)), cores
+
+    def grow(self, data, best):
+        """Widen bonds until the held-out loss no longer falls."""
+        settings, failures, cores = self.settings, 0, best[1]
+        for _ in range(settings.max_steps):
+            if best[0] < 1e-8 or self.expired():
+                break
+            wider, bond = _grow(data, cores, self.rng, settings.growth)
+            if bond is None:
+                break
+            loss, cores = self.fit(data, wider)
+            self.note("expand", cores, loss, bond)
+            # A coarse scale only has to find what is plain; detail is cheaper to find in focus.
+            failures = 0 if loss < (0.97 if self.scale else 0.995) * best[0] else failures + 1
+            if loss < best[0]:
+                best = (loss, cores)
+            if failures >= (1 if self.scale else settings.patience):
+                break
+        return best
+
+    def finish(self, data, cores):
+        """Refit on all observed entries what the held-out entries have settled."""
+        sweep_noise = self.noise
+        loss = self.settle(data, graph.to_dense(cores), 2.0)
+        cores = self.sweeps(data.full, data.prior, cores, sweep_noise)
+        self.note("refit", cores, loss)
+        return cores, self.values(data.full, data.prior, graph.to_dense(cores)), loss
+
+    def settle(self, data, dense, factor):
+        """Choose attachment and noise of the smooth residual; no residual where it does not help.
+
+        dense values of the network -> held-out loss
+        """
+        if not (self.settings.residual and data.prior.steps and self.noise > 0):
+            return data.loss(dense)
+        window = _window(dense.shape, data.prior.steps)
+        part, some = data[window], dense[window]
+
+        def loss(attachment, noise):
+            return part.loss(_with_residual(part.train, part.prior, some, attachment, noise))
+
+        attachment = self.attachment or _FIRST_ATTACHMENT
+        attachment = _descend(lambda a: loss(a, self.noise), attachment, factor)
+        if self.settings.noise is None:
+            self.noise = _descend(lambda n: loss(attachment, n), self.noise, factor)
+        helps = loss(attachment, self.noise) < part.loss(some)
+        self.attachment = attachment if helps else None
+        return data.loss(self.values(data.train, data.prior, dense))
+
+    def values(self, observed, prior, dense):
+        """The network's values with the smooth part of its residual."""
+        if self.attachment is None:
+            return dense
+        return _with_residual(observed, prior, dense, self.attachment, self.noise)
+
+
+def _window(shape, steps, largest=2**20):
+    """A central part of a large tensor, enough to judge two numbers by.
+
+    Modes with the smallest steps are cut first: what is cut off looks like what is left.
+    """
+    lengths = list(shape)
+    for j in sorted(steps, key=steps.get):
+        while np.prod(lengths) > largest and lengths[j] > 8:
+            lengths[j] = (lengths[j] + 1) // 2
+    return tuple(
+        slice((n - part) // 2, (n - part) // 2 + part)
+        for n, part in zip(shape, lengths, strict=True)
+    )
+
+
+def _with_residual(observed, prior, dense, attachment, noise):
+    form = smoothness.penalty(dense, prior, noise)
+    return smoothness.smooth_residual(observed, dense, form, attachment)
+
+
+def _descend(loss, value, factor, steps=4):
+    """Multiply or divide by a factor while the loss falls.
+
+    loss function of a positive number -> number
+    """
+    best = loss(value)
+    for ratio in (factor, 1.0 / factor):
+        moved = False
+        for _ in range(steps):
+            trial = loss(value * ratio)
+            if not trial < best:
+                break
+            best, value, moved = trial, value * ratio, True
+        if moved:
+            break
+    return value
+
+
+def complete(X, W, rng, settings, callback=None):
+    """Network that predicts the missing entries, and what it predicts with its smooth residual.
+
+    X (I_1, .., I_N) zero where missing, W (I_1, .., I_N) of zeros and ones
+    -> cores, values (I_1, .., I_N), held-out mean squared error
+    """
+    train, held = _split(W, rng, settings.held_out)
+    noise = _FIRST_NOISE if settings.noise is None else settings.noise
+    search = _Completion(rng, settings, callback, noise)
     grid = scales.levels(X.shape, settings.ordered, settings.n_scales, shortest=16)
     ones = np.ones((X.ndim, X.ndim), dtype=int)
-    cores, most = None, 0.5 * float(W.sum())
+    cores = None
     for level, halvings in enumerate(grid):
-        scale = len(grid) - 1 - level
-        data = _level(X, train, held, halvings)
+        search.scale = len(grid) - 1 - level
+        data = _level(X, train, held, halvings, settings.ordered)
         shape = data.train.shape
         if cores is None:
             cores = graph.random_cores(shape, ones, rng, X.dtype)
         cores = [scales.interpolate(c, k, shape[k]).astype(X.dtype) for k, c in enumerate(cores)]
-        cores = _sweeps(data.train, cores, settings)
-        best, failures = (data.loss(cores), cores), 0
-        note("lift" if level else "start", scale, cores, best[0])
-        for _ in range(settings.max_steps):
-            # More parameters than observations tell nothing apart, and cost the cube of a width.
-            if best[0] < 1e-8 or sum(core.size for core in cores) > most or expired():
-                break
-            wider, bond = _grow(data, cores, rng, settings)
-            if bond is None:
-                break
-            cores = _sweeps(data.train, wider, settings)
-            loss = data.loss(cores)
-            note("expand", scale, cores, loss, bond)
-            # A coarse scale only has to find what is plain; detail is cheaper to find in focus.
-            failures = 0 if loss < (0.97 if scale else 0.995) * best[0] else failures + 1
-            if loss < best[0]:
-                best = (loss, cores)
-            if failures >= (1 if scale else settings.patience):
-                break
-        cores = best[1]
-    cores = _sweeps(data.full, cores, settings)
-    note("refit", 0, cores, best[0])
-    return cores
+        best = search.fit(data, cores)
+        search.note("lift" if level else "start", best[1], best[0])
+        if level:  # A network of rank one is too far from the data to tell how smooth they are.
+            search.settle(data, graph.to_dense(best[1]), 4.0)
+        cores = search.grow(data, best)[1]
+    return search.finish(data, cores)
 
 
 def _split(W, rng, share):
@@ -145,52 +261,48 @@ def _split(W, rng, share):
     return W - held, held
 
 
-def _sweeps(observed, cores, settings):
-    for _ in range(settings.sweeps):
-        cores = masked_sweep(observed, cores, settings.smoothness, settings.edge, settings.ridge)
-    return cores
-
-
-def _grow(data, cores, rng, settings):
+def _grow(data, cores, rng, growth):
     """Widen the bonds whose new slices, found on training entries, help the held-out ones most.
 
-    -> cores, first bond or None
+    growth share of the parameters to add -> cores, first bond or None
     """
-    order = len(cores)
-    sizes = data.train.shape
-    R = graph.bond_dims(cores)
     total = sum(core.size for core in cores)
+    # More parameters than observations tell nothing apart, and cost the cube of a width.
+    most = min((1.0 + growth) * total, float(data.full.W.sum()))
+    offers = sorted(_offers(data, cores, rng, most - total), key=lambda offer: -offer[0])
+    new, used, bond = list(cores), set(), None
+    for gain, (i, j), first, second in offers:
+        if bond is not None and (gain < 0.3 * offers[0][0] or sum(c.size for c in new) > most):
+            break
+        if not used & {i, j}:
+            new = moves.append_slices(new, i, j, first, second)
+            used |= {i, j}
+            bond = bond or (i, j)
+    return [core.astype(cores[0].dtype) for core in new], bond
+
+
+def _offers(data, cores, rng, room):
+    """New slices of every bond, as many as there is room for, and the held-out error they save.
+
+    room number of parameters -> iterator of (gain, bond, slices of core i, slices of core j)
+    """
+    sizes, R = data.train.shape, graph.bond_dims(cores)
     dense = graph.to_dense(cores)
     residual = (data.train.X - dense * data.train.W) / max(data.train.density, 1e-12)
     error = data.held.X - dense * data.held.W
     paid = graph.core_sizes(sizes, R)
-    offers = []
-    for i in range(order):
-        for j in range(i + 1, order):
-            price = paid[i] // R[i, j] + paid[j] // R[i, j]
-            width = int(np.clip(settings.growth * total // price, 1, R[i, j]))
-            if R[i, j] >= min(np.prod(sizes) // sizes[i], np.prod(sizes) // sizes[j]):
-                continue
-            first, second, _ = moves.growth(residual, cores, i, j, width, rng, 2)
-            some = list(cores)
-            some[i], some[j] = first, second
-            new = graph.to_dense(some)
-            norm = float(np.vdot(new, new * data.held.W))
-            projection = float(np.vdot(error, new))
-            if norm > 0 and projection > 0:
-                gain = projection**2 / norm
-                offers.append((gain, (i, j), projection / norm, first, second))
-    offers.sort(key=lambda offer: -offer[0])
-    added, used, bond = 0, set(), None
-    new = list(cores)
-    for gain, (i, j), factor, first, second in offers:
-        if bond is not None and (gain < 0.3 * offers[0][0] or added > settings.growth * total):
-            break
-        if used & {i, j}:
+    for i, j in combinations(range(len(cores)), 2):
+        price = paid[i] // R[i, j] + paid[j] // R[i, j]
+        widest = np.prod(sizes) // max(sizes[i], sizes[j]) - R[i, j]
+        width = int(min(max(room // price, 1), R[i, j], widest))
+        if width < 1 or (width == 1 and price > max(room, data.full.W.sum() - sum(paid))):
             continue
-        scale = min(factor, 1.0)
-        new = moves.append_slices(new, i, j, first * scale, second)
-        used |= {i, j}
-        added += first.size + second.size
-        bond = bond or (i, j)
-    return [core.astype(cores[0].dtype) for core in new], bond
+        first, second, _ = moves.growth(residual, cores, i, j, width, rng, 2)
+        some = list(cores)
+        some[i], some[j] = first, second
+        new = graph.to_dense(some)
+        norm = float(np.vdot(new, new * data.held.W))
+        projection = float(np.vdot(error, new))
+        if norm > 0 and projection > 0:
+            # Slices that follow the noise are shortened to what they explain of the held-out.
+            yield projection**2 / norm, (i, j), first * min(projection / norm, 1.0), second

@@ -80,6 +80,7 @@ class Evaluator:
             target=self.target**2,
             give_up=False,
             norm2=1.0,
+            deadline=self.deadline,
         )
         value = self.fitness(R, fit.error)
         self.seen[key] = min(self.seen.get(key, (np.inf, None)), (value, fit), key=lambda p: p[0])

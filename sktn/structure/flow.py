@@ -51,6 +51,7 @@ class Problem:
                 order=order,
                 give_up=give_up,
                 ridge=self.ridge,
+                deadline=self.deadline,
             )
         )
 
@@ -132,7 +133,7 @@ def expand(problem, state, *, fraction=0.08, sweeps=4, limit=None, max_steps=400
     State -> State (the target may be missed if ``limit`` parameters are reached)
     """
     for _ in range(max_steps):
-        if problem.met(state) or (problem.expired() and limit is None):
+        if problem.met(state) or problem.expired():
             break
         offers = scored_growth(problem, state, fraction)
         if offers[0][1] <= 0.0:
@@ -228,7 +229,7 @@ def _affordable(options, chosen, room):
     return several
 
 
-def exchange(problem, state, *, cycles=10, fraction=0.05, sweeps=12, patience=3):
+def exchange(problem, state, *, cycles=10, fraction=0.05, sweeps=12, patience=2):
     """Grow one bond, prune others, keep what is smaller: cycles around the target.
 
     State that meets the target -> State that meets the target, never larger

@@ -36,8 +36,9 @@ def bond_quadratic(core, gram, projection, k, bond):
 def decide(D, b, price, *, entropy=0.05, steps=60, tau=1.0, decay=20.0, rate=0.5):
     """Gates of one bond under the data term, a price per open gate, and an entropy penalty.
 
-    L(g) = g D g - 2 b g + price sum_a g_a + entropy sum_a H(g_a), with steps scaled by the
-    diagonal of D, so that they mean the same for strong and weak bonds.
+    L(g) = g D g - 2 b g + price sum_a g_a + entropy sum_a H(g_a): gates are not negative, so the
+    price is the l1 norm of the bond's diagonal. Steps are scaled by the diagonal of D, so that they
+    mean the same for strong and weak bonds.
 
     D (R, R), b (R,), price float -> (R,) in (0, 1)
     """

@@ -27,7 +27,7 @@ class Settings:
     gates: bool = True
     information: bool = True
     expansion: str = "residual"
-    cycles: int = 2
+    cycles: int = 0
     reduction_share: float = 0.01
     time_limit: float | None = None
 
@@ -139,12 +139,12 @@ def _to_target(problem, settings, lifted):
         problem.note("chain", states[0])
     best = min(states, key=lambda s: (s.size, s.error))
     problem.note("start", best)
-    if settings.gates:
+    if settings.gates and not problem.expired():
         best = gates.anneal(problem, best)
     if settings.information:
         best = flow.compress(problem, best, sweeps=25)
     if problem.scale == 0 and settings.cycles:
-        best = flow.exchange(problem, best, cycles=settings.cycles, sweeps=25)
+        best = flow.exchange(problem, best, cycles=settings.cycles)
     return best
 
 
@@ -230,17 +230,19 @@ def _from_tomography(problem, tries=6, restarts=15):
     best, limit = None, np.inf
     for ranks in dict.fromkeys((tuple(wide), tuple(least))):
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
-        explained = np.array_equal(np.rint(np.exp(cuts.direct @ np.log(seed))), ranks)
+        explained = tomography.explanations(
+            tomography.Cuts(X.shape, subsets, ranks, np.array(gaps) > 5.0), seed, problem.rng
+        )
         if not (explained or clear):
             continue
-        chosen = [tuple(seed)] if explained else []
+        chosen = explained[:2]
         chosen += [r for _, r in tomography.candidates(cuts, problem.sizes, seed)]
         chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
         for n, candidate in enumerate(chosen[:tries]):
             R = cuts.matrix(candidate)
             if cuts.parameters(candidate) >= limit or R.prod(axis=1).max() > 2000:
                 continue
-            for _ in range(restarts if explained and n == 0 else 1):
+            for _ in range(restarts if n < len(explained[:2]) else 1):
                 cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
                 state = problem.fit(cores, 100, tol=1e-4)
                 if problem.met(state):

@@ -21,7 +21,7 @@ import numpy as np
 
 from sktn.networks import graph
 
-__all__ = ["Cuts", "candidates", "spectra"]
+__all__ = ["Cuts", "candidates", "explanations", "spectra"]
 
 
 def _subsets(order, largest):
@@ -77,13 +77,14 @@ def gap_rank(values, budget):
 class Cuts:
     """Cut capacities of candidate bond matrices against the ranks an error needs."""
 
-    def __init__(self, sizes, subsets, ranks):
+    def __init__(self, sizes, subsets, ranks, sure=True):
         order = len(sizes)
         self.sizes = tuple(int(size) for size in sizes)
         self.order = order
         self.pairs = list(combinations(range(order), 2))
         self.legs = np.log(np.asarray(sizes, dtype=float))
         self.need = np.log(np.asarray(ranks, dtype=float))
+        self.sure = np.broadcast_to(sure, self.need.shape)
         member = np.zeros((len(subsets), order), dtype=bool)
         for row, subset in enumerate(subsets):
             member[row, list(subset)] = True
@@ -110,6 +111,17 @@ class Cuts:
         cuts = self.all_cuts @ logs
         return bool(np.all((self.leg_cost + cuts).min(axis=1) >= self.need - 1e-9))
 
+    def mismatch(self, ranks):
+        """Sum of absolute log ratios of predicted ranks to measured ones.
+
+        Ranks that are not sure, read off a spectrum without a gap, only bound from below.
+
+        ranks (n_pairs,) integers -> float
+        """
+        cuts = self.all_cuts @ np.log(np.asarray(ranks, dtype=float))
+        apart = (self.leg_cost + cuts).min(axis=1) - self.need
+        return float(np.where(self.sure, np.abs(apart), np.maximum(-apart, 0.0)).sum())
+
     def estimate(self, ranks):
         """Bond dimensions that explain the given ranks, by non-negative least squares.
 
@@ -130,6 +142,49 @@ class Cuts:
         for (i, j), r in zip(self.pairs, ranks, strict=True):
             R[i, j] = R[j, i] = int(r)
         return R
+
+
+def explanations(cuts, seed, rng, restarts=8):
+    """Bond matrices whose minimum cuts are the measured ranks, cheapest first.
+
+    The linear system is blind where a cut through a leg is cheaper than the bonds behind it. So the
+    minimum cuts themselves are matched: descent over changes of one or two bonds, from the seed and
+    from random changes of the best so far.
+
+    seed (n_pairs,) integers -> list of ranks tuples
+    """
+    found, best, start = set(), None, np.asarray(seed)
+    for _ in range(restarts):
+        state = _matched(cuts, tuple(int(r) for r in start))
+        best = state if best is None else min(best, state)
+        if state[0] == 0.0:
+            found.add(state[1:])
+        start = np.maximum(1, np.array(best[2]) + rng.integers(-1, 2, len(start)))
+    return [ranks for _, ranks in sorted(found)]
+
+
+def _matched(cuts, ranks):
+    """Steepest descent of the mismatch, then of the size: (mismatch, parameters, ranks)."""
+
+    def score(ranks):
+        apart = cuts.mismatch(ranks)
+        return (apart if apart > 1e-6 else 0.0, cuts.parameters(ranks), ranks)
+
+    def changed(ranks):
+        for n, r in enumerate(ranks):
+            for by in (-1, 1):
+                if r + by >= 1:
+                    yield _changed(ranks, n, by)
+
+    best = score(ranks)
+    while True:
+        ones = list(changed(best[2]))
+        trial = min(map(score, ones))
+        if trial >= best:
+            trial = min(map(score, {two for one in ones for two in changed(one)}))
+        if trial >= best:
+            return best
+        best = trial
 
 
 def candidates(cuts, sizes, seed, max_visited=3000, max_found=24):
