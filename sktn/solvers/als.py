@@ -152,9 +152,12 @@ def als(
             continue
         if jumped:
             step = min(1.3 * step, 20.0)
+        if not np.isfinite(error):
+            error = last  # The sweep overflowed: back to where it began.
+            break
         previous, cores = cores, new
-        decrease = last - error if np.isfinite(error) else 0.0
-        if error <= max(target, floor) or not np.isfinite(error):
+        decrease = last - error
+        if error <= max(target, floor):
             break
         if deadline is not None and time.perf_counter() > deadline:
             break

@@ -95,12 +95,8 @@ def prior(observed, ordered):
     values = observed.X / np.where(W > 0, W, 1.0)
     steps = {}
     for j in ordered:
-        n = observed.shape[j]
-        first, second = (
-            np.take(W, range(n - 1), axis=j),
-            np.take(W, range(1, n), axis=j),
-        )
-        both = first * second
+        before = (slice(None),) * j
+        both = W[(*before, slice(None, -1))] * W[(*before, slice(1, None))]
         total = float(both.sum(dtype=np.float64))
         mean = float(np.vdot(np.abs(np.diff(values, axis=j)), both)) / max(total, 1e-30)
         # Nothing observed side by side: unit variance says that neighbours are unrelated.

@@ -114,8 +114,11 @@ def scored_growth(problem, state, fraction, bonds=None):
         i, j = bond
         price = _price(problem.sizes, R, bond)
         width = int(np.clip(fraction * state.size // price, 1, R[i, j]))
-        first, second, gain = moves.growth(residual, state.cores, i, j, width, problem.rng)
-        offers.append((gain / (width * price), gain, bond, width, first, second))
+        # Cores that have grown against each other may overflow float32: no offer is made from them.
+        with np.errstate(over="ignore", invalid="ignore"):
+            first, second, gain = moves.growth(residual, state.cores, i, j, width, problem.rng)
+        if np.isfinite(gain):
+            offers.append((gain / (width * price), gain, bond, width, first, second))
     offers.sort(key=lambda offer: -offer[0])
     return offers
 
@@ -136,7 +139,7 @@ def expand(problem, state, *, fraction=0.08, sweeps=4, limit=None, max_steps=400
         if problem.met(state) or problem.expired():
             break
         offers = scored_growth(problem, state, fraction)
-        if offers[0][1] <= 0.0:
+        if not offers or offers[0][1] <= 0.0:
             break
         if problem.expansion == "tension":
             offers = _by_tension(problem, state, offers)
