@@ -190,7 +190,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         return random_folds(len(rows), 5 if len(rows) < 600 else 3, rng)
 
     def _too_few(self, y):
-        return f"{len(y)} row"
+        return f"{len(y)} sample"
 
     def _report(self, objective, scores, losses, weight):
         return {"mean_test_neg_loss": -losses}
