@@ -278,7 +278,7 @@ def test_pipeline_and_clone():
 def test_cv_chooses_and_averages():
     model = MPSClassifierCV(
         bases=[("standard", 1), ("quantile", 4)], alphas=[1.0, 0.1, 0.01],
-        interaction_penalties=[1.0], bond_dim=4, max_members=2, random_state=0,
+        interaction_penalties=[1.0], bond_dims=[4], max_members=2, random_state=0,
     ).fit(X_IRIS, Y_IRIS)  # fmt: skip
     assert model.score(X_IRIS, Y_IRIS) > 0.93
     assert len(model.cv_results_["param_alpha"]) == 6
