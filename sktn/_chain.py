@@ -48,7 +48,7 @@ class BaseChain(
         "bond_dim": [Interval(Integral, 1, None, closed="left")],
         "embedding": [StrOptions(set(EMBEDDINGS)), callable, HasMethods(["evaluate"])],
         "degree": [Interval(Integral, 1, None, closed="left")],
-        "scaling": [StrOptions({"quantile", "standard", "minmax", "mixed", "none"})],
+        "scaling": [StrOptions({"quantile", "standard", "minmax", "mixed", "common", "none"})],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "interaction_penalty": [Interval(Real, 0, None, closed="left")],
         "smoothness": [Interval(Real, 0, None, closed="left")],

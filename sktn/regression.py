@@ -52,10 +52,12 @@ default="squared_error"
         polynomial families only the order in which degrees are charged differs.
     degree : int, default=8
         Largest degree of the basis. With `smoothness` >= 1 it hardly matters once it is large.
-    scaling : {"quantile", "standard", "minmax", "mixed", "none"}, default="quantile"
+    scaling : {"quantile", "standard", "minmax", "mixed", "common", "none"}, default="quantile"
         How numeric columns reach the basis: by rank; standardised and clipped at 3 sigma; by
         range; both of the first ("mixed": a linear term in the standardised value and a
-        polynomial in the rank); or as they are ("none": values already in the basis's interval).
+        polynomial in the rank); all in one unit ("common", for pixels and spectra: centred only,
+        so that a column of little variance is charged more); or as they are ("none": values
+        already in the basis's interval).
     alpha : float or "auto", default="auto"
         Strength of the ridge, against a sum (not a mean) of losses, so one value serves tables of
         any length, in units of the target's variance. "auto": the best of 14 values from 30 to
