@@ -74,10 +74,11 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         sites it is multiplied by 64 / n_sites.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate` in solver "adam".
-    init : str or callable, default="constant"
-        Start of "adam" and "lbfgs": "constant", "identity", "copy", "gaussian", "isometric",
-        "ones", "zeros", or a function with the signature of :mod:`sktn.initializers`, for inputs
-        divided by sqrt(g).
+    init : str or callable, default="auto"
+        Start of "adam" and "lbfgs": "convex" (what solver "convex" finds on 4 `max_landmarks`
+        rows), "constant", "identity", "copy", "gaussian", "isometric", "ones", "zeros", or a
+        function with the signature of :mod:`sktn.initializers`, for inputs divided by sqrt(g).
+        "auto": "convex" where ``solver="auto"`` takes "adam", else "constant".
     max_iter : int, default=100
         Epochs of "adam", sweeps of "sweep"; iterations of "lbfgs" are ten times as many.
     batch_size : int, default=200
@@ -182,7 +183,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         truncation_tol=None,
         learning_rate=0.02,
         optimizer=None,
-        init="constant",
+        init="auto",
         max_iter=100,
         batch_size=200,
         early_stopping=False,
