@@ -27,6 +27,7 @@ from sktn.embeddings import EMBEDDINGS
 from sktn.initializers import STARTS
 from sktn.networks import mps
 from sktn.solvers import compressed, gradient
+from sktn.solvers.relevance import relevances
 
 # The convex solver holds rows x landmarks numbers; beyond this, mini-batches take over.
 _LARGEST_DESIGN = 2**28
@@ -54,6 +55,7 @@ class BaseChain(
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "interaction_penalty": [Interval(Real, 0, None, closed="left")],
         "smoothness": [Interval(Real, 0, None, closed="left")],
+        "relevance": [StrOptions({"equal", "auto"}), "array-like"],
         "solver": [StrOptions({"auto", "convex", "sweep", "adam", "lbfgs"})],
         "max_landmarks": [Interval(Integral, 1, None, closed="left")],
         "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
@@ -95,17 +97,18 @@ class BaseChain(
         ctx.call_on_fit_task_begin(estimator=self, X=X, y=y)
 
         columns, basis, coords = self._fit_sites(X, weight)
-        g = compressed.penalty_weights(basis, self.interaction_penalty, self.smoothness)
         solver = self._resolve_solver(len(X))
-        objective, alpha = self._tuned(
-            self._objective(target, found, coords.dtype), basis, coords, g, weight, rng
-        )
+        objective = self._objective(target, found, coords.dtype)
+        relevance = self._relevance(columns, basis, coords, objective, weight, rng)
+        g = self._charges(columns, basis, relevance)
+        objective, alpha = self._tuned(objective, basis, coords, g, weight, rng)
         indices = self._site_indices(columns, basis, coords, weight, rng)
         self._check_memory(basis.dim, columns.n_sites, objective.n_scores)
         previous = getattr(self, "networks_", None) if self.warm_start else None
         for name, value in found.items():
             setattr(self, name, value)
         self.alpha_, self.columns_, self.basis_ = alpha, columns, basis
+        self.relevance_ = relevance
         with jax.enable_x64(X.dtype == np.float64):
             if solver in ("convex", "sweep"):
                 self._fit_convex(
@@ -126,6 +129,31 @@ class BaseChain(
             scaling=self.scaling, missing=self.missing,
         )  # fmt: skip
 
+    def _relevance(self, columns, basis, coords, objective, weight, rng):
+        """The factors of all columns of the table, 0 for those without a site."""
+        relevance = np.zeros(columns.n_columns)
+        if isinstance(self.relevance, str):
+            relevance[columns.kept] = 1.0
+            if self.relevance == "auto":
+                g = compressed.penalty_weights(basis, self.interaction_penalty, self.smoothness)
+                relevance[columns.kept] = relevances(
+                    basis, coords, g, objective.response, weight, rng
+                )
+            return relevance
+        given = np.asarray(self.relevance, dtype=np.float64)
+        if given.shape != relevance.shape or not (np.isfinite(given) & (given >= 0)).all():
+            raise ValueError(
+                f"relevance must be {len(relevance)} finite numbers, none negative, one for every "
+                f"column of X (or group of columns that shares a site); got {self.relevance!r}."
+            )
+        relevance[columns.kept] = given[columns.kept]
+        return relevance
+
+    def _charges(self, columns, basis, relevance):
+        return compressed.penalty_weights(
+            basis, self.interaction_penalty, self.smoothness, relevance[columns.kept]
+        )
+
     def _tuned(self, objective, basis, coords, g, weight, rng):
         """The objective, with what the data say of its shape, and the strength."""
         if self.alpha != "auto":
@@ -145,11 +173,12 @@ class BaseChain(
             rng = check_random_state(self.random_state)
             columns, basis, coords = self._fit_sites(X, weight)
             indices = self._site_indices(columns, basis, coords, weight, rng)
-            n_scores = self._objective(target, found, coords.dtype).n_scores
-            self._check_memory(basis.dim, columns.n_sites, n_scores)
+            objective = self._objective(target, found, coords.dtype)
+            relevance = self._relevance(columns, basis, coords, objective, weight, rng)
+            self._check_memory(basis.dim, columns.n_sites, objective.n_scores)
             for name, value in found.items():
                 setattr(self, name, value)
-            self.columns_, self.basis_ = columns, basis
+            self.columns_, self.basis_, self.relevance_ = columns, basis, relevance
             self.alpha_ = self._default_alpha if self.alpha == "auto" else float(self.alpha)
             self._stream = {
                 "indices": indices, "state": None, "weight": 0.0, "seed": rng.randint(2**31 - 1),
@@ -167,7 +196,7 @@ class BaseChain(
             coords = self.columns_.transform(X.astype(self._stream["dtype"], copy=False))
             params = self.networks_
         stream = self._stream
-        g = compressed.penalty_weights(self.basis_, self.interaction_penalty, self.smoothness)
+        g = self._charges(self.columns_, self.basis_, self.relevance_)
         stream["weight"] += float(weight.sum())
         stream["n_calls"] += 1
         objective = self._objective(target, vars(self), coords.dtype)

@@ -16,6 +16,11 @@ from sktn._chain import BaseChain
 from sktn._training import search_chains, search_losses, search_rows
 from sktn.networks import mps
 from sktn.solvers import compressed
+from sktn.solvers.relevance import relevances
+
+# Rows that a column must have for its relevance to be found in them: the search, which holds out
+# parts of the same rows, would otherwise think too well of it.
+_ROWS_A_COLUMN = 30
 
 
 def greedy_average(candidate_losses, n_candidates, n_steps):
@@ -36,6 +41,18 @@ def greedy_average(candidate_losses, n_candidates, n_steps):
     return best_counts / best_counts.sum(), best_loss
 
 
+def _key(point):
+    """What relevances depend on; None for a point that does without."""
+    equal = point["relevance"] == "equal"
+    return None if equal else (point["scaling"], point["degree"], point["smoothness"])
+
+
+def _charges(basis, factors, point):
+    return compressed.penalty_weights(
+        basis, point["interaction_penalty"], point["smoothness"], factors.get(_key(point), 1.0)
+    )
+
+
 class BaseChainCV(BaseEstimator):
     """Searches a grid of bases and penalties, averages its best.
 
@@ -48,6 +65,7 @@ class BaseChainCV(BaseEstimator):
         "alphas": ["array-like"],
         "interaction_penalties": ["array-like"],
         "smoothnesses": ["array-like"],
+        "relevances": ["array-like"],
         "embedding": BaseChain._parameter_constraints["embedding"],
         "cv": ["cv_object"],
         "max_members": [Interval(Integral, 1, None, closed="left")],
@@ -73,18 +91,21 @@ class BaseChainCV(BaseEstimator):
 
     def _search_and_refit(self, X, y, sample_weight, table, objective, weight):
         """Everything `fit` does once the objective is known; `table` is X as numbers."""
-        grid = self._grid()
         rng = check_random_state(self.random_state)
         rows, folds = self._split(table, y, objective, weight, rng)
         held, row_weight = objective.take(rows), weight[rows]
+        grid = self._grid(n_rows=np.count_nonzero(row_weight), n_columns=table.shape[1])
         sites = self._sites(table[rows], row_weight, grid)
-        scores, losses = self._search(sites, held, row_weight, grid, folds, rng)
+        factors = self._find_relevances(sites, held, row_weight, grid, rng)
+        scores, losses = self._search(sites, factors, held, row_weight, grid, folds, rng)
         # Neighbouring strengths of one design differ too little to be worth an average.
         n_alphas = len(self.alphas)
         candidates = losses.reshape(-1, n_alphas).argmin(axis=1)
         candidates += np.arange(len(candidates)) * n_alphas
         if len(self.bond_dims) > 1:
-            more = self._search_small(sites, held, row_weight, grid, losses, candidates, folds, rng)
+            more = self._search_small(
+                sites, factors, held, row_weight, grid, losses, candidates, folds, rng
+            )
             candidates = np.append(candidates, len(grid) + more[3])
             grid = grid + more[0]
             scores, losses = np.concatenate([scores, more[1]]), np.append(losses, more[2])
@@ -110,13 +131,16 @@ class BaseChainCV(BaseEstimator):
         members = members[np.argsort(-shares[members], kind="stable")]
         self.weights_ = shares[members]
         self.estimators_ = [
-            self._member(grid[i], rng).fit(X, y, sample_weight=sample_weight) for i in members
+            self._member(grid[i], sites, factors, rng).fit(X, y, sample_weight=sample_weight)
+            for i in members
         ]
         return self
 
-    def _grid(self):
+    def _grid(self, n_rows, n_columns):
         """All combinations, those of one design next to each other."""
-        for name in ("bases", "alphas", "interaction_penalties", "smoothnesses", "bond_dims"):
+        for name in (
+            "bases", "alphas", "interaction_penalties", "smoothnesses", "relevances", "bond_dims",
+        ):  # fmt: skip
             if len(getattr(self, name)) == 0:
                 raise ValueError(f"{name} is empty: give at least one value.")
         for name in ("alphas", "interaction_penalties", "smoothnesses"):
@@ -126,20 +150,45 @@ class BaseChainCV(BaseEstimator):
         for value in self.bond_dims:
             if not isinstance(value, Integral) or value < 1:
                 raise ValueError(f"bond_dims must be positive integers, got {value!r}.")
+        for value in self.relevances:
+            if value not in ("equal", "auto"):
+                raise ValueError(f'relevances must be "equal" or "auto", got {value!r}.')
+        weights = [("equal", omega) for omega in self.interaction_penalties]
+        if "equal" not in self.relevances:
+            weights = []
+        if "auto" in self.relevances and (n_rows >= _ROWS_A_COLUMN * n_columns or not weights):
+            # Relevances found from the data settle the size of interactions, too.
+            weights.append(("auto", 1.0))
         return [
             {
                 "scaling": scaling,
                 "degree": int(degree),
                 "interaction_penalty": float(omega),
                 "smoothness": float(q),
+                "relevance": relevance,
                 "alpha": float(alpha),
                 "bond_dim": int(max(self.bond_dims)),
             }
             for scaling, degree in self.bases
-            for omega in self.interaction_penalties
+            for relevance, omega in weights
             for q in (self.smoothnesses if degree > 1 else self.smoothnesses[:1])
             for alpha in self.alphas
         ]
+
+    def _find_relevances(self, sites, objective, weight, grid, rng):
+        """The relevances of the sites for every basis and smoothness that asks for them."""
+        seed = rng.randint(2**31 - 1)
+        keys = [key for key in dict.fromkeys(map(_key, grid)) if key is not None]
+
+        def one(scaling, degree, smoothness):
+            _, basis, coords = sites[scaling, degree]
+            g = compressed.penalty_weights(basis, 1.0, smoothness)
+            return relevances(
+                basis, coords, g, objective.response, weight, np.random.RandomState(seed)
+            )
+
+        found = Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(one)(*key) for key in keys)
+        return dict(zip(keys, found, strict=True))
 
     def _split(self, X, y, objective, weight, rng):
         """Rows of the search, and the fold of each."""
@@ -175,13 +224,13 @@ class BaseChainCV(BaseEstimator):
             for basis in dict.fromkeys((p["scaling"], p["degree"]) for p in grid)
         }  # fmt: skip
 
-    def _search(self, sites, objective, weight, grid, folds, rng):
+    def _search(self, sites, factors, objective, weight, grid, folds, rng):
         """Out-of-fold scores (M, N, c) and losses (M,) of the grid in the convex limit."""
         seed = rng.randint(2**31 - 1)
 
         def one(point):
             _, basis, coords = sites[point["scaling"], point["degree"]]
-            g = compressed.penalty_weights(basis, point["interaction_penalty"], point["smoothness"])
+            g = _charges(basis, factors, point)
             # The same landmarks everywhere: the combinations are compared, not the draws.
             return search_losses(
                 basis, coords, g, objective, weight, folds, self.alphas, self._n_landmarks(),
@@ -190,7 +239,9 @@ class BaseChainCV(BaseEstimator):
 
         return self._each(one, [(point,) for point in grid[:: len(self.alphas)]])
 
-    def _search_small(self, sites, objective, weight, grid, losses, candidates, folds, rng):
+    def _search_small(
+        self, sites, factors, objective, weight, grid, losses, candidates, folds, rng
+    ):
         """The bond dimensions below the largest, which are a restriction of their own: the best
         two designs of every basis, at their best strength and, warm-started, weaker ones.
 
@@ -217,9 +268,7 @@ class BaseChainCV(BaseEstimator):
 
         def one(path, index, limit):
             _, basis, coords = sites[path[0]["scaling"], path[0]["degree"]]
-            g = compressed.penalty_weights(
-                basis, path[0]["interaction_penalty"], path[0]["smoothness"]
-            )
+            g = _charges(basis, factors, path[0])
             return search_chains(
                 basis, coords, g, objective, weight, folds, [point["alpha"] for point in path],
                 index, path[0]["bond_dim"], limit, self._n_landmarks(),
@@ -257,7 +306,12 @@ class BaseChainCV(BaseEstimator):
         shares[candidates] = found
         return shares, loss
 
-    def _member(self, point, rng):
+    def _member(self, point, sites, factors, rng):
+        if (key := _key(point)) is not None:
+            columns = sites[point["scaling"], point["degree"]][0]
+            relevance = np.ones(columns.n_columns)
+            relevance[columns.kept] = factors[key]
+            point = {**point, "relevance": relevance}
         return self._chain(
             **point, **self._member_params(), embedding=self.embedding, solver=self._member_solver,
             max_landmarks=self.max_landmarks, tol=self.tol,

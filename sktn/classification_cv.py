@@ -38,6 +38,9 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     interaction_penalties : sequence of float, default=(0.25, 1.0, 4.0)
     smoothnesses : sequence of float, default=(1.0,)
         Bases of degree 1 have no use for it and are tried once.
+    relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
+        Whether all columns are charged alike, or by their relevance to the target, which also
+        settles the interaction penalty. "auto" is left out below 30 rows a column.
     embedding : str, embedding or callable, default="legendre"
     cv : int, splitter or iterable, default=None
         A splitter whose held-out parts are a partition of the rows. None: 5 stratified folds
@@ -84,9 +87,9 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         it).
     cv_results_ : dict of ndarrays
         Columns "param_scaling", "param_degree", "param_alpha", "param_interaction_penalty",
-        "param_smoothness", "param_bond_dim", "mean_test_neg_log_loss", "mean_test_accuracy",
-        "rank_test_score" and "weight" (share in the average). Strengths beyond the point where
-        a path overfits are not fitted and have a log-loss of minus infinity.
+        "param_smoothness", "param_relevance", "param_bond_dim", "mean_test_neg_log_loss",
+        "mean_test_accuracy", "rank_test_score" and "weight" (share in the average). Strengths
+        beyond the point where a path overfits are not fitted and have a log-loss of minus infinity.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 
@@ -107,7 +110,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     >>> model.fit(X, y).score(X, y) > 0.95
     True
     >>> sorted(model.best_params_)
-    ['alpha', 'bond_dim', 'degree', 'interaction_penalty', 'scaling', 'smoothness']
+    ['alpha', 'bond_dim', 'degree', 'interaction_penalty', 'relevance', 'scaling', 'smoothness']
     """
 
     _parameter_constraints: dict = {
@@ -126,6 +129,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         alphas=ALPHAS,
         interaction_penalties=(0.25, 1.0, 4.0),
         smoothnesses=(1.0,),
+        relevances=("equal", "auto"),
         embedding="legendre",
         cv=None,
         scoring="neg_log_loss",
@@ -147,6 +151,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         self.alphas = alphas
         self.interaction_penalties = interaction_penalties
         self.smoothnesses = smoothnesses
+        self.relevances = relevances
         self.embedding = embedding
         self.cv = cv
         self.scoring = scoring

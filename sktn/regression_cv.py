@@ -34,6 +34,9 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
     interaction_penalties : sequence of float, default=(0.25, 1.0, 4.0)
     smoothnesses : sequence of float, default=(1.0, 2.0)
         Bases of degree 1 have no use for it and are tried once.
+    relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
+        Whether all columns are charged alike, or by their relevance to the target, which also
+        settles the interaction penalty. "auto" is left out below 30 rows a column.
     embedding : str, embedding or callable, default="legendre"
     cv : int, splitter or iterable, default=None
         A splitter whose held-out parts are a partition of the rows. None: 5 random folds
@@ -74,9 +77,9 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         That of the average (optimistic: the shares were chosen on it).
     cv_results_ : dict of ndarrays
         Columns "param_scaling", "param_degree", "param_alpha", "param_interaction_penalty",
-        "param_smoothness", "param_bond_dim", "mean_test_neg_loss", "rank_test_score" and "weight"
-        (share in the average). Strengths beyond the point where a path overfits may be left
-        out: they have a loss of infinity.
+        "param_smoothness", "param_relevance", "param_bond_dim", "mean_test_neg_loss",
+        "rank_test_score" and "weight" (share in the average). Strengths beyond the point where
+        a path overfits may be left out: they have a loss of infinity.
     n_outputs_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -120,6 +123,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         alphas=ALPHAS,
         interaction_penalties=(0.25, 1.0, 4.0),
         smoothnesses=(1.0, 2.0),
+        relevances=("equal", "auto"),
         embedding="legendre",
         cv=None,
         max_members=5,
@@ -142,6 +146,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         self.alphas = alphas
         self.interaction_penalties = interaction_penalties
         self.smoothnesses = smoothnesses
+        self.relevances = relevances
         self.embedding = embedding
         self.cv = cv
         self.max_members = max_members

@@ -24,6 +24,11 @@ class Softmax:
         self.target = np.zeros((len(self.labels), n_classes), dtype)
         self.target[np.arange(len(self.labels)), self.labels] = 1
 
+    @property
+    def response(self):
+        """The target as numbers (N, c)."""
+        return self.target
+
     def take(self, rows):
         """The objective on some rows only."""
         return type(self)(self.labels[rows], self.n_scores, self.target.dtype)
@@ -60,6 +65,10 @@ class _Pointwise:
     def __init__(self, y):
         self.y = y
         self.n_scores = y.shape[1]
+
+    @property
+    def response(self):
+        return self.y
 
     def take(self, rows):
         new = object.__new__(type(self))
