@@ -1,4 +1,4 @@
-"""Draws overview.png, the picture of the README and of the landing page: python doc/overview.py"""
+"""Draws _static/overview.png, the picture of the README and of the landing page: python doc/overview.py"""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def main():
     middle.set_title("look inside: the chain and its bonds")
     VarianceSharesDisplay.from_estimator(chain, ax=right)
     right.set_title("explain: exact variance shares")
-    figure.savefig(Path(__file__).with_suffix(".png"), dpi=110)
+    figure.savefig(Path(__file__).parent / "_static" / "overview.png", dpi=110)
 
 
 if __name__ == "__main__":
