@@ -13,7 +13,7 @@ from sktn._training import random_folds
 from sktn.regression import ALPHAS, MPSRegressor
 
 # Interactions of standardised columns, smooth curves in them, curves in their ranks, and both.
-BASES = (("standard", 1), ("standard", 3), ("quantile", 16), ("mixed", 10))
+BASES = (("standard", 1), ("standard", 3), ("quantile", 32), ("mixed", 10))
 
 
 class MPSRegressorCV(RegressorMixin, BaseChainCV):
@@ -28,7 +28,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
     loss, quantile, epsilon
         As in :class:`MPSRegressor`.
     bases : sequence of (scaling, degree), default=(("standard", 1), ("standard", 3), \
-("quantile", 16), ("mixed", 10))
+("quantile", 32), ("mixed", 10))
         As in :class:`MPSRegressor`.
     alphas : sequence of float, default=(31.6, 10, ..., 1e-05)
     interaction_penalties : sequence of float, default=(0.25, 1.0, 4.0)
@@ -50,7 +50,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         better restriction.
     max_landmarks : int, default=2000
         Of the refitted networks; the search uses a quarter of it.
-    max_search_rows : int, default=3000
+    max_search_rows : int, default=6000
         Rows for the search, a random choice beyond.
     tol : float, default=1e-6
         Of the refitted networks, see :class:`MPSRegressor`.
@@ -129,7 +129,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         max_members=5,
         bond_dims=(6, 24),
         max_landmarks=2000,
-        max_search_rows=3000,
+        max_search_rows=6000,
         tol=1e-6,
         feature_order="correlation",
         categorical_features="from_dtype",
