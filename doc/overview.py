@@ -1,4 +1,4 @@
-"""Draws _static/overview.png, the picture of the README and of the landing page: python doc/overview.py"""
+"""Draws _static/overview.png, the picture of README and landing page: python doc/overview.py"""
 
 from pathlib import Path
 

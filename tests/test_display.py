@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
-from sktn import MPSClassifier, MPSRegressor, NetworkDisplay, RGTNDecomposer
+from sktn import MPSClassifier, MPSRegressor, NetworkDisplay, RGTNDecomposer, TTDecomposer
 from sktn.display import (
     ChainDisplay,
     LossCurveDisplay,
     MarginalEffectDisplay,
+    ReconstructionDisplay,
     ShapleyDisplay,
     VarianceSharesDisplay,
     plot_history,
@@ -37,6 +38,23 @@ def test_history_has_a_line_per_scale(model):
     ax = plot_history(model)
     assert ax.get_xlabel() == "parameters"
     assert len(ax.lines) == len({entry["scale"] for entry in model.history_}) + 1
+
+
+def test_reconstructions_beside_the_data(rng):
+    X = rng.random((6, 5, 3, 4, 2))
+    model = TTDecomposer(target_error=0.3).fit(X)
+    display = ReconstructionDisplay.from_estimator(model, X, {3: [0, 2], 4: 1}, color_axis=2)
+    np.testing.assert_array_equal(display.original[1], X[:, :, :, 2, 1])
+    np.testing.assert_allclose(display.approximation[0], model.to_tensor()[:, :, :, 0, 1])
+    assert [ax.get_title() for ax in display.axes_[0]] == ["0", "2"]
+    gaps = np.where(rng.random(X.shape) < 0.5, np.nan, X)
+    again = ReconstructionDisplay.from_estimator(model, gaps, {3: [0, 2], 4: 1}, color_axis=2)
+    assert np.isfinite(again.psnr_).all()
+    error = (display.original - display.approximation)[0]
+    peak = np.ptp(display.original)
+    assert display.psnr_[0] == pytest.approx(20 * np.log10(peak / np.sqrt(np.mean(error**2))))
+    with pytest.raises(ValueError, match=r"two axes, but X has 5, .* leave \[0, 1, 2\]"):
+        ReconstructionDisplay.from_estimator(model, X, {3: [0], 4: 1})
 
 
 @pytest.fixture(scope="module")
