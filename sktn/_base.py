@@ -79,7 +79,10 @@ def fit_sites(X, sample_weight, is_categorical, *, embedding, degree, scaling, m
         domain=embedding.domain, missing=missing, group=getattr(embedding, "group", 1),
     )  # fmt: skip
     coords = columns.transform(X)
-    basis = fit_basis(columns, coords, embedding, sample_weight=sample_weight, missing=missing)
+    basis = fit_basis(
+        columns, coords, embedding, sample_weight=sample_weight, missing=missing,
+        shared_unit=scaling == "common",
+    )  # fmt: skip
     return columns, basis, coords
 
 

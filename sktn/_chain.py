@@ -30,6 +30,8 @@ from sktn.solvers import compressed, gradient
 
 # The convex solver holds rows x landmarks numbers; beyond this, mini-batches take over.
 _LARGEST_DESIGN = 2**28
+# Rows, in landmarks, that the convex start of a gradient solver looks at.
+_START_ROWS = 4
 
 
 class BaseChain(
@@ -48,7 +50,7 @@ class BaseChain(
         "bond_dim": [Interval(Integral, 1, None, closed="left")],
         "embedding": [StrOptions(set(EMBEDDINGS)), callable, HasMethods(["evaluate"])],
         "degree": [Interval(Integral, 1, None, closed="left")],
-        "scaling": [StrOptions({"quantile", "standard", "minmax", "mixed", "none"})],
+        "scaling": [StrOptions({"quantile", "standard", "minmax", "mixed", "common", "none"})],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "interaction_penalty": [Interval(Real, 0, None, closed="left")],
         "smoothness": [Interval(Real, 0, None, closed="left")],
@@ -57,7 +59,7 @@ class BaseChain(
         "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "optimizer": [HasMethods(["init", "update"]), None],
-        "init": [StrOptions(set(STARTS)), callable],
+        "init": [StrOptions({"auto", "convex", *STARTS}), callable],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -173,10 +175,9 @@ class BaseChain(
             key = jax.random.key(stream["seed"] + stream["n_calls"])
             context = self._context(objective, g, stream["weight"], stream["indices"])
             if params is None:
-                start = np.random.default_rng(stream["seed"])
-                params = initial_params(
-                    start, self.basis_, stream["indices"], self.bond_dim, objective.n_scores,
-                    coords.dtype, self.init,
+                params = self._start(
+                    self.basis_, coords, g, objective, weight, self.alpha_, stream["indices"],
+                    np.random.RandomState(stream["seed"]),
                 )  # fmt: skip
             else:
                 params = chain_params(params, g)
@@ -202,6 +203,18 @@ class BaseChain(
         )  # fmt: skip
 
     def _fit_convex(self, basis, coords, g, objective, weight, alpha, indices, rng, sweeps):
+        self.networks_, curves, truncations = self._convex_networks(
+            basis, coords, g, objective, weight, alpha, indices, rng, sweeps
+        )
+        self.loss_curve_, self.truncation_error_ = curves[0], truncations[0]
+        self.n_iter_, self.validation_score_ = len(self.loss_curve_), None
+        self._total_weight = float(weight.sum())
+        self._warn_unless(all(np.isfinite(a).all() for net in self.networks_ for a in net.values()))
+
+    def _convex_networks(
+        self, basis, coords, g, objective, weight, alpha, indices, rng, sweeps=False
+    ):
+        """Networks, loss curves and truncation errors of all orders of the sites."""
         networks, curves, truncations = [], [], []
         for index in indices:
             landmarks = compressed.choose_landmarks(weight, self.max_landmarks, rng)
@@ -223,11 +236,7 @@ class BaseChain(
             networks.append(network)
             curves.append(curve)
             truncations.append(lost)
-        self.networks_, self.loss_curve_ = networks, curves[0]
-        self.truncation_error_ = truncations[0]
-        self.n_iter_, self.validation_score_ = len(self.loss_curve_), None
-        self._total_weight = float(weight.sum())
-        self._warn_unless(all(np.isfinite(a).all() for net in networks for a in net.values()))
+        return networks, curves, truncations
 
     def _fit_gradient(
         self, basis, coords, g, objective, target, weight, alpha, indices, rng, solver, previous,
@@ -240,15 +249,14 @@ class BaseChain(
                 len(coords), self.validation_fraction, self._strata(target), rng
             )
         key = jax.random.key(rng.randint(2**31 - 1))
-        start = np.random.default_rng(rng.randint(2**31 - 1))
-        params = initial_params(
-            start, basis, indices, self.bond_dim, objective.n_scores, coords.dtype, self.init
-        )
-        if previous is not None:
-            old = chain_params(previous, g)
-            if jax.tree.map(np.shape, old) == jax.tree.map(np.shape, params):
-                params = old
-                indices = np.stack([network["index"] for network in previous])
+        params = None
+        if previous is not None and self._fits(previous, indices, basis, objective):
+            params = chain_params(previous, g)
+            indices = np.stack([network["index"] for network in previous])
+        if params is None:
+            params = self._start(
+                basis, coords[train], g, objective.take(train), weight[train], alpha, indices, rng
+            )
         total = float(weight[train].sum())
         context = self._context(objective, g, total, indices)
         data = {"coords": coords[train], "target": target[train]}
@@ -306,6 +314,33 @@ class BaseChain(
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def _start(self, basis, coords, g, objective, weight, alpha, indices, rng):
+        """Parameters that "adam" and "lbfgs" begin with."""
+        init = self.init
+        if init == "auto":
+            init = "convex" if self.solver == "auto" else "constant"
+        if init != "convex":
+            start = np.random.default_rng(rng.randint(2**31 - 1))
+            return initial_params(
+                start, basis, indices, self.bond_dim, objective.n_scores, coords.dtype, init
+            )
+        rows = search_rows(weight, _START_ROWS * self.max_landmarks, rng)
+        networks, _, _ = self._convex_networks(
+            basis, coords[rows], g, objective.take(rows), weight[rows], alpha, indices, rng
+        )
+        return chain_params(networks, g)
+
+    def _fits(self, networks, indices, basis, objective):
+        """Whether networks are of the shape that a fit would give."""
+        D, h = self.bond_dim, indices.shape[1]
+        arms, readout = networks[0]["arms"].shape, networks[0]["readout"].shape
+        sites = np.sort(np.stack([network["index"] for network in networks]), axis=None)
+        return (
+            arms == (h, 2, D, basis.dim, D)
+            and readout == (D, objective.n_scores, D)
+            and np.array_equal(sites, np.sort(indices, axis=None))
+        )
 
     def _check_solver(self):
         if self.optimizer is not None and self.solver in ("convex", "sweep", "lbfgs"):

@@ -52,6 +52,9 @@ class Basis:
         E[phi] under the training distribution: the first unit vector where orthonormalised.
     gram : ndarray of shape (n, d, d)
         E[phi phi^T]: diagonal where orthonormalised, with ones except where `bound` took effect.
+    spread : ndarray of shape (n, d)
+        Variance that a component had before it was normalised, relative to the mean of those of its
+        degree; 1 everywhere unless the columns share a unit.
     embedding : embedding
     """
 
@@ -64,6 +67,7 @@ class Basis:
     degrees: np.ndarray
     mean: np.ndarray
     gram: np.ndarray
+    spread: np.ndarray
     embedding: object
 
     @property
@@ -91,6 +95,7 @@ jax.tree_util.register_dataclass(
     Basis,
     data_fields=[
         "transform", "table", "sites", "missing", "bound", "mask", "degrees", "mean", "gram",
+        "spread",
     ],
     meta_fields=["embedding"],
 )  # fmt: skip
@@ -147,6 +152,7 @@ def fit_basis(
     sample_weight=None,
     missing="marginal",
     orthonormalize=True,
+    shared_unit=False,
     max_value=10.0,
     max_levels=None,
     dim=None,
@@ -167,6 +173,10 @@ def fit_basis(
     orthonormalize : bool, default=True
         Without it the components are the embedding's own, and `mean` and `gram` say how they are
         distributed.
+    shared_unit : bool, default=False
+        The numeric coordinates are in one unit, so their variances can be compared: `spread` keeps
+        them, the components of one degree are principal axes, and `max_value` is for categorical
+        sites only.
     max_value : float, default=10
         A component orthonormal to a rare event takes the value 1 / sqrt(p) there, and a product
         over sites turns such values into outliers of the score. Components that exceed
@@ -201,16 +211,22 @@ def fit_basis(
     numeric = np.flatnonzero(~columns.categorical)
     categorical = np.flatnonzero(columns.categorical)
     parts = [None] * columns.n_sites
+    spread = [np.ones(0)] * columns.n_sites
     if len(numeric):
-        fitted = _numeric_sites(
+        fitted, variances = _numeric_sites(
             rows[:, numeric],
             weight,
             columns.low[numeric],
             embedding,
             orthonormalize,
-            limit,
+            shared_unit,
+            np.inf if shared_unit else limit,
             lost[numeric],
         )
+        if shared_unit:
+            own = _relative(variances, [degrees for _, degrees, *_ in fitted])
+            for i, values in zip(numeric, own, strict=True):
+                spread[i] = values
         for i, part in zip(numeric, fitted, strict=True):
             parts[i] = part
     for i, n_levels in zip(categorical, columns.n_levels, strict=True):
@@ -240,11 +256,12 @@ def fit_basis(
         table=_padded([matrices[i] for i in categorical], (n_levels, width)),
         sites=categorical,
         missing=_padded(vectors, (width,)),
-        bound=np.asarray(limit),
+        bound=np.asarray(np.inf if shared_unit else limit),
         mask=_padded([np.ones(len(s)) for s in degrees], (width,)),
         degrees=_padded(degrees, (width,)),
         mean=_padded(means, (width,)),
         gram=_padded(grams, (width, width)),
+        spread=1.0 + _padded([v - 1.0 for v in spread], (width,)),
         embedding=embedding,
     )
     return jax.tree.map(
@@ -261,8 +278,9 @@ def _raw(embedding, z):
     return raw
 
 
-def _numeric_sites(coords, weight, low, embedding, orthonormalize, limit, lost):
-    """The parts of `_categorical_site` for numeric sites, where the matrix is (r, d_i).
+def _numeric_sites(coords, weight, low, embedding, orthonormalize, shared_unit, limit, lost):
+    """The parts of `_categorical_site` for numeric sites, where the matrix is (r, d_i), and the
+    variances (d_i,) of the components before they were normalised.
 
     coords (b, n, channels), weight (b,), low (n, channels): a training value that stands in for
     missing ones, at weight 0
@@ -287,7 +305,8 @@ def _numeric_sites(coords, weight, low, embedding, orthonormalize, limit, lost):
     if not orthonormalize:
         own = slice(1 if embedding.constant is None else 0, None)
         selection = np.eye(len(degrees))[:, own]
-        return [(selection, degrees[own], g[0, own], g[own, own]) for g in gram]
+        parts = [(selection, degrees[own], g[0, own], g[own, own]) for g in gram]
+        return parts, [np.ones(selection.shape[1])] * len(parts)
 
     # The Gram matrix squares away half of the digits of float64. What is left, 1e-8 of the norm of
     # every component, is far below what _DEPENDENT lets pass.
@@ -296,6 +315,10 @@ def _numeric_sites(coords, weight, low, embedding, orthonormalize, limit, lost):
     values, vectors = np.linalg.eigh(gram / (safe * safe.mT))
     factor = np.sqrt(np.maximum(values, 0))[:, :, None] * vectors.mT * norms
     transform, kept = _gram_schmidt(factor)
+    variances = np.ones(kept.shape)
+    if shared_unit:
+        for T, v, columns in zip(transform, variances, kept, strict=True):
+            _turn_to_principal_axes(T, v, np.flatnonzero(columns), degrees)
     largest = np.zeros(kept.shape)
     for block in blocks:
         phi = _raw(embedding, coords[:, block]) @ transform
@@ -304,7 +327,34 @@ def _numeric_sites(coords, weight, low, embedding, orthonormalize, limit, lost):
     for i, columns in enumerate(kept):
         parts = transform[i][:, columns], degrees[columns], largest[i][columns]
         sites.append(_bounded(*parts, limit, lost[i]))
-    return sites
+    return sites, [v[columns] for v, columns in zip(variances, kept, strict=True)]
+
+
+def _turn_to_principal_axes(transform, variances, kept, degrees):
+    """Rotate the components of every degree, in place, to the principal axes of what the lower
+    degrees leave of the raw ones. A quadratic penalty on the coefficients of the raw components is
+    then diagonal: the square of each divided by its variance.
+
+    transform (r, r), variances (r,), kept: indices of the components there are, degrees (r,)
+    """
+    # raw = phi R, and R is upper triangular.
+    R = np.linalg.inv(transform[np.ix_(kept, kept)])
+    for degree in np.unique(degrees[kept[1:]]):
+        own = np.flatnonzero(degrees[kept] == degree)
+        own = own[own > 0]
+        axes, roots, _ = np.linalg.svd(R[np.ix_(own, own)])
+        transform[:, kept[own]] = transform[:, kept[own]] @ axes
+        variances[kept[own]] = roots**2
+
+
+def _relative(variances, degrees):
+    """Variances of the components of all sites over the mean of those of the same degree."""
+    every, kind = np.concatenate(variances), np.concatenate(degrees)
+    result = np.ones(len(every))
+    for degree in np.unique(kind[kind > 0]):
+        own = kind == degree
+        result[own] = every[own] / every[own].mean()
+    return np.split(result, np.cumsum([len(v) for v in variances])[:-1])
 
 
 def _categorical_site(mass, orthonormalize, limit, lost, max_levels):

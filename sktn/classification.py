@@ -40,10 +40,12 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         polynomial families only the order in which degrees are charged differs.
     degree : int, default=8
         Largest degree of the basis. With `smoothness` >= 1 it hardly matters once it is large.
-    scaling : {"quantile", "standard", "minmax", "mixed", "none"}, default="quantile"
+    scaling : {"quantile", "standard", "minmax", "mixed", "common", "none"}, default="quantile"
         How numeric columns reach the basis: by rank; standardised and clipped at 3 sigma; by
         range; both of the first ("mixed": a linear term in the standardised value and a
-        polynomial in the rank); or as they are ("none": values already in the basis's interval).
+        polynomial in the rank); all in one unit ("common", for pixels and spectra: centred only,
+        so that a column of little variance is charged more); or as they are ("none": values
+        already in the basis's interval).
     alpha : float or "auto", default="auto"
         Strength of the ridge, against a sum (not a mean) of losses, so one value serves tables of
         any length. "auto": the best of 9 values from 3 to 0.0003 by cross-validation in the
@@ -72,10 +74,11 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         sites it is multiplied by 64 / n_sites.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate` in solver "adam".
-    init : str or callable, default="constant"
-        Start of "adam" and "lbfgs": "constant", "identity", "copy", "gaussian", "isometric",
-        "ones", "zeros", or a function with the signature of :mod:`sktn.initializers`, for inputs
-        divided by sqrt(g).
+    init : str or callable, default="auto"
+        Start of "adam" and "lbfgs": "convex" (what solver "convex" finds on 4 `max_landmarks`
+        rows), "constant", "identity", "copy", "gaussian", "isometric", "ones", "zeros", or a
+        function with the signature of :mod:`sktn.initializers`, for inputs divided by sqrt(g).
+        "auto": "convex" where ``solver="auto"`` takes "adam", else "constant".
     max_iter : int, default=100
         Epochs of "adam", sweeps of "sweep"; iterations of "lbfgs" are ten times as many.
     batch_size : int, default=200
@@ -180,7 +183,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         truncation_tol=None,
         learning_rate=0.02,
         optimizer=None,
-        init="constant",
+        init="auto",
         max_iter=100,
         batch_size=200,
         early_stopping=False,

@@ -146,10 +146,11 @@ def fit_columns(
         NaN is a missing value. Categorical columns hold codes 0, 1, ...
     sample_weight : ndarray of shape (b,), default=None
         Rows of weight 0 have no influence at all.
-    scaling : {"standard", "quantile", "minmax", "mixed", "none"}, default="standard"
+    scaling : {"standard", "quantile", "minmax", "mixed", "common", "none"}, default="standard"
         "standard": mean and standard deviation, clipped at `clip` of the latter. "quantile": the
         weighted empirical distribution function, with mid-ranks for ties. "minmax": the range.
-        "mixed": "standard" and "quantile" in two channels. "none": X lives in the domain already.
+        "mixed": "standard" and "quantile" in two channels. "common": the mean of every column and
+        one range for all, the largest. "none": X lives in the domain already.
     clip : float, default=3.0
     categorical : ndarray of shape (n_columns,), bool, default=None
     n_quantiles : int, default=1000
@@ -200,6 +201,11 @@ def fit_columns(
         usable = numeric & (top > bottom)
         center = np.where(usable, top + bottom, 0.0)
         scale = np.where(usable, top - bottom, 1.0)
+    elif scaling == "common":
+        center, _ = _mean_and_deviation(values, present & numeric, weight)
+        distance = np.maximum(top[kept] - center, center - bottom[kept])
+        largest = np.max(distance, initial=0.0, where=numeric)
+        scale = np.full(len(kept), largest if largest > 0 else 1.0)
     knots, ranks = np.zeros((2, len(kept), 0))
     if scaling in ("quantile", "mixed"):
         knots, ranks = _fit_ranks(X, present & numeric[None, :], weight, n_quantiles)
@@ -340,7 +346,7 @@ def _coordinates(columns, X):
     channel = 0
     if columns.scaling == "none":
         coords[..., 0] = np.clip(X, low, high)
-    if columns.scaling in ("standard", "minmax", "mixed"):
+    if columns.scaling in ("standard", "minmax", "mixed", "common"):
         # A float64 value far outside the training range may overflow here: it is clipped.
         with np.errstate(over="ignore"):
             unit = (X.astype(np.float64) - columns.center) / columns.scale
@@ -366,7 +372,7 @@ def _slopes(columns, X):
         slopes[..., 0] = np.abs(2 * X - columns.low[:, 0] - columns.high[:, 0]) <= (
             columns.high[:, 0] - columns.low[:, 0]
         )
-    if columns.scaling in ("standard", "minmax", "mixed"):
+    if columns.scaling in ("standard", "minmax", "mixed", "common"):
         unit = (X - columns.center) / columns.scale
         coords = columns.domain[0] + (unit + 1) * half
         inside = (coords >= columns.low[:, 0]) & (coords <= columns.high[:, 0])

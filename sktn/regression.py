@@ -52,10 +52,12 @@ default="squared_error"
         polynomial families only the order in which degrees are charged differs.
     degree : int, default=8
         Largest degree of the basis. With `smoothness` >= 1 it hardly matters once it is large.
-    scaling : {"quantile", "standard", "minmax", "mixed", "none"}, default="quantile"
+    scaling : {"quantile", "standard", "minmax", "mixed", "common", "none"}, default="quantile"
         How numeric columns reach the basis: by rank; standardised and clipped at 3 sigma; by
         range; both of the first ("mixed": a linear term in the standardised value and a
-        polynomial in the rank); or as they are ("none": values already in the basis's interval).
+        polynomial in the rank); all in one unit ("common", for pixels and spectra: centred only,
+        so that a column of little variance is charged more); or as they are ("none": values
+        already in the basis's interval).
     alpha : float or "auto", default="auto"
         Strength of the ridge, against a sum (not a mean) of losses, so one value serves tables of
         any length, in units of the target's variance. "auto": the best of 14 values from 30 to
@@ -84,10 +86,11 @@ default="squared_error"
         sites it is multiplied by 64 / n_sites.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate` in solver "adam".
-    init : str or callable, default="constant"
-        Start of "adam" and "lbfgs": "constant", "identity", "copy", "gaussian", "isometric",
-        "ones", "zeros", or a function with the signature of :mod:`sktn.initializers`, for inputs
-        divided by sqrt(g).
+    init : str or callable, default="auto"
+        Start of "adam" and "lbfgs": "convex" (what solver "convex" finds on 4 `max_landmarks`
+        rows), "constant", "identity", "copy", "gaussian", "isometric", "ones", "zeros", or a
+        function with the signature of :mod:`sktn.initializers`, for inputs divided by sqrt(g).
+        "auto": "convex" where ``solver="auto"`` takes "adam", else "constant".
     max_iter : int, default=100
         Epochs of "adam", sweeps of "sweep"; iterations of "lbfgs" are ten times as many.
     batch_size : int, default=200
@@ -193,7 +196,7 @@ default="squared_error"
         truncation_tol=None,
         learning_rate=0.02,
         optimizer=None,
-        init="constant",
+        init="auto",
         max_iter=100,
         batch_size=200,
         early_stopping=False,

@@ -12,7 +12,14 @@ from hypothesis.extra.numpy import arrays
 
 from sktn.basis import embed, fit_basis, penalty_metric
 from sktn.columns import fit_columns
-from sktn.embeddings import EMBEDDINGS, Legendre, LinearComplement, make_embedding
+from sktn.embeddings import (
+    EMBEDDINGS,
+    Concatenated,
+    Legendre,
+    LinearComplement,
+    Polynomial,
+    make_embedding,
+)
 
 site_vectors = jax.jit(embed)
 every_embedding = pytest.mark.parametrize("name", EMBEDDINGS)
@@ -223,6 +230,27 @@ def test_a_smaller_degree_is_a_part_of_a_larger_one(table):
         np.testing.assert_allclose(site_vectors(part, columns.transform(X)), phi, atol=1e-6)
     with pytest.raises(ValueError, match="dim=3 is too small: a site of this table has 5"):
         fit(X, Legendre(4), categorical=categorical, dim=3)
+
+
+@pytest.mark.parametrize(
+    "embedding", [Polynomial(1), Concatenated(Polynomial(1), group=3)], ids=lambda e: e.name
+)
+def test_a_shared_unit_is_charged_by_the_raw_coefficients(embedding, rng):
+    X = rng.normal(size=(300, 6)) @ rng.normal(size=(6, 6)) * [1, 1, 0.1, 2, 1, 1e-3]
+    columns = fit_columns(X, scaling="common", group=getattr(embedding, "group", 1))
+    coords = columns.transform(X)
+    basis = fit_basis(columns, coords, embedding, shared_unit=True)
+    with jax.enable_x64(True):
+        phi = np.asarray(site_vectors(basis, coords))
+    mean, gram = moments(phi, np.ones(len(X)))
+    np.testing.assert_allclose(gram, basis.gram, atol=1e-8)
+    # The product kernel's first order is the inner product of the centred rows but for a factor.
+    a = phi[..., 1:] * np.sqrt(basis.spread[:, 1:])
+    kernel = np.einsum("mnd,knd->mk", a, a)
+    centred = X - X.mean(axis=0)
+    expected = centred @ centred.T
+    np.testing.assert_allclose(kernel / np.trace(kernel), expected / np.trace(expected), atol=1e-8)
+    assert (basis.spread * basis.mask)[:, 1:].sum() == pytest.approx(6)
 
 
 def test_the_metric_charges_order_and_degree():

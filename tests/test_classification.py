@@ -161,6 +161,24 @@ def test_warm_start_goes_on():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_warm_start_begins_anew_on_other_columns():
+    model = MPSClassifier(solver="adam", bond_dim=2, degree=2, max_iter=2, warm_start=True)
+    model.fit(X_IRIS, Y_IRIS).fit(X_IRIS[:, :3], Y_IRIS)
+    assert model.predict(X_IRIS[:, :3]).shape == (150,)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_gradients_go_on_from_the_convex_limit():
+    settings = {"solver": "adam", "max_iter": 2, "learning_rate": 1e-3}
+    anew = fitted(X_IRIS, Y_IRIS, **settings)
+    model = fitted(X_IRIS, Y_IRIS, init="convex", **settings)
+    assert model.loss_curve_[0] < anew.loss_curve_[-1]
+    assert model.score(X_IRIS, Y_IRIS) > 0.93
+    chunk = MPSClassifier(**FAST | settings, init="convex").partial_fit(X_IRIS, Y_IRIS, [0, 1, 2])
+    assert chunk.score(X_IRIS, Y_IRIS) > 0.93
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_an_ensemble_averages_networks_of_different_orders():
     model = fitted(X_IRIS, Y_IRIS, solver="adam", max_iter=10, n_estimators=3)
     assert len(model.networks_) == 3

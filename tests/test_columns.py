@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from sktn.columns import fit_columns
 
-SCALINGS = ("standard", "quantile", "minmax", "mixed")
+SCALINGS = ("standard", "quantile", "minmax", "mixed", "common")
 every_scaling = pytest.mark.parametrize("scaling", SCALINGS)
 tables = arrays(np.float64, (12, 3), elements=st.integers(-20, 20).map(float))
 
@@ -33,6 +33,13 @@ def test_minmax_scaling_reaches_both_ends(rng):
     X = rng.normal(size=(50, 2))
     z = coordinates(X, scaling="minmax", domain=(-3.0, 3.0))
     np.testing.assert_allclose([z.min(axis=0), z.max(axis=0)], [[[-3]] * 2, [[3]] * 2])
+
+
+def test_common_scaling_keeps_ratios(rng):
+    X = rng.normal(size=(50, 3)) * [1.0, 5.0, 0.1] + [0, 3, 9]
+    centred = X - X.mean(axis=0)
+    z = coordinates(X, scaling="common", domain=(-3.0, 3.0))[..., 0]
+    np.testing.assert_allclose(z, 3 * centred / np.abs(centred).max(), atol=1e-12)
 
 
 def test_ranks_of_ties_are_mid_ranks():

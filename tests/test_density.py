@@ -30,12 +30,16 @@ def fitted():
 GRID_X, GRID_Y = np.linspace(-8, 8, 401), np.linspace(-8, 18, 651)
 
 
-@pytest.fixture(scope="module")
-def on_grid(fitted):
+def values_on_grid(density):
     """The density on a grid, and the grid's steps."""
     grid = np.stack(np.meshgrid(GRID_X, GRID_Y, indexing="ij"), axis=-1).reshape(-1, 2)
-    values = np.exp(fitted.score_samples(grid)).reshape(len(GRID_X), len(GRID_Y))
+    values = np.exp(density.score_samples(grid)).reshape(len(GRID_X), len(GRID_Y))
     return values, (GRID_X[1] - GRID_X[0]), (GRID_Y[1] - GRID_Y[0])
+
+
+@pytest.fixture(scope="module")
+def on_grid(fitted):
+    return values_on_grid(fitted)
 
 
 def test_the_density_integrates_to_one(on_grid):
@@ -115,7 +119,7 @@ def test_training_with_missing_values(rng):
     X = two_columns(rng)
     X[rng.uniform(size=X.shape) < 0.2] = np.nan
     density = MPSDensityEstimator(**QUICK).fit(X)
-    values, dx, dy = on_grid(density)
+    values, dx, dy = values_on_grid(density)
     assert values.sum() * dx * dy == pytest.approx(1, abs=1e-5)
     assert np.all(np.isfinite(density.impute(X)))
 

@@ -42,17 +42,18 @@ def choose_landmarks(weight, max_landmarks, rng):
 
 
 def penalty_weights(basis, interaction_penalty, smoothness):
-    """g(0) = 1, g(s) = max(1, interaction_penalty n) degree(s)^(2 smoothness).
+    """g(0) = 1, g(s) = max(1, interaction_penalty n) degree(s)^(2 smoothness) / spread(s).
 
     With omega a multiple of the number of sites n, the prior variance of all k-way interactions
     together, binomial(n, k) / omega^k, tends to 1 / k!: one value of the multiple charges tables
-    of any width alike.
+    of any width alike. Where columns share a unit, spread takes the normalisation of the
+    components back: columns of little variance are charged more.
 
     -> (n, d)
     """
     degrees = np.asarray(basis.degrees)
     omega = max(1.0, interaction_penalty * len(degrees))
-    g = omega * np.maximum(degrees, 0.5) ** (2 * smoothness)
+    g = omega * np.maximum(degrees, 0.5) ** (2 * smoothness) / np.asarray(basis.spread)
     return np.where(degrees > 0, g, 1.0).astype(degrees.dtype)
 
 
