@@ -86,7 +86,7 @@ class Result(NamedTuple):
 
 def sweep(
     cores, sites, objective, *, two_site=False, max_bond_dim=10, truncation_tol=1e-3, max_sweeps=10,
-    tol=1e-4, n_newton=2, n_cg=10,
+    tol=1e-4, n_newton=1, n_cg=10,
 ):  # fmt: skip
     """Sweep from the first core to the last and back until the loss falls by less than `tol`.
 
