@@ -23,8 +23,9 @@ from sktn.solvers import gradient, likelihood
 # Floats that one block of rows may take (128 MB in float32).
 _BLOCK_SIZE = 2**25
 
-# Numbers that the features of all sites take, up to which sweeps are the default.
-_LARGEST_SWEEP = 2**28
+# Rows x entries of all cores per bond, up to which sweeps are the default: they then end about as
+# soon as Adam does (benchmarks/density_sweeps.py), and beyond they take longer.
+_LARGEST_SWEEP = 2**23
 
 # Strength of the ridge where held-out rows do not choose it.
 _ALPHA = 0.03

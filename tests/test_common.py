@@ -33,7 +33,8 @@ ESTIMATORS = [
     ),
     SMPOAnomalyDetector(),
     SMPOAnomalyDetector(init="mean-embedding"),
-    SMPOAnomalyDetector(init="identity", bond_dim=2, max_iter=10),
+    SMPOAnomalyDetector(init="identity", solver="adam", bond_dim=2, max_iter=10),
+    SMPOAnomalyDetector(init="random", solver="sweep", bond_dim=2, max_iter=2),
     MPSDensityEstimator(solver="adam", bond_dim=2, degree=2, max_iter=2),
     MPSDensityEstimator(solver="sweep", bond_dim=2, degree=2, max_iter=2),
 ]  # fmt: skip

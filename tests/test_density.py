@@ -192,9 +192,9 @@ def test_which_solver(rng):
         MPSDensityEstimator(solver="sweep", optimizer=adam()).fit(two_columns(rng, 60))
     complete, holes = np.ones((1, 1), bool), np.zeros((1, 1), bool)
     density = MPSDensityEstimator()
-    assert density._resolve_solver((10_000, 20, 7), complete) == "sweep"
-    assert density._resolve_solver((10_000, 20, 7), holes) == "adam"
-    assert density._resolve_solver((1_000_000, 20, 7), complete) == "adam"
+    assert density._resolve_solver((5_000, 20, 7), complete) == "sweep"
+    assert density._resolve_solver((5_000, 20, 7), holes) == "adam"
+    assert density._resolve_solver((50_000, 20, 7), complete) == "adam"
     density.set_params(optimizer=adam())
     assert density._resolve_solver((100, 2, 7), complete) == "adam"
 
