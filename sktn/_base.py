@@ -154,7 +154,9 @@ def distinct_rows(X, weight):
     X (N, n_columns), weight (N,) -> (b, n_columns), (b,)
     """
     X, weight = X[weight > 0], weight[weight > 0]
-    rows, index = np.unique(X, axis=0, return_inverse=True)
+    # Missing values would be different from each other; infinite ones do not get here.
+    rows, index = np.unique(np.where(np.isnan(X), np.inf, X), axis=0, return_inverse=True)
+    rows[np.isinf(rows)] = np.nan
     return rows, np.bincount(index.ravel(), weights=weight, minlength=len(rows))
 
 

@@ -11,10 +11,14 @@ from sktn.columns import Columns, fit_columns
 from sktn.embeddings import make_embedding
 from sktn.losses import quadratic_log_norm, relu_log_frobenius
 from sktn.networks import mpo, smpo
-from sktn.solvers import gradient
+from sktn.solvers import gradient, square_sweep
 
 # Floats that one block of rows may take in a forward pass (128 MB in float32).
 _BLOCK_SIZE = 2**25
+
+# Numbers that the features of all sites take, up to which sweeps are the default. They are faster
+# than Adam at any size (benchmarks/density_sweeps.py), but hold what they know of all rows.
+_LARGEST_SWEEP = 2**27
 
 # Bond dimension where the user names none.
 _BOND_DIM = 10
@@ -41,9 +45,17 @@ class TrainedOperator:
     order: np.ndarray
     legs: np.ndarray
 
+    @property
+    def bond_dims(self):
+        """Bonds in use, with the closed ends: (n + 1,)"""
+        used = np.any(self.cores != 0, axis=(1, 2, 3)).sum(axis=1)
+        return np.array([1, *used[:-1], 1])
+
     def log_norms(self, X):
         """log ||P Phi(x)||^2: X (b, n_columns) -> (b,) in float64"""
-        return self._by_blocks(_log_norms, X).astype(np.float64)
+        # A state that P maps to 0 stays comparable, and several of them can be averaged.
+        norms = self._by_blocks(_log_norms, X).astype(np.float64)
+        return np.maximum(norms, np.finfo(np.float32).min)
 
     def log_norms_without(self, X, j):
         """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
@@ -99,7 +111,7 @@ def _leg_distributions(basis, cores, order, coords):
 
 def fit(
     X, weight, rng, *, categorical, init, bond_dim, output_dim, spacing, first_output, embedding,
-    degree, scaling, feature_order, members, alpha, training,
+    degree, scaling, feature_order, members, alpha, solver, truncation_tol, training,
 ):  # fmt: skip
     """Train operators that differ in their starts and, from the second on, in their orders.
 
@@ -135,10 +147,14 @@ def fit(
         with jax.enable_x64(coords.dtype == np.float64):
             key = jax.random.key(rng.randint(2**31 - 1))
             cores = _start(init, rng, mask, basis, order, bond_dim or _BOND_DIM, coords)
-            result = _train(
-                TrainedOperator(columns, basis, cores, order, legs), coords, weight, key, alpha,
-                **training,
-            )  # fmt: skip
+            start = TrainedOperator(columns, basis, cores, order, legs)
+            if solver == "sweep" or (solver == "auto" and _sweeps_fit(start, len(coords))):
+                result = _sweep(
+                    start, coords, weight, alpha, truncation_tol, training["max_iter"],
+                    training["tol"],
+                )  # fmt: skip
+            else:
+                result = _train(start, coords, weight, key, alpha, **training)
         operators.append(TrainedOperator(columns, basis, _masked(result.params, mask), order, legs))
         results.append(result)
     norms = np.array([operator.log_norms(X) for operator in operators])
@@ -187,6 +203,41 @@ def _train(operator, coords, weight, key, alpha, *, batch_size, max_iter, learni
     return gradient.minimize(
         operator_loss, operator.cores, coords, weight.astype(dtype), context, key,
         batch_size=batch_size, max_iter=max_iter, learning_rate=learning_rate, **options,
+    )  # fmt: skip
+
+
+def _sweeps_fit(operator, n_rows):
+    # Left of a leg the squares of its outputs are summed, up to as many as a bond has states.
+    n, D, d, o, _ = operator.cores.shape
+    return n_rows * n * d * D * min(o ** len(operator.legs), D) <= _LARGEST_SWEEP
+
+
+def _sweep(operator, coords, weight, alpha, truncation_tol, max_sweeps, tol):
+    """The loss of `operator_loss` by sweeps over all rows."""
+    mask = _mask(operator)
+    n, D, d, o, _ = operator.cores.shape
+    phi = np.asarray(embed(operator.basis, coords))[:, operator.order]
+    ends = [1, *[D] * (n - 1), 1]
+    dims = operator.basis.mask[operator.order].sum(axis=1).astype(int)
+    outs = mask.sum(axis=1).astype(int)
+    cores = [
+        operator.cores[k, : ends[k], : dims[k], : outs[k], : ends[k + 1]] for k in range(n)
+    ]  # fmt: skip
+    objective = square_sweep.LogNorms(weight, alpha)
+    result = square_sweep.sweep(
+        cores, [phi[:, k, None, : dims[k]] for k in range(n)], objective,
+        two_site=truncation_tol is not None, max_bond_dim=D, truncation_tol=truncation_tol or 0.0,
+        max_sweeps=max_sweeps, tol=1000 * tol,
+    )  # fmt: skip
+    D = max(core.shape[3] for core in result.cores)
+    found = np.zeros((n, D, d, o, D), coords.dtype)
+    for padded, core in zip(found, result.cores, strict=True):
+        l, s, t, r = core.shape
+        padded[:l, :s, :t, :r] = core
+    found *= np.exp(objective.log_scale(result.logs) / (2 * n))
+    return gradient.Result(
+        found, result.losses[1:], np.array([]), result.converged,
+        bool(np.isfinite(result.losses).all()), None,
     )  # fmt: skip
 
 

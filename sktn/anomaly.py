@@ -125,13 +125,24 @@ class SMPOAnomalyDetector(
         Order of the columns along the chain of trained operators.
     alpha : float, default=1.0
         Strength of the norm penalty of trained operators.
+    solver : {"auto", "sweep", "adam"}, default="auto"
+        How operators are trained. "sweep": Gauss-Newton steps on all rows for one core after the
+        other, or two, without a learning rate. "adam": mini-batches, which `partial_fit` takes in
+        any case. "auto": "sweep" on tables of moderate size, "adam" on large ones and with an
+        `optimizer`. There is nothing to choose for the closed forms.
+    truncation_tol : float, default=None
+        Solver "sweep" with a number updates two neighbouring cores at a time and splits them by a
+        singular value decomposition that may lose this share of the norm, so that every bond finds
+        its own dimension, of at most `bond_dim`. None: one core at a time.
     learning_rate : float, default=0.01
     batch_size : int, default=32
     max_iter : int, default=100
-        Epochs of the training.
+        Epochs of "adam"; largest number of sweeps.
     tol : float, default=1e-4
+        Sweeps end when one of them lowers the loss by less than a thousand times as much: the last
+        bit of it does not make a better detector.
     n_iter_no_change : int, default=10
-        The training stops when the loss has not fallen by `tol` for this many epochs.
+        "adam" stops when the loss has not fallen by `tol` for this many epochs.
     optimizer : optax.GradientTransformation, default=None
         None: Adam with warm-up and cosine decay of `learning_rate`.
     n_estimators : int, default=1
@@ -159,7 +170,10 @@ class SMPOAnomalyDetector(
     loss_curve_ : ndarray of shape (n_iter_,)
         Of the first operator. Trained operators only.
     n_iter_ : int
-        Epochs; 1 in closed form.
+        Epochs or sweeps; 1 in closed form.
+    bond_dims_ : ndarray of shape (n_sites + 1,)
+        Bond dimensions of the first operator, those of its closed ends included. Trained operators
+        only.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 
@@ -213,6 +227,8 @@ class SMPOAnomalyDetector(
         "scaling": [StrOptions({"minmax", "standard", "quantile", "none"})],
         "feature_order": [StrOptions({"given", "correlation", "random"}), "array-like"],
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "solver": [StrOptions({"auto", "sweep", "adam"})],
+        "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -242,6 +258,8 @@ class SMPOAnomalyDetector(
         scaling="minmax",
         feature_order="given",
         alpha=1.0,
+        solver="auto",
+        truncation_tol=None,
         learning_rate=0.01,
         batch_size=32,
         max_iter=100,
@@ -267,6 +285,8 @@ class SMPOAnomalyDetector(
         self.scaling = scaling
         self.feature_order = feature_order
         self.alpha = alpha
+        self.solver = solver
+        self.truncation_tol = truncation_tol
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -299,6 +319,13 @@ class SMPOAnomalyDetector(
                 f"score_type={self.score_type!r} is not defined for init={self.init!r}: use one of "
                 f"{', '.join(map(repr, _SCORES[self.init]))}, or 'auto'."
             )
+        if self._closed_form and self.solver != "auto":
+            raise ValueError(
+                f"solver={self.solver!r} is for operators that are trained, but init={self.init!r} "
+                "is computed in closed form: use init='identity' or 'random', or solver='auto'."
+            )
+        if self.solver == "sweep" and self.optimizer is not None:
+            raise ValueError("optimizer is used by solver='adam' only, but solver='sweep'.")
         X = _base.read_table(self, X, reset=True)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         rows, row_weight = _base.distinct_rows(X, weight)
@@ -319,8 +346,8 @@ class SMPOAnomalyDetector(
 
         The first call is a fit: it fixes the columns' scales, the landmarks, the bandwidth and how
         scores are standardised, so its batch should be representative. Later, closed forms add the
-        rows to their moments, which is exact, and trained operators take one epoch over the batch.
-        The offset is that of the latest batch.
+        rows to their moments, which is exact, and trained operators take one epoch over the batch,
+        by gradient steps whatever `solver` says. The offset is that of the latest batch.
 
         Parameters
         ----------
@@ -387,8 +414,10 @@ class SMPOAnomalyDetector(
                 bond_dim=self.bond_dim, output_dim=self.output_dim, spacing=self.spacing,
                 first_output=self.first_output, embedding=self.embedding, degree=self.degree,
                 scaling=self.scaling, feature_order=self.feature_order, members=self.n_estimators,
-                alpha=self.alpha, training=self._training(),
+                alpha=self.alpha, solver="adam" if self.optimizer is not None else self.solver,
+                truncation_tol=self.truncation_tol, training=self._training(),
             )  # fmt: skip
+            self.bond_dims_ = self.members_[0].bond_dims
             self.loss_curve_ = results[0].losses
             self.n_iter_ = len(self.loss_curve_)
             for result in results:

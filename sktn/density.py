@@ -18,10 +18,17 @@ from sktn.embeddings import Legendre
 from sktn.losses import negative_log_likelihood
 from sktn.margins import fit_margins
 from sktn.networks import born
-from sktn.solvers import gradient
+from sktn.solvers import gradient, likelihood
 
 # Floats that one block of rows may take (128 MB in float32).
 _BLOCK_SIZE = 2**25
+
+# Rows x entries of all cores per bond, up to which sweeps are the default: they then end about as
+# soon as Adam does (benchmarks/density_sweeps.py), and beyond they take longer.
+_LARGEST_SWEEP = 2**23
+
+# Strength of the ridge where held-out rows do not choose it.
+_ALPHA = 0.03
 
 _log_norm = jax.jit(born.log_norm)
 _log_squares = jax.jit(born.log_squares)
@@ -33,21 +40,24 @@ _local_matrices = jax.jit(born.local_matrices)
 
 
 def born_loss(cores, batch, weight, context):
-    """Negative log-likelihood of complete rows, relative to the reference densities.
+    """Negative log-likelihood of complete rows, relative to the reference densities, plus
+    log(J / <psi, psi>), see :mod:`sktn.solvers.likelihood`.
 
-    cores (n, D, d, D), batch: phi (b, n, d), weight (b,); context: mask (n, d)
+    cores (n, D, d, D), batch: phi (b, n, d), weight (b,); context: mask, roots sqrt(g) (n, d)
     """
     # Padded components stay zero, whatever the optimiser adds.
     cores = cores * context["mask"][:, None, :, None]
     squares = born.log_squares(cores, batch["phi"])
-    return negative_log_likelihood(squares, born.log_norm(cores), weight)
+    log_norm = born.log_norm(cores * context["roots"][:, None, :, None])
+    return negative_log_likelihood(squares, log_norm, weight)
 
 
 def born_loss_missing(cores, batch, weight, context):
     """`born_loss` of rows with missing values, which are integrated over: present (b, n)."""
     cores = cores * context["mask"][:, None, :, None]
     squares = born.log_marginals(cores, batch["phi"], batch["present"])
-    return negative_log_likelihood(squares, born.log_norm(cores), weight)
+    log_norm = born.log_norm(cores * context["roots"][:, None, :, None])
+    return negative_log_likelihood(squares, log_norm, weight)
 
 
 def level_basis(shares):
@@ -123,18 +133,32 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
         Largest bond dimension D.
     degree : int, default=6
         Largest degree of the polynomials.
+    alpha : float or "auto", default="auto"
+        Strength of a ridge in function space. The loss is the negative log-likelihood plus
+        log(J / <psi, psi>), where J weighs the square of a coefficient of psi by the product of
+        1 + alpha s^2 over its degrees s. "auto": "sweep" lowers the strength from 1 by halves, one
+        sweep each, and held-out rows choose; otherwise 0.03.
+    solver : {"auto", "sweep", "adam"}, default="auto"
+        "sweep": Newton steps for one core after the other, or two, without a learning rate.
+        "adam": mini-batches. "auto": "sweep" on tables of moderate size, "adam" on large ones and
+        with an `optimizer`.
+    truncation_tol : float, default=None
+        Solver "sweep" with a number updates two neighbouring cores at a time and splits them by a
+        singular value decomposition that may lose this share of the norm, so that every bond finds
+        its own dimension, of at most `bond_dim`. None: one core at a time.
     feature_order : {"correlation", "given", "random"} or array-like, default="correlation"
         Order of the columns along the chain.
     learning_rate : float, default=0.02
     batch_size : int, default=100
     max_iter : int, default=200
-        Epochs.
+        Epochs of "adam"; largest number of sweeps.
     early_stopping : bool, default=True
         Keep the parameters of highest likelihood on held-out rows, and stop when it has not risen
-        for `n_iter_no_change` epochs. Without effect for fewer than 20 distinct rows.
+        for `n_iter_no_change` epochs or 3 sweeps. Without effect for fewer than 20 distinct rows.
     validation_fraction : float, default=0.15
     n_iter_no_change : int, default=20
     tol : float, default=1e-4
+        Smallest improvement of the loss that counts, in an epoch or in a sweep at a given `alpha`.
     optimizer : optax.GradientTransformation, default=None
         None: Adam with warm-up and cosine decay of `learning_rate`.
     categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
@@ -146,13 +170,18 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
     ----------
     cores_ : ndarray of shape (n_features, D, d, D)
         The chain, in the order `order_`, of norm 1.
+    bond_dims_ : ndarray of shape (n_features + 1,)
+        Its bond dimensions, those of its closed ends included.
+    alpha_ : float
+        Strength used.
     order_ : ndarray of shape (n_features,)
     margins_ : Margins
         The reference densities f_i.
     loss_curve_ : ndarray of shape (n_iter_,)
-        Training loss: - log p relative to the product of the f_i, so 0 means that nothing but the
-        margins was learned.
+        Training loss: - log p relative to the product of the f_i, plus the penalty, so 0 means that
+        nothing but the margins was learned.
     n_iter_ : int
+        Epochs or sweeps.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 
@@ -189,6 +218,9 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "bond_dim": [Interval(Integral, 1, None, closed="left")],
         "degree": [Interval(Integral, 1, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "solver": [StrOptions({"auto", "sweep", "adam"})],
+        "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
         "feature_order": [StrOptions({"correlation", "given", "random"}), "array-like"],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -207,6 +239,9 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
         bond_dim=10,
         *,
         degree=6,
+        alpha="auto",
+        solver="auto",
+        truncation_tol=None,
         feature_order="correlation",
         learning_rate=0.02,
         batch_size=100,
@@ -221,6 +256,9 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
     ):
         self.bond_dim = bond_dim
         self.degree = degree
+        self.alpha = alpha
+        self.solver = solver
+        self.truncation_tol = truncation_tol
         self.feature_order = feature_order
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -248,6 +286,8 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
         -------
         self : MPSDensityEstimator
         """
+        if self.solver == "sweep" and self.optimizer is not None:
+            raise ValueError("optimizer is used by solver='adam' only, but solver='sweep'.")
         X = _base.read_table(self, X, reset=True)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         X, weight = _base.distinct_rows(X, weight)
@@ -259,39 +299,95 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
         self.order_ = _base.chain_order(
             self.feature_order, np.arange(n), n, len(X), lambda rows: phi[rows, :, 1], rng
         )
-        batch = {"phi": phi[:, self.order_]}
-        loss = born_loss
-        if not present.all():
-            batch["present"], loss = present[:, self.order_], born_loss_missing
+        phi, present, mask = phi[:, self.order_], present[:, self.order_], mask[self.order_]
         train, held_out = self._split(len(X), rng)
         # Weights of mean 1, so that the loss is one per row.
         weight = (weight / weight.mean()).astype(X.dtype)
         cores = born.near_constant(rng, n, d, self.bond_dim, 0.3, X.dtype)
-        context = {"mask": mask[self.order_].astype(X.dtype)}
-        with jax.enable_x64(X.dtype == np.float64):
+        degrees = np.tile(np.arange(d), (n, 1))
+        # Functions on levels have no order among each other.
+        categorical = [self.margins_.is_categorical(i) for i in self.order_]
+        degrees[categorical] = np.minimum(degrees[categorical], 1)
+        method = self._sweep if self._resolve_solver(phi.shape, present) == "sweep" else self._adam
+        method(cores, phi, present, mask, degrees, weight, train, held_out, rng)
+        self.n_iter_ = len(self.loss_curve_)
+        return self
+
+    def _resolve_solver(self, shape, present):
+        if self.solver != "auto":
+            return self.solver
+        if self.optimizer is not None:
+            return "adam"
+        n_rows, n, d = shape
+        # With missing values squares are sums, of as many terms as a bond has states.
+        terms = 1 if present.all() else d * self.bond_dim
+        return "sweep" if n_rows * n * d * self.bond_dim * terms <= _LARGEST_SWEEP else "adam"
+
+    def _sweep(self, cores, phi, present, mask, degrees, weight, train, held_out, rng):
+        n, D, d, _ = cores.shape
+        dims = mask.sum(axis=1)
+        ends = [1, *[D] * (n - 1), 1]
+        start = [cores[k, : ends[k], :m, None, : ends[k + 1]] for k, m in enumerate(dims)]
+        sites = []
+        for k, m in enumerate(dims):
+            x = phi[:, k, None, :m]
+            gone = ~present[:, k]
+            if gone.any():
+                x = np.pad(x, ((0, 0), (0, m - 1), (0, 0)))
+                x[gone] = np.eye(m)
+            sites.append(x)
+        live = np.zeros((2, len(weight)), weight.dtype)
+        live[0, train], live[1, held_out] = weight[train], weight[held_out]
+        if self.alpha == "auto" and len(held_out):
+            alphas = 2.0 ** -np.arange(self.max_iter)
+        else:
+            alphas = np.full(self.max_iter, _ALPHA if self.alpha == "auto" else self.alpha)
+        degrees = [s[:m].astype(phi.dtype) for s, m in zip(degrees, dims, strict=True)]
+        result = likelihood.maximize(
+            start, sites, *live, degrees, alphas.tolist(), tol=self.tol,
+            two_site=self.truncation_tol is not None, max_bond_dim=D,
+            truncation_tol=self.truncation_tol or 0.0,
+        )  # fmt: skip
+        self.bond_dims_ = np.array([1, *[core.shape[3] for core in result.cores]])
+        D = self.bond_dims_.max()
+        self.cores_ = np.zeros((n, D, d, D), phi.dtype)
+        for padded, core in zip(self.cores_, result.cores, strict=True):
+            l, m, _, r = core.shape
+            padded[:l, :m, :r] = core[:, :, 0]
+        self.alpha_, self.loss_curve_ = result.alpha, result.losses
+
+    def _adam(self, cores, phi, present, mask, degrees, weight, train, held_out, rng):
+        n, D, _, _ = cores.shape
+        self.alpha_ = float(_ALPHA if self.alpha == "auto" else self.alpha)
+        mask = mask.astype(phi.dtype)
+        context = {"mask": mask, "roots": np.sqrt(1 + self.alpha_ * degrees**2).astype(phi.dtype)}
+        batch, loss = {"phi": phi}, born_loss
+        if not present.all():
+            batch["present"], loss = present, born_loss_missing
+        with jax.enable_x64(phi.dtype == np.float64):
             key = jax.random.key(rng.randint(2**31 - 1))
             validation = None
             if len(held_out):
                 rows = {name: values[held_out] for name, values in batch.items()}
-                validation = rows, weight[held_out], context
+                validation = rows, weight[held_out], {"mask": mask, "roots": np.ones_like(mask)}
             result = gradient.minimize(
                 loss, cores, {name: values[train] for name, values in batch.items()},
                 weight[train], context, key, batch_size=self.batch_size, max_iter=self.max_iter,
                 learning_rate=self.learning_rate, transformation=self.optimizer,
                 validation=validation, n_iter_no_change=self.n_iter_no_change, tol=self.tol,
             )  # fmt: skip
-            cores = np.asarray(result.params) * context["mask"][:, None, :, None]
+            cores = np.asarray(result.params) * mask[:, None, :, None]
             log_norm = float(_log_norm(cores))
-        self.cores_ = cores * np.exp(-log_norm / (2 * n)).astype(X.dtype)
-        self.loss_curve_, self.n_iter_ = result.losses, len(result.losses)
+        self.cores_ = cores * np.exp(-log_norm / (2 * n)).astype(phi.dtype)
+        self.bond_dims_ = np.array([1, *[D] * (n - 1), 1])
+        self.loss_curve_ = result.losses
         if not result.finite:
             warnings.warn(
                 "The loss is no longer finite; the last finite parameters were kept. Use a smaller "
                 "learning_rate or float64 data.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
-        return self
 
     def _split(self, n_rows, rng):
         """Training and held-out rows."""

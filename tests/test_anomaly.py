@@ -12,7 +12,9 @@ from sklearn.metrics import roc_auc_score
 from sktn import SMPOAnomalyDetector
 from sktn.anomaly import offset_below, trimmed
 from sktn.coordinates import fit_coordinates, squash
+from sktn.networks import mpo
 from sktn.solvers import projector
+from sktn.solvers.gradient import adam
 
 TRAINED = {"init": "identity", "max_iter": 3, "bond_dim": 3, "random_state": 0}
 
@@ -54,6 +56,42 @@ def test_training_lowers_the_loss(rng, init, score):
     assert detector.loss_curve_[-1] < detector.loss_curve_[0]
     assert detector.transform(X).shape == (64, 4)
     np.testing.assert_allclose(detector.transform(X).reshape(64, 2, 2).sum(axis=2), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("init", ["identity", "random"])
+@pytest.mark.parametrize("spacing", [None, 1, 2])
+def test_sweeps_descend_to_the_loss_of_their_operator(rng, init, spacing):
+    X, weight, alpha = correlated(rng, 64), rng.integers(0, 3, 64), 0.3
+    detector = SMPOAnomalyDetector(
+        **{**TRAINED, "init": init, "max_iter": 6}, solver="sweep", spacing=spacing, alpha=alpha,
+        tol=0.0,
+    ).fit(X, sample_weight=weight)  # fmt: skip
+    assert np.all(np.diff(detector.loss_curve_) < 1e-9)
+    [member] = detector.members_
+    frobenius = np.log(np.sum(mpo.to_dense(member.cores) ** 2))
+    fit = np.average((detector.score_samples(X) - 1) ** 2, weights=weight)
+    assert detector.loss_curve_[-1] == pytest.approx(fit + alpha * max(frobenius, 0), rel=1e-5)
+    repeated = detector.__class__(**detector.get_params()).fit(np.repeat(X, weight, axis=0))
+    np.testing.assert_allclose(repeated.loss_curve_, detector.loss_curve_, rtol=1e-6)
+
+
+def test_two_site_sweeps_find_the_bond_dimensions(rng):
+    X = correlated(rng, 64).astype(np.float32)
+    single, pairs = (
+        SMPOAnomalyDetector(**TRAINED, solver="sweep", truncation_tol=tol).fit(X)
+        for tol in (None, 0.3)
+    )
+    assert single.bond_dims_.tolist() == [1, 2, 2, 1]
+    assert pairs.bond_dims_.sum() < 6
+    assert pairs.members_[0].cores.dtype == np.float32
+
+
+def test_solvers_that_do_not_apply():
+    X = np.zeros((3, 2))
+    with pytest.raises(ValueError, match="solver='sweep' is for operators that are trained, but"):
+        SMPOAnomalyDetector(solver="sweep").fit(X)
+    with pytest.raises(ValueError, match="optimizer is used by solver='adam' only"):
+        SMPOAnomalyDetector(init="random", solver="sweep", optimizer=adam()).fit(X)
 
 
 def test_the_published_method_finds_strange_digits():
@@ -276,7 +314,7 @@ def test_output_as_a_frame(rng):
 
 def test_a_loss_that_explodes(rng):
     X = correlated(rng, 30)
-    detector = SMPOAnomalyDetector(**TRAINED, learning_rate=1e300)
+    detector = SMPOAnomalyDetector(**TRAINED, solver="adam", learning_rate=1e300)
     with pytest.warns(ConvergenceWarning, match="no longer finite"):
         detector.fit(X)
     assert np.all(np.isfinite(detector.score_samples(X)))

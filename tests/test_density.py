@@ -11,6 +11,7 @@ from sklearn.neighbors import KernelDensity
 from sktn import MPSDensityEstimator
 from sktn.density import antiderivatives, invert_distribution, level_basis
 from sktn.margins import fit_margins
+from sktn.solvers.gradient import adam
 
 # Small shapes, few epochs: what is tested holds for any parameters of the network.
 QUICK = {"max_iter": 10, "bond_dim": 4, "degree": 4, "random_state": 0}
@@ -21,13 +22,16 @@ def two_columns(rng, n_rows=300):
     return np.column_stack([x, x**2 + 0.3 * rng.normal(size=n_rows)])
 
 
-@pytest.fixture(scope="module")
-def fitted():
+SOLVERS = [{"solver": "sweep"}, {"solver": "sweep", "truncation_tol": 0.1}, {"solver": "adam"}]
+
+
+@pytest.fixture(scope="module", params=SOLVERS, ids=["sweep", "two-site", "adam"])
+def fitted(request):
     rng = np.random.default_rng(0)
-    return MPSDensityEstimator(**QUICK).fit(two_columns(rng))
+    return MPSDensityEstimator(**QUICK, **request.param).fit(two_columns(rng))
 
 
-GRID_X, GRID_Y = np.linspace(-8, 8, 401), np.linspace(-8, 18, 651)
+GRID_X, GRID_Y = np.linspace(-8, 8, 201), np.linspace(-8, 18, 326)
 
 
 def values_on_grid(density):
@@ -77,7 +81,8 @@ def test_samples_follow_the_density(fitted, on_grid):
         counts = np.bincount(np.searchsorted(edges, sample[:, column]), minlength=10)
         assert chisquare(counts).pvalue > 1e-3
     # And jointly: four quadrants.
-    x_cut, y_cut = 0.0, 1.0
+    # Cuts between points of the grid.
+    x_cut, y_cut = dx / 2, 1.0
     mask = (GRID_X[:, None] > x_cut) * 2 + (GRID_Y[None] > y_cut)
     expected = np.bincount(mask.ravel(), values.ravel() * dx * dy, minlength=4)
     counts = np.bincount((sample[:, 0] > x_cut) * 2 + (sample[:, 1] > y_cut), minlength=4)
@@ -86,7 +91,7 @@ def test_samples_follow_the_density(fitted, on_grid):
 
 def test_conditionals(fitted, on_grid):
     values, _, dy = on_grid
-    k = 230
+    k = 115
     conditional = values[k] / (values[k].sum() * dy)
     rows = np.column_stack([np.full(3000, GRID_X[k]), np.full(3000, np.nan)])
     drawn = fitted.conditional_sample(rows, random_state=0)
@@ -107,9 +112,10 @@ def test_missing_values_are_integrated_over(fitted):
     assert got[2] == pytest.approx(0, abs=1e-6)
 
 
-def test_it_learns_more_than_the_margins(rng):
+@pytest.mark.parametrize("parameters", SOLVERS)
+def test_it_learns_more_than_the_margins(rng, parameters):
     train, test = two_columns(rng, 600), two_columns(rng, 600)
-    density = MPSDensityEstimator(max_iter=60, random_state=0).fit(train)
+    density = MPSDensityEstimator(max_iter=60, random_state=0, **parameters).fit(train)
     margins = density.margins_.log_density(test).sum(axis=1).mean()
     assert density.score(test) > margins + 0.3
     assert density.score(test) > KernelDensity(bandwidth="scott").fit(train).score(test) / 600
@@ -122,6 +128,75 @@ def test_training_with_missing_values(rng):
     values, dx, dy = values_on_grid(density)
     assert values.sum() * dx * dy == pytest.approx(1, abs=1e-5)
     assert np.all(np.isfinite(density.impute(X)))
+
+
+def with_holes(rng):
+    X = two_columns(rng, 60)
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    return X
+
+
+@pytest.mark.parametrize("make", [two_columns, with_holes])
+@pytest.mark.parametrize("alpha", ["auto", 0.01])
+def test_sweeps_descend(rng, make, alpha):
+    density = MPSDensityEstimator(**QUICK, solver="sweep", alpha=alpha).fit(make(rng))
+    assert len(density.loss_curve_) == density.n_iter_ <= 10
+    assert np.all(np.diff(density.loss_curve_) < 1e-9)
+    assert density.alpha_ == alpha or density.alpha_ in 0.5 ** np.arange(10)
+
+
+@pytest.mark.parametrize("make", [two_columns, with_holes])
+@pytest.mark.parametrize("parameters", SOLVERS[::2])
+def test_the_loss_is_that_of_the_training_rows(rng, make, parameters):
+    """Without a penalty and without held-out rows: relative to the margins, as the scores say."""
+    X = make(rng)
+    density = MPSDensityEstimator(
+        **QUICK, **parameters, alpha=0.0, early_stopping=False, batch_size=1000, learning_rate=1e-9
+    ).fit(X)
+    scores = density.score_samples(X) - density.margins_.log_density(X).sum(axis=1)
+    assert density.loss_curve_[-1] == pytest.approx(-scores.mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("parameters", SOLVERS[:2])
+def test_a_weight_of_two_is_a_repeated_row(rng, parameters):
+    X, weight = with_holes(rng), rng.integers(0, 3, 60)
+    weighted = MPSDensityEstimator(**QUICK, **parameters).fit(X, sample_weight=weight)
+    repeated = MPSDensityEstimator(**QUICK, **parameters).fit(np.repeat(X, weight, axis=0))
+    np.testing.assert_allclose(weighted.score_samples(X), repeated.score_samples(X), rtol=1e-9)
+
+
+def test_two_site_sweeps_bound_the_bond_dimensions(rng):
+    X = np.column_stack([two_columns(rng, 200), rng.normal(size=200)])
+    settings = {**QUICK, "alpha": 0.1, "feature_order": "given"}
+    single, pairs = (
+        MPSDensityEstimator(**settings, solver="sweep", truncation_tol=tol).fit(X)
+        for tol in (None, 0.2)
+    )
+    assert single.bond_dims_.tolist() == [1, 4, 4, 1]
+    # The last column is on its own.
+    assert pairs.bond_dims_[2] == 1 < pairs.bond_dims_[1] <= 4
+    assert pairs.cores_.shape == (3, max(pairs.bond_dims_), 5, max(pairs.bond_dims_))
+
+
+def test_sweeps_are_deterministic_and_keep_the_dtype(rng):
+    X = two_columns(rng).astype(np.float32)
+    density = [MPSDensityEstimator(**QUICK, solver="sweep").fit(X) for _ in range(2)]
+    assert density[0].cores_.dtype == np.float32
+    np.testing.assert_array_equal(density[0].cores_, density[1].cores_)
+    double = MPSDensityEstimator(**QUICK, solver="sweep").fit(X.astype(np.float64))
+    np.testing.assert_allclose(density[0].score(X), double.score(X), atol=0.01)
+
+
+def test_which_solver(rng):
+    with pytest.raises(ValueError, match="optimizer is used by solver='adam' only"):
+        MPSDensityEstimator(solver="sweep", optimizer=adam()).fit(two_columns(rng, 60))
+    complete, holes = np.ones((1, 1), bool), np.zeros((1, 1), bool)
+    density = MPSDensityEstimator()
+    assert density._resolve_solver((5_000, 20, 7), complete) == "sweep"
+    assert density._resolve_solver((5_000, 20, 7), holes) == "adam"
+    assert density._resolve_solver((50_000, 20, 7), complete) == "adam"
+    density.set_params(optimizer=adam())
+    assert density._resolve_solver((100, 2, 7), complete) == "adam"
 
 
 def test_categories_have_probabilities(rng):

@@ -244,7 +244,7 @@ def sweep(
     dtype = chain.readout.dtype
     strength = float(2 * alpha * objective.ridge_share)
     problem = _Problem(objective, np.asarray(weight, dtype), strength, n_newton, n_cg)
-    split = _Split(max_bond_dim, truncation_tol if two_site else None)
+    split = Split(max_bond_dim, truncation_tol if two_site else None)
     one_arm = _two_site_pass if two_site else _one_site_pass
     arms = [_Arm(cores, x) for cores, x in zip(chain.arms, inputs, strict=True)]
     readout = np.einsum("kl,lcr,ur->kcu", arms[0].surplus, chain.readout, arms[1].surplus)
@@ -272,7 +272,7 @@ def _update_readout(readout, arms, problem):
     return A.reshape(l, c, r), loss
 
 
-class _Split(NamedTuple):
+class Split(NamedTuple):
     """How a matrix is parted in two, one of them an isometry. Without a tolerance the rank stays
     as it is."""
 
