@@ -225,16 +225,16 @@ def _from_tomography(problem, tries=6, restarts=15):
     subsets = [s for s, _ in measured]
     least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
     wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
+    sure = np.array(gaps) > 5.0
+    if sure.mean() < 0.65:
+        return None
     cuts = tomography.Cuts(problem.sizes, subsets, least)
-    clear = np.quantile(gaps, 0.1) > 1.5
     best, limit = None, np.inf
     for ranks in dict.fromkeys((tuple(wide), tuple(least))):
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
         explained = tomography.explanations(
-            tomography.Cuts(X.shape, subsets, ranks, np.array(gaps) > 5.0), seed, problem.rng
+            tomography.Cuts(X.shape, subsets, ranks, sure), seed, problem.rng
         )
-        if not (explained or clear):
-            continue
         chosen = explained[:2]
         chosen += [r for _, r in tomography.candidates(cuts, problem.sizes, seed)]
         chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
