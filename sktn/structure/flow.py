@@ -7,6 +7,7 @@ import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers.als import als, squared_error
+from sktn.solvers.joint import joint
 from sktn.structure import moves
 
 __all__ = ["Problem", "State", "compress", "exchange", "expand", "shrink"]
@@ -40,20 +41,31 @@ class Problem:
         order = list(range(len(cores)))
         if first is not None:
             order = [first] + [k for k in order if k != first]
-        return self.state(
-            als(
+        target = self.target if target is None else target
+        # The first sweeps go far; what is left is faster with all cores together.
+        fit = als(
+            self.X,
+            cores,
+            max_sweeps=min(sweeps, 2),
+            tol=tol,
+            target=target,
+            norm2=self.norm2,
+            order=order,
+            give_up=False,
+            ridge=self.ridge,
+            deadline=self.deadline,
+        )
+        if sweeps > 2 and fit.error > target and np.isfinite(fit.error) and not self.expired():
+            fit = joint(
                 self.X,
-                cores,
-                max_sweeps=sweeps,
-                tol=tol,
-                target=self.target if target is None else target,
-                norm2=self.norm2,
-                order=order,
+                fit.cores,
+                max_steps=5 * (sweeps - 2),
+                tol=0.2 * tol,
+                target=target,
                 give_up=give_up,
-                ridge=self.ridge,
                 deadline=self.deadline,
             )
-        )
+        return self.state(fit)
 
     def state(self, fit):
         error = fit.error if np.isfinite(fit.error) else np.inf
