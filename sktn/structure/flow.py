@@ -1,7 +1,7 @@
 """One scale of the renormalization flow: expansion, compression and exchange on a fixed tensor."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from sktn.networks import graph
 from sktn.solvers.als import als, squared_error
 from sktn.solvers.joint import joint
 from sktn.structure import moves
+from sktn.structure.evaluate import padded
 
 __all__ = ["Problem", "State", "compress", "exchange", "expand", "shrink"]
 
@@ -177,6 +178,43 @@ def expand(problem, state, *, fraction=0.08, sweeps=4, limit=None, max_steps=400
             break
         state = problem.fit(cores, sweeps, tol=3e-3, give_up=False)
         problem.note("expand", state, bond)
+    return state
+
+
+def _proportional(sizes, R, goal, powers=np.linspace(1.0, 3.0, 81)):
+    """Bond matrix R ** g, rounded, of at most ``goal`` parameters, but wider than R if g <= 3."""
+    best = R
+    for power in powers:
+        wider = np.rint(R**power).astype(int)
+        for k, size in enumerate(sizes):  # no bond needs more than all other modes can carry
+            wider[k] = wider[:, k] = np.minimum(wider[k], np.prod(sizes) // size)
+        np.fill_diagonal(wider, 1)
+        if graph.n_parameters(sizes, wider) > goal and (best != R).any():
+            break
+        best = wider
+    return best
+
+
+def widen(problem, state, *, most=4.0, slack=1.15):
+    """Widen all bonds in proportion, and prune, until the target is near.
+
+    The flow in the error: the proportions of the bonds change little from one error to the next, so
+    that they are found where the network is small. The squared error falls about like one over the
+    size, which tells how far to widen.
+
+    State -> State
+    """
+    while not problem.met(state) and not problem.expired():
+        ratio = min(state.error / problem.target, most)
+        R = graph.bond_dims(state.cores)
+        wider = _proportional(problem.sizes, R, ratio * state.size)
+        if (wider == R).all():
+            break
+        state = problem.fit(padded(state.cores, wider, problem.rng), 12, give_up=False)
+        problem.note("widen", state)
+        if not problem.met(state):
+            rung = replace(problem, target=max(slack * state.error, problem.target))
+            state = compress(rung, state, sweeps=6, patience=2)
     return state
 
 

@@ -46,6 +46,8 @@ def search(X, target, rng, settings, budget=None, callback=None):
     for level, halvings in enumerate(grid):
         scale = len(grid) - 1 - level
         data = X if scale == 0 else scales.coarsen(X, halvings)
+        # What averaging has lost cannot be learned from it: no more precision than that.
+        lost = np.linalg.norm(X - scales.refine(data, X.shape)) if scale else 0.0
         norm = float(np.linalg.norm(data))
         if norm < 1e-3 and scale:  # Averaging cancelled the data: nothing to learn at this scale.
             continue
@@ -57,7 +59,7 @@ def search(X, target, rng, settings, budget=None, callback=None):
         problem = flow.Problem(
             data / norm,
             X.shape,
-            target**2,
+            max(target, lost) ** 2,
             rng,
             budget=budget,
             scale=scale,
@@ -66,7 +68,7 @@ def search(X, target, rng, settings, budget=None, callback=None):
             deadline=deadline,
             expansion=settings.expansion,
         )
-        start = _one_scale(problem, target, settings, start)
+        start = _one_scale(problem, settings, start)
     return start, log
 
 
@@ -80,16 +82,16 @@ def matrix(X, target, budget=None):
     return [U[:, :keep] * s[:keep], np.ascontiguousarray(Vt[:keep])]
 
 
-def _one_scale(whole, target, settings, lifted):
-    X = whole.X
+def _one_scale(whole, settings, lifted):
+    X, target = whole.X, whole.target
     share = settings.reduction_share if settings.reduction else 0.0
-    core, factors = tucker.reduce(X, share * target**2)
+    core, factors = tucker.reduce(X, share * target)
     outside = max(float(np.vdot(X, X) - np.vdot(core, core)), 0.0)
     dtype = np.float64
-    if target >= 3e-3 and core.size > 20000:
+    if target >= 1e-5 and core.size > 20000:
         # Half the memory traffic; met targets are verified against the residual itself.
         dtype = np.float32
-    problem = replace(whole, X=core.astype(dtype), target=max(target**2 - outside, 0.0))
+    problem = replace(whole, X=core.astype(dtype), target=max(target - outside, 0.0))
     if lifted is not None:
         lifted = [c.astype(dtype) for c in tucker.lift(lifted, factors)]
     if problem.budget is not None:
@@ -123,10 +125,12 @@ def _to_target(problem, settings, lifted):
         if found is not None:
             starts.append(found)
     if not starts:
-        if lifted is not None:
-            starts.append(problem.fit(lifted, 20, give_up=False))
-            problem.note("lift", starts[-1])
-        starts.append(_uniform(problem))
+        if lifted is None:
+            state = _complete(problem)
+        else:
+            state = problem.fit(lifted, 10, give_up=False)
+            problem.note("lift", state)
+        starts.append(flow.widen(problem, state))
     states = []
     for start in starts:
         state = flow.expand(problem, start, limit=2 * problem.X.size)
@@ -173,7 +177,7 @@ def _within_budget(problem, settings, lifted):
     return problem.fit(best.cores, 100, tol=1e-5, give_up=False)
 
 
-def _random(problem, R, sweeps=40):
+def _random(problem, R, sweeps=20):
     cores = graph.random_cores(problem.X.shape, R, problem.rng, problem.X.dtype)
     return problem.fit(cores, sweeps, tol=3e-3, give_up=False)
 
@@ -193,23 +197,15 @@ def _complete_graphs(problem, widest=8):
         yield R
 
 
-def _uniform(problem):
-    """A complete graph of equal bonds, the fewest that come near the target.
-
-    Greedy growth from rank one builds trees and cannot leave them; on a complete graph every bond
-    is there to be weighed against the others.
-    """
+def _complete(problem):
+    """A small complete graph: greedy growth from rank one builds trees, and cannot leave them."""
     order = problem.X.ndim
-    last = _random(problem, np.ones((order, order), dtype=int))
-    problem.note("uniform", last)
-    if order > 6:
-        return last
-    for R in _complete_graphs(problem):
-        if last.error <= 1.5 * problem.target or problem.expired():
-            break
-        last = _random(problem, R)
-        problem.note("uniform", last)
-    return last
+    R = np.ones((order, order), dtype=int)
+    if order <= 6:
+        R = next(_complete_graphs(problem), R)
+    state = _random(problem, R)
+    problem.note("complete", state)
+    return state
 
 
 def _from_tomography(problem, tries=6, restarts=15):
