@@ -23,15 +23,19 @@ __all__ = [
     "core_sizes",
     "doubled",
     "environment",
+    "gram_flops",
     "inner",
     "n_parameters",
     "normal_equations",
     "random_cores",
+    "sketched_gram",
     "to_dense",
 ]
 
 # A contraction order found for one size serves all that round to the same power of 2**(2/3).
 _ROUNDING = 1.5
+# Flops of a normal matrix (some 0.1 s) below which it is formed exactly.
+_CHEAP = 4e9
 
 
 def bond_dims(cores):
@@ -352,6 +356,44 @@ def _squared_route(cores, k, squares):
     inputs, arrays = [n[0] for n in nodes], [n[1] for n in nodes]
     plan = _plan(tuple(inputs), output, _rounded(inputs, arrays))
     return (plan, arrays) if plan[3] <= 2**26 else None
+
+
+def gram_flops(cores, k):
+    """Cost of the normal matrix of core k by the cheaper route.
+
+    cores N arrays -> float
+    """
+    width = prod(cores[k].shape) // cores[k].shape[k]
+    n_rest = prod(core.shape[j] for j, core in enumerate(cores) if j != k)
+    dense = 2.0 * n_rest * width**2
+    if dense < _CHEAP:
+        return dense
+    route = _squared_route(cores, k, [None] * len(cores))
+    return dense if route is None else min(dense, route[0][2])
+
+
+def sketched_gram(cores, k):
+    """Normal matrix of core k, or an unbiased estimate of it where it is expensive.
+
+    E[S^T S] = 1 for a random S = S_1 (x) .. (x) S_N that shortens the other modes, so that
+    <env, env> is kept on average. A few times as many rows as columns keep its directions.
+
+    cores N arrays -> (P_k, P_k)
+    """
+    if gram_flops(cores, k) > _CHEAP:
+        width = prod(cores[k].shape) // cores[k].shape[k]
+        lengths = [1 if j == k else core.shape[j] for j, core in enumerate(cores)]
+        while prod(lengths) > 6 * width and max(lengths) > 2:
+            longest = int(np.argmax(lengths))
+            lengths[longest] = (lengths[longest] + 1) // 2
+        rng, some = np.random.default_rng(0), list(cores)
+        for j, (core, length) in enumerate(zip(cores, lengths, strict=True)):
+            if j != k and length < core.shape[j]:
+                S = rng.standard_normal((length, core.shape[j])) / np.sqrt(length)
+                shorter = np.tensordot(S.astype(core.dtype), core, (1, j))
+                some[j] = np.ascontiguousarray(np.moveaxis(shorter, 0, j))
+        cores = some
+    return normal_equations(None, cores, k)[0]
 
 
 def normal_equations(X, cores, k, squares=None):

@@ -28,7 +28,7 @@ def _inverses(cores, ridge):
     """
     result = []
     for k, core in enumerate(cores):
-        A = graph.normal_equations(None, cores, k)[0].astype(np.float64)
+        A = graph.sketched_gram(cores, k).astype(np.float64)
         width = A.shape[0]
         A.flat[:: width + 1] += ridge * np.trace(A) / width + 1e-300
         factor, info = lapack.dpotrf(A, lower=1)
@@ -77,7 +77,7 @@ def joint(
     max_steps=100,
     tol=1e-4,
     target=0.0,
-    ridge=1e-6,
+    ridge=0.1,
     memory=10,
     refresh=20,
     give_up=False,

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import als, squared_error
+from sktn.solvers.als import Fit, als, squared_error
 from sktn.solvers.joint import joint
 from sktn.structure import moves
 from sktn.structure.evaluate import padded
 
 __all__ = ["Problem", "State", "compress", "exchange", "expand", "shrink"]
+
+# Flops of a normal matrix above which solving its core alone costs more than it is worth.
+_DEAR = 4e11
 
 
 @dataclass
@@ -43,24 +46,27 @@ class Problem:
         if first is not None:
             order = [first] + [k for k in order if k != first]
         target = self.target if target is None else target
+        fit = Fit(cores, np.inf, 0)
         # The first sweeps go far; what is left is faster with all cores together.
-        fit = als(
-            self.X,
-            cores,
-            max_sweeps=min(sweeps, 2),
-            tol=tol,
-            target=target,
-            norm2=self.norm2,
-            order=order,
-            give_up=False,
-            ridge=self.ridge,
-            deadline=self.deadline,
-        )
-        if sweeps > 2 and fit.error > target and np.isfinite(fit.error) and not self.expired():
+        order = [k for k in order if graph.gram_flops(cores, k) < _DEAR]
+        if order:
+            fit = als(
+                self.X,
+                cores,
+                max_sweeps=min(sweeps, 2),
+                tol=tol,
+                target=target,
+                norm2=self.norm2,
+                order=order,
+                give_up=False,
+                ridge=self.ridge,
+                deadline=self.deadline,
+            )
+        if fit.sweeps == 0 or (sweeps > 2 and fit.error > target and not self.expired()):
             fit = joint(
                 self.X,
                 fit.cores,
-                max_steps=5 * (sweeps - 2),
+                max_steps=5 * max(sweeps - 2, 1),
                 tol=0.2 * tol,
                 target=target,
                 give_up=give_up,
@@ -181,10 +187,10 @@ def expand(problem, state, *, fraction=0.08, sweeps=4, limit=None, max_steps=400
     return state
 
 
-def _proportional(sizes, R, goal, powers=np.linspace(1.0, 3.0, 81)):
+def _proportional(sizes, R, goal):
     """Bond matrix R ** g, rounded, of at most ``goal`` parameters, but wider than R if g <= 3."""
     best = R
-    for power in powers:
+    for power in np.linspace(1.0, 3.0, 81):
         wider = np.rint(R**power).astype(int)
         for k, size in enumerate(sizes):  # no bond needs more than all other modes can carry
             wider[k] = wider[:, k] = np.minimum(wider[k], np.prod(sizes) // size)
@@ -195,7 +201,7 @@ def _proportional(sizes, R, goal, powers=np.linspace(1.0, 3.0, 81)):
     return best
 
 
-def widen(problem, state, *, most=4.0, slack=1.15):
+def widen(problem, state, *, most=2.0, slack=1.15):
     """Widen all bonds in proportion, and prune, until the target is near.
 
     The flow in the error: the proportions of the bonds change little from one error to the next, so

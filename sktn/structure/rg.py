@@ -28,7 +28,7 @@ class Settings:
     information: bool = True
     expansion: str = "residual"
     cycles: int = 0
-    reduction_share: float = 0.01
+    reduction_share: float = 0.02
     time_limit: float | None = None
 
 
@@ -146,7 +146,7 @@ def _to_target(problem, settings, lifted):
     if settings.gates and not problem.expired():
         best = gates.anneal(problem, best)
     if settings.information:
-        best = flow.compress(problem, best, sweeps=25)
+        best = flow.compress(problem, best, sweeps=15)
     if problem.scale == 0 and settings.cycles:
         best = flow.exchange(problem, best, cycles=settings.cycles)
     return best
