@@ -214,10 +214,13 @@ def widen(problem, state, *, most=2.0, slack=1.15):
         ratio = min(state.error / problem.target, most)
         R = graph.bond_dims(state.cores)
         wider = _proportional(problem.sizes, R, ratio * state.size)
-        if (wider == R).all():
+        if not (wider > R).any():
             break
+        before = state.error
         state = problem.fit(padded(state.cores, wider, problem.rng), 12, give_up=False)
         problem.note("widen", state)
+        if slack * state.error > before:  # expansion, bond by bond, sees more
+            break
         if not problem.met(state):
             rung = replace(problem, target=max(slack * state.error, problem.target))
             state = compress(rung, state, sweeps=6, patience=2)

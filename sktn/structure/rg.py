@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import Fit, squared_error
+from sktn.solvers.als import Fit, als, squared_error
 from sktn.structure import flow, gates, scales, tomography, tucker
 from sktn.structure.fixed import tensor_train
 
@@ -240,7 +240,9 @@ def _from_tomography(problem, tries=6, restarts=15):
                 continue
             for _ in range(restarts if n < len(explained[:2]) else 1):
                 cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
-                state = problem.fit(cores, 100, tol=1e-4)
+                state = problem.state(
+                    als(X, cores, target=problem.target, norm2=problem.norm2, ridge=problem.ridge)
+                )
                 if problem.met(state):
                     break
             if problem.met(state):
