@@ -18,19 +18,24 @@ import numpy as np
 import opt_einsum as oe
 
 __all__ = [
+    "Residual",
     "bond_dims",
     "core_sizes",
     "doubled",
     "environment",
+    "gram_flops",
     "inner",
     "n_parameters",
     "normal_equations",
     "random_cores",
+    "sketched_gram",
     "to_dense",
 ]
 
 # A contraction order found for one size serves all that round to the same power of 2**(2/3).
 _ROUNDING = 1.5
+# Flops of a normal matrix (some 0.1 s) below which it is formed exactly.
+_CHEAP = 4e9
 
 
 def bond_dims(cores):
@@ -113,25 +118,61 @@ def _plan(inputs, output, rounded):
             "greedy": oe.paths.greedy,
         }[kind]
         path = finder(sets, out, lengths)
-    steps, flops, peak = [], 0.0, 0.0
+    flops, peak, merged, lost = 0.0, 0.0, [], {}
+    names, n_values = list(range(len(operands))), len(operands)
     for pair in path:
         a, b = sorted(pair)
         right, left = operands.pop(b), operands.pop(a)
-        shared = [x for x in left if x in right]
-        axes = (tuple(left.index(x) for x in shared), tuple(right.index(x) for x in shared))
-        result = tuple(x for x in left if x not in shared) + tuple(
-            x for x in right if x not in shared
-        )
+        shared = frozenset(left) & frozenset(right)
+        result = tuple(x for x in left + right if x not in shared)
         volume = prod(size[x] for x in result)
         flops += 2 * volume * prod(size[x] for x in shared)
-        # A tensordot also copies its operands: on thin contractions that is most of the time.
+        # The operands are also copied: on thin contractions that is most of the time.
         flops += 8 * (volume + prod(size[x] for x in left) + prod(size[x] for x in right))
         peak = max(peak, volume)
         operands.append(result)
-        steps.append((a, b, axes))
-    last = operands[0]
-    permutation = tuple(last.index(x) for x in output)
-    return tuple(steps), permutation, flops, peak
+        second, first = names.pop(b), names.pop(a)
+        lost[first] = lost[second] = shared
+        merged.append((first, second))
+        names.append(n_values)
+        n_values += 1
+    steps, labels = _layouts([tuple(x) for x in inputs], merged, lost, size)
+    permutation = tuple(labels.index(x) for x in output)
+    return steps, permutation, flops, peak
+
+
+def _layouts(labels, merged, lost, size):
+    """Axes of both operands of every step, in the order that makes the largest copies short.
+
+    An operand is laid out (shared, free). The free indices that the next step shares come first, so
+    that its copy moves long runs.
+
+    labels list of tuples, merged pairs of operands, lost dict of operand to the indices it shares
+    -> steps (first, second, axes of first, axes of second, number shared), indices of the result
+    """
+    steps = []
+    for first, second in merged:
+        left, right = labels[first], labels[second]
+        larger = max(left, right, key=lambda x: prod(size[n] for n in x))
+        shared = [x for x in larger if x in lost[first]]
+        later = lost.get(len(labels), frozenset())
+        free = [
+            sorted((x for x in side if x not in lost[first]), key=lambda x: x not in later)
+            for side in (left, right)
+        ]
+        axes = (
+            tuple(side.index(x) for x in shared + own)
+            for side, own in zip((left, right), free, strict=True)
+        )
+        steps.append((first, second, *axes, len(shared)))
+        labels.append(tuple(free[0] + free[1]))
+    return tuple(steps), labels[-1]
+
+
+def _planned(cores):
+    """Arguments of the plan that contracts a network to its dense tensor."""
+    inputs, arrays = _network(cores)
+    return tuple(inputs), tuple((k,) for k in range(len(cores))), _rounded(inputs, arrays)
 
 
 def _rounded(inputs, arrays):
@@ -142,13 +183,22 @@ def _rounded(inputs, arrays):
     return tuple(sorted(size.items(), key=lambda item: str(item[0])))
 
 
+def _merge(left, right, axes, others, n_shared):
+    """Contract two operands: the result, and both as matrices (shared, free)."""
+    left, right = left.transpose(axes), right.transpose(others)
+    width = prod(left.shape[:n_shared])
+    L, R = left.reshape(width, -1), right.reshape(width, -1)
+    return (L.T @ R).reshape(left.shape[n_shared:] + right.shape[n_shared:]), L, R
+
+
 def _run(plan, arrays):
     steps, permutation = plan[:2]
-    operands = list(arrays)
-    for a, b, axes in steps:
-        right, left = operands.pop(b), operands.pop(a)
-        operands.append(np.tensordot(left, right, axes))
-    return operands[0].transpose(permutation)
+    values = list(arrays)
+    for first, second, *layout in steps:
+        value, _, _ = _merge(values[first], values[second], *layout)
+        values[first] = values[second] = None
+        values.append(value)
+    return values[-1].transpose(permutation)
 
 
 def _contract(inputs, output, arrays):
@@ -213,6 +263,49 @@ def _dense_task(cores):
     return inputs, tuple((k,) for k in range(len(cores))), arrays
 
 
+class Residual:
+    """Squared error of networks of one shape, and its gradient by all cores.
+
+    The gradient is the contraction of the network run backwards, which shares all that the
+    environments of different cores have in common.
+
+    X (I_1, .., I_N), cores N arrays of N axes
+    """
+
+    def __init__(self, X, cores):
+        plan = _plan(*_planned(cores))
+        self._steps = plan[0]
+        # The data take the layout in which the contraction ends: one copy, not one per call.
+        self._X = np.ascontiguousarray(X.transpose(np.argsort(plan[1])))
+
+    def __call__(self, cores):
+        """Squared error ||X - TN||^2 and its gradient.
+
+        cores N arrays -> float, N arrays
+        """
+        values, tape = _network(cores)[1], []
+        for first, second, *layout in self._steps:
+            value, L, R = _merge(values[first], values[second], *layout)
+            tape.append((L, R))
+            values.append(value)
+        residual = values[-1] - self._X
+        error = float(np.einsum("i,i->", residual.ravel(), residual.ravel(), dtype=np.float64))
+        residual *= 2.0
+        adjoints = [None] * (len(values) - 1) + [residual]
+        for (first, second, axes, others, _), (L, R) in zip(
+            reversed(self._steps), reversed(tape), strict=True
+        ):
+            D = adjoints.pop().reshape(L.shape[1], R.shape[1])
+            adjoints[first] = _unlaid(R @ D.T, values[first], axes)
+            adjoints[second] = _unlaid(L @ D, values[second], others)
+        return error, [adjoints[k].reshape(core.shape) for k, core in enumerate(cores)]
+
+
+def _unlaid(matrix, like, axes):
+    """A matrix (shared, free) with the axes that an operand had before it was laid out so."""
+    return matrix.reshape([like.shape[n] for n in axes]).transpose(np.argsort(axes))
+
+
 def environment(cores, k):
     """All cores but k, contracted: the derivative of the network by core k.
 
@@ -263,6 +356,44 @@ def _squared_route(cores, k, squares):
     inputs, arrays = [n[0] for n in nodes], [n[1] for n in nodes]
     plan = _plan(tuple(inputs), output, _rounded(inputs, arrays))
     return (plan, arrays) if plan[3] <= 2**26 else None
+
+
+def gram_flops(cores, k):
+    """Cost of the normal matrix of core k by the cheaper route.
+
+    cores N arrays -> float
+    """
+    width = prod(cores[k].shape) // cores[k].shape[k]
+    n_rest = prod(core.shape[j] for j, core in enumerate(cores) if j != k)
+    dense = 2.0 * n_rest * width**2
+    if dense < _CHEAP:
+        return dense
+    route = _squared_route(cores, k, [None] * len(cores))
+    return dense if route is None else min(dense, route[0][2])
+
+
+def sketched_gram(cores, k):
+    """Normal matrix of core k, or an unbiased estimate of it where it is expensive.
+
+    E[S^T S] = 1 for a random S = S_1 (x) .. (x) S_N that shortens the other modes, so that
+    <env, env> is kept on average. A few times as many rows as columns keep its directions.
+
+    cores N arrays -> (P_k, P_k)
+    """
+    if gram_flops(cores, k) > _CHEAP:
+        width = prod(cores[k].shape) // cores[k].shape[k]
+        lengths = [1 if j == k else core.shape[j] for j, core in enumerate(cores)]
+        while prod(lengths) > 6 * width and max(lengths) > 2:
+            longest = int(np.argmax(lengths))
+            lengths[longest] = (lengths[longest] + 1) // 2
+        rng, some = np.random.default_rng(0), list(cores)
+        for j, (core, length) in enumerate(zip(cores, lengths, strict=True)):
+            if j != k and length < core.shape[j]:
+                S = rng.standard_normal((length, core.shape[j])) / np.sqrt(length)
+                shorter = np.tensordot(S.astype(core.dtype), core, (1, j))
+                some[j] = np.ascontiguousarray(np.moveaxis(shorter, 0, j))
+        cores = some
+    return normal_equations(None, cores, k)[0]
 
 
 def normal_equations(X, cores, k, squares=None):

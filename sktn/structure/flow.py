@@ -1,15 +1,20 @@
 """One scale of the renormalization flow: expansion, compression and exchange on a fixed tensor."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import als, squared_error
+from sktn.solvers.als import Fit, als, squared_error
+from sktn.solvers.joint import joint
 from sktn.structure import moves
+from sktn.structure.evaluate import padded
 
 __all__ = ["Problem", "State", "compress", "exchange", "expand", "shrink"]
+
+# Flops of a normal matrix above which solving its core alone costs more than it is worth.
+_DEAR = 4e11
 
 
 @dataclass
@@ -40,20 +45,34 @@ class Problem:
         order = list(range(len(cores)))
         if first is not None:
             order = [first] + [k for k in order if k != first]
-        return self.state(
-            als(
+        target = self.target if target is None else target
+        fit = Fit(cores, np.inf, 0)
+        # The first sweeps go far; what is left is faster with all cores together.
+        order = [k for k in order if graph.gram_flops(cores, k) < _DEAR]
+        if order:
+            fit = als(
                 self.X,
                 cores,
-                max_sweeps=sweeps,
+                max_sweeps=min(sweeps, 2),
                 tol=tol,
-                target=self.target if target is None else target,
+                target=target,
                 norm2=self.norm2,
                 order=order,
-                give_up=give_up,
+                give_up=False,
                 ridge=self.ridge,
                 deadline=self.deadline,
             )
-        )
+        if fit.sweeps == 0 or (sweeps > 2 and fit.error > target and not self.expired()):
+            fit = joint(
+                self.X,
+                fit.cores,
+                max_steps=5 * max(sweeps - 2, 1),
+                tol=0.2 * tol,
+                target=target,
+                give_up=give_up,
+                deadline=self.deadline,
+            )
+        return self.state(fit)
 
     def state(self, fit):
         error = fit.error if np.isfinite(fit.error) else np.inf
@@ -165,6 +184,46 @@ def expand(problem, state, *, fraction=0.08, sweeps=4, limit=None, max_steps=400
             break
         state = problem.fit(cores, sweeps, tol=3e-3, give_up=False)
         problem.note("expand", state, bond)
+    return state
+
+
+def _proportional(sizes, R, goal):
+    """Bond matrix R ** g, rounded, of at most ``goal`` parameters, but wider than R if g <= 3."""
+    best = R
+    for power in np.linspace(1.0, 3.0, 81):
+        wider = np.rint(R**power).astype(int)
+        for k, size in enumerate(sizes):  # no bond needs more than all other modes can carry
+            wider[k] = wider[:, k] = np.minimum(wider[k], np.prod(sizes) // size)
+        np.fill_diagonal(wider, 1)
+        if graph.n_parameters(sizes, wider) > goal and (best != R).any():
+            break
+        best = wider
+    return best
+
+
+def widen(problem, state, *, most=2.0, slack=1.15):
+    """Widen all bonds in proportion, and prune, until the target is near.
+
+    The flow in the error: the proportions of the bonds change little from one error to the next, so
+    that they are found where the network is small. The squared error falls about like one over the
+    size, which tells how far to widen.
+
+    State -> State
+    """
+    while not problem.met(state) and not problem.expired():
+        ratio = min(state.error / problem.target, most)
+        R = graph.bond_dims(state.cores)
+        wider = _proportional(problem.sizes, R, ratio * state.size)
+        if not (wider > R).any():
+            break
+        before = state.error
+        state = problem.fit(padded(state.cores, wider, problem.rng), 12, give_up=False)
+        problem.note("widen", state)
+        if slack * state.error > before:  # expansion, bond by bond, sees more
+            break
+        if not problem.met(state):
+            rung = replace(problem, target=max(slack * state.error, problem.target))
+            state = compress(rung, state, sweeps=6, patience=2)
     return state
 
 

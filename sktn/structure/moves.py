@@ -143,7 +143,7 @@ def removals(cores, sizes, bonds=None):
     R = graph.bond_dims(cores)
     if bonds is None:
         bonds = [(i, j) for i in range(order) for j in range(i + 1, order) if R[i, j] > 1]
-    grams = [graph.normal_equations(None, cores, k)[0].astype(np.float64) for k in range(order)]
+    grams = [graph.sketched_gram(cores, k).astype(np.float64) for k in range(order)]
     paid = graph.core_sizes(sizes, R)
     result, gauges = [], {}
     inverses = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import Fit, squared_error
+from sktn.solvers.als import Fit, als, squared_error
 from sktn.structure import flow, gates, scales, tomography, tucker
 from sktn.structure.fixed import tensor_train
 
@@ -28,7 +28,7 @@ class Settings:
     information: bool = True
     expansion: str = "residual"
     cycles: int = 0
-    reduction_share: float = 0.01
+    reduction_share: float = 0.02
     time_limit: float | None = None
 
 
@@ -46,6 +46,8 @@ def search(X, target, rng, settings, budget=None, callback=None):
     for level, halvings in enumerate(grid):
         scale = len(grid) - 1 - level
         data = X if scale == 0 else scales.coarsen(X, halvings)
+        # What averaging has lost cannot be learned from it: no more precision than that.
+        lost = np.linalg.norm(X - scales.refine(data, X.shape)) if scale else 0.0
         norm = float(np.linalg.norm(data))
         if norm < 1e-3 and scale:  # Averaging cancelled the data: nothing to learn at this scale.
             continue
@@ -57,7 +59,7 @@ def search(X, target, rng, settings, budget=None, callback=None):
         problem = flow.Problem(
             data / norm,
             X.shape,
-            target**2,
+            max(target, lost) ** 2,
             rng,
             budget=budget,
             scale=scale,
@@ -66,7 +68,7 @@ def search(X, target, rng, settings, budget=None, callback=None):
             deadline=deadline,
             expansion=settings.expansion,
         )
-        start = _one_scale(problem, target, settings, start)
+        start = _one_scale(problem, settings, start)
     return start, log
 
 
@@ -80,16 +82,16 @@ def matrix(X, target, budget=None):
     return [U[:, :keep] * s[:keep], np.ascontiguousarray(Vt[:keep])]
 
 
-def _one_scale(whole, target, settings, lifted):
-    X = whole.X
+def _one_scale(whole, settings, lifted):
+    X, target = whole.X, whole.target
     share = settings.reduction_share if settings.reduction else 0.0
-    core, factors = tucker.reduce(X, share * target**2)
+    core, factors = tucker.reduce(X, share * target)
     outside = max(float(np.vdot(X, X) - np.vdot(core, core)), 0.0)
     dtype = np.float64
-    if target >= 3e-3 and core.size > 20000:
+    if target >= 1e-5 and core.size > 20000:
         # Half the memory traffic; met targets are verified against the residual itself.
         dtype = np.float32
-    problem = replace(whole, X=core.astype(dtype), target=max(target**2 - outside, 0.0))
+    problem = replace(whole, X=core.astype(dtype), target=max(target - outside, 0.0))
     if lifted is not None:
         lifted = [c.astype(dtype) for c in tucker.lift(lifted, factors)]
     if problem.budget is not None:
@@ -123,10 +125,12 @@ def _to_target(problem, settings, lifted):
         if found is not None:
             starts.append(found)
     if not starts:
-        if lifted is not None:
-            starts.append(problem.fit(lifted, 20, give_up=False))
-            problem.note("lift", starts[-1])
-        starts.append(_uniform(problem))
+        if lifted is None:
+            state = _complete(problem)
+        else:
+            state = problem.fit(lifted, 10, give_up=False)
+            problem.note("lift", state)
+        starts.append(flow.widen(problem, state))
     states = []
     for start in starts:
         state = flow.expand(problem, start, limit=2 * problem.X.size)
@@ -142,7 +146,7 @@ def _to_target(problem, settings, lifted):
     if settings.gates and not problem.expired():
         best = gates.anneal(problem, best)
     if settings.information:
-        best = flow.compress(problem, best, sweeps=25)
+        best = flow.compress(problem, best, sweeps=15)
     if problem.scale == 0 and settings.cycles:
         best = flow.exchange(problem, best, cycles=settings.cycles)
     return best
@@ -173,7 +177,7 @@ def _within_budget(problem, settings, lifted):
     return problem.fit(best.cores, 100, tol=1e-5, give_up=False)
 
 
-def _random(problem, R, sweeps=40):
+def _random(problem, R, sweeps=20):
     cores = graph.random_cores(problem.X.shape, R, problem.rng, problem.X.dtype)
     return problem.fit(cores, sweeps, tol=3e-3, give_up=False)
 
@@ -193,23 +197,15 @@ def _complete_graphs(problem, widest=8):
         yield R
 
 
-def _uniform(problem):
-    """A complete graph of equal bonds, the fewest that come near the target.
-
-    Greedy growth from rank one builds trees and cannot leave them; on a complete graph every bond
-    is there to be weighed against the others.
-    """
+def _complete(problem):
+    """A small complete graph: greedy growth from rank one builds trees, and cannot leave them."""
     order = problem.X.ndim
-    last = _random(problem, np.ones((order, order), dtype=int))
-    problem.note("uniform", last)
-    if order > 6:
-        return last
-    for R in _complete_graphs(problem):
-        if last.error <= 1.5 * problem.target or problem.expired():
-            break
-        last = _random(problem, R)
-        problem.note("uniform", last)
-    return last
+    R = np.ones((order, order), dtype=int)
+    if order <= 6:
+        R = next(_complete_graphs(problem), R)
+    state = _random(problem, R)
+    problem.note("complete", state)
+    return state
 
 
 def _from_tomography(problem, tries=6, restarts=15):
@@ -225,16 +221,16 @@ def _from_tomography(problem, tries=6, restarts=15):
     subsets = [s for s, _ in measured]
     least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
     wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
+    sure = np.array(gaps) > 5.0
+    if sure.mean() < 0.65:
+        return None
     cuts = tomography.Cuts(problem.sizes, subsets, least)
-    clear = np.quantile(gaps, 0.1) > 1.5
     best, limit = None, np.inf
     for ranks in dict.fromkeys((tuple(wide), tuple(least))):
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
         explained = tomography.explanations(
-            tomography.Cuts(X.shape, subsets, ranks, np.array(gaps) > 5.0), seed, problem.rng
+            tomography.Cuts(X.shape, subsets, ranks, sure), seed, problem.rng
         )
-        if not (explained or clear):
-            continue
         chosen = explained[:2]
         chosen += [r for _, r in tomography.candidates(cuts, problem.sizes, seed)]
         chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
@@ -244,7 +240,9 @@ def _from_tomography(problem, tries=6, restarts=15):
                 continue
             for _ in range(restarts if n < len(explained[:2]) else 1):
                 cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
-                state = problem.fit(cores, 100, tol=1e-4)
+                state = problem.state(
+                    als(X, cores, target=problem.target, norm2=problem.norm2, ridge=problem.ridge)
+                )
                 if problem.met(state):
                     break
             if problem.met(state):

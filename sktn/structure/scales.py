@@ -7,7 +7,7 @@ modes with an order (space, time, frequency) can be averaged; shuffled ones keep
 
 import numpy as np
 
-__all__ = ["coarsen", "interpolate", "levels"]
+__all__ = ["coarsen", "interpolate", "levels", "refine"]
 
 
 def levels(shape, ordered, n_scales, shortest=8):
@@ -63,3 +63,10 @@ def interpolate(core, k, length):
     high = np.minimum(low + 1, n - 1)
     result = (1 - weight) * moved[low] + weight * moved[high]
     return np.ascontiguousarray(np.moveaxis(result, 0, k))
+
+
+def refine(X, shape):
+    """A coarse tensor stretched to a shape, mode by mode."""
+    for k, length in enumerate(shape):
+        X = interpolate(X, k, length)
+    return X
