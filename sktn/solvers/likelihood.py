@@ -24,15 +24,11 @@ _PATIENCE = 3
 
 
 class Result(NamedTuple):
-    """cores: list of (l, d, 1, r), norm 1; alpha: their strength; losses: penalised, one a sweep;
-    validation_losses: without the penalty, one a sweep, or empty; converged: False where
-    the strengths ended first."""
+    """cores: list of (l, d, 1, r), norm 1; alpha: strength; losses: penalised, one per sweep."""
 
     cores: list
     alpha: float
     losses: np.ndarray
-    validation_losses: np.ndarray
-    converged: bool
 
 
 def maximize(cores, sites, weight, held_out, degrees, alphas, *, tol, **options):
@@ -46,31 +42,25 @@ def maximize(cores, sites, weight, held_out, degrees, alphas, *, tol, **options)
     """
     objective = square_sweep.LogLikelihood(weight)
     validation = square_sweep.LogLikelihood(held_out) if held_out.any() else None
-    roots, previous = [np.ones_like(s) for s in degrees], None
-    losses, monitored, best, converged = [], [], None, False
+    roots, previous, best = [np.ones_like(s) for s in degrees], None, None
+    losses, monitored = [], []
     for alpha in alphas:
         new = [np.sqrt(1 + alpha * s**2) for s in degrees]
-        if alpha != previous:
-            inputs = [x / root for x, root in zip(sites, new, strict=True)]
+        inputs = [x / root for x, root in zip(sites, new, strict=True)]
         ratios = [(a / b)[:, None, None] for a, b in zip(new, roots, strict=True)]
-        cores = [core * ratio for core, ratio in zip(cores, ratios, strict=True)]
+        cores, roots = [core * ratio for core, ratio in zip(cores, ratios, strict=True)], new
         found = square_sweep.sweep(cores, inputs, objective, max_sweeps=1, **options)
-        cores, roots = found.cores, new
+        cores = found.cores
         losses.append(found.losses[-1])
         plain = [core / root[:, None, None] for core, root in zip(cores, roots, strict=True)]
         log_norm = square_sweep.log_squared_norm(plain)
-        shrink = np.exp(-log_norm / (2 * len(plain))).astype(plain[0].dtype)
-        plain = [shrink * core for core in plain]
         if validation is not None:
             monitored.append(validation.value(found.logs) + log_norm)
-            if monitored[-1] <= min(monitored):
-                best = plain, alpha
-            converged = len(monitored) - np.argmin(monitored) > _PATIENCE
-        else:
-            best = plain, alpha
-        if alpha == previous:
-            converged |= found.losses[0] - found.losses[1] < tol
-        if converged:
+        if validation is None or monitored[-1] <= min(monitored):
+            shrink = np.exp(-log_norm / (2 * len(plain))).astype(plain[0].dtype)
+            best = [shrink * core for core in plain], alpha
+        settled = alpha == previous and found.losses[0] - found.losses[1] < tol
+        if settled or (monitored and len(monitored) - np.argmin(monitored) > _PATIENCE):
             break
         previous = alpha
-    return Result(*best, np.array(losses), np.array(monitored), bool(converged))
+    return Result(*best, np.array(losses))
