@@ -14,7 +14,7 @@ from sktn.structure.evaluate import padded
 __all__ = ["Problem", "State", "compress", "exchange", "expand", "shrink"]
 
 # Flops of a normal matrix above which solving its core alone costs more than it is worth.
-_DEAR = 4e11
+_DEAR = 1.5e10
 
 
 @dataclass
