@@ -200,9 +200,10 @@ def minimize(
     Result
     """
     n_rows = len(weight)
-    batch_size = int(min(batch_size, n_rows))
-    # Whole batches, and a multiple of 8 of them from 8 on, so that tables of similar size (the
-    # folds of a cross-validation) share one program.
+    # A single batch of a multiple of 16 rows, or whole batches, a multiple of 8 of them from 8 on, so
+    # that tables of similar size (the folds of a cross-validation) share one program.
+    in_batch = min(batch_size, n_rows)
+    batch_size = int(min(batch_size, -(-n_rows // 16) * 16))
     n_batches = -(-n_rows // batch_size)
     if n_batches > 8:
         n_batches = -(-n_batches // 8) * 8
@@ -216,7 +217,7 @@ def minimize(
         "max_gradient_norm": jnp.asarray(max_gradient_norm, dtype),
     }
     # What a whole batch weighs on average.
-    settings["batch_weight"] = jnp.asarray(max(weight.sum(), 1e-30) * batch_size / n_rows, dtype)
+    settings["batch_weight"] = jnp.asarray(max(weight.sum(), 1e-30) * in_batch / n_rows, dtype)
     opt_state = transformation.init(params) if state is None else state
     progress = _Progress(
         params, params, opt_state, jnp.asarray(0), params,
