@@ -52,7 +52,7 @@ def timed_fit(split, **params):
     return loss, model.score(X_test, y_test), seconds, model
 
 
-def speed(name, split, alpha):
+def speed(name, split, alpha, within):
     params = {"alpha": alpha, "bond_dim": 16}
     runs = []
     for epochs in EPOCHS:
@@ -64,7 +64,7 @@ def speed(name, split, alpha):
     # The time of a run with one sweep more each, so that nothing but fits is timed.
     for sweeps in (1, 2, 4, 8):
         found, right, seconds, _ = timed_fit(split, solver="sweep", max_iter=sweeps, **params)
-        if found <= loss * (1 + 1e-4):
+        if found <= loss * (1 + within):
             reached = seconds
             break
     quasi_newton = timed_fit(split, solver="lbfgs", max_iter=10, **params)
@@ -102,6 +102,7 @@ def main():
     parser.add_argument("--tables", help="names, comma-separated")
     parser.add_argument("--cap", type=int, default=5000)
     parser.add_argument("--part", choices=("speed", "bonds", "both"), default="both")
+    parser.add_argument("--within", type=float, default=1e-4, help="of the mark, relative")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     ratios = []
@@ -111,7 +112,7 @@ def main():
         split = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y)
         alpha = timed_fit(split, solver="convex")[3].alpha_
         if args.part != "bonds":
-            ratios.append(speed(name, split, alpha))
+            ratios.append(speed(name, split, alpha, args.within))
         if args.part != "speed":
             bonds(name, split, alpha)
     if ratios:

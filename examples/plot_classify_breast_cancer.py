@@ -34,7 +34,7 @@ pipeline = make_pipeline(SimpleImputer(), MPSClassifier(scaling="standard", degr
 search = GridSearchCV(
     pipeline,
     {
-        "mpsclassifier__interaction_penalty": [0.25, 1.0, 4.0],
+        "mpsclassifier__interaction_penalty": [1.0, 4.0],
         "mpsclassifier__bond_dim": [4, 16],
     },
     scoring="neg_log_loss",

@@ -22,7 +22,7 @@ for model, train in zip(models, trains, strict=True):
         f"entries, tensor train {100 * train.compression_ratio_:.1f} %"
     )
 
-fig, axes = plt.subplots(2, 4, figsize=(9, 5))
+fig, axes = plt.subplots(2, 4, figsize=(10, 5.5))
 for column in range(3):
     axes[0, column].imshow(models[column].to_tensor()[5], cmap="gray_r")
     axes[0, column].set_title(f"error {errors[column]}")

@@ -109,7 +109,15 @@ class NetworkDisplay:
         names = [str(k) for k in range(order)] if self.labels is None else list(self.labels)
         for k in range(order):
             ax.text(x[k], y[k], names[k], ha="center", va="center", zorder=4)
-            ax.text(1.3 * x[k], 1.3 * y[k], str(self.tensor_shape[k]), ha="center", va="center")
+            # In points, as the circles are, so that neither meets the other on small axes.
+            ax.annotate(
+                str(self.tensor_shape[k]),
+                (x[k], y[k]),
+                xytext=(24 * x[k], 24 * y[k]),
+                textcoords="offset points",
+                ha="center",
+                va="center",
+            )
         ax.set_xlim(-1.5, 1.5)
         ax.set_ylim(-1.5, 1.5)
         ax.set_aspect("equal")
@@ -134,6 +142,8 @@ def plot_history(estimator, ax=None):
         The axes.
     """
     ax = new_axes(ax)
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     history = estimator.history_
     for scale in sorted({entry["scale"] for entry in history}, reverse=True):
         steps = [entry for entry in history if entry["scale"] == scale]
@@ -147,8 +157,11 @@ def plot_history(estimator, ax=None):
     if target:
         ax.axhline(target, color="black", ls=":", lw=1)
     if history:
-        ax.set_xscale("log")
-        ax.set_yscale("log")
+        for axis, set_scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
+            set_scale("log")
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
         ax.legend()
     ax.set_xlabel("parameters")
     ax.set_ylabel("relative error")
