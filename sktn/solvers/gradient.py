@@ -200,8 +200,8 @@ def minimize(
     Result
     """
     n_rows = len(weight)
-    # A single batch of a multiple of 16 rows, or whole batches, a multiple of 8 of them from 8 on, so
-    # that tables of similar size (the folds of a cross-validation) share one program.
+    # A single batch of a multiple of 16 rows, or whole batches, a multiple of 8 of them from 8 on,
+    # so that tables of similar size (the folds of a cross-validation) share one program.
     in_batch = min(batch_size, n_rows)
     batch_size = int(min(batch_size, -(-n_rows // 16) * 16))
     n_batches = -(-n_rows // batch_size)
