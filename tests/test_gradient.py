@@ -295,3 +295,11 @@ def test_lbfgs_traces_its_numbers(problem):
         least_squares, params, data, weight, {"ridge": np.float32(1)}, max_iter=50, tol=1e-2
     )
     assert gradient._lbfgs._cache_size() == before
+
+
+def test_tables_of_less_than_a_batch_share_a_program(problem):
+    (data, weight, params), before = problem, gradient._run_epochs._cache_size()
+    for N in (45, 44, 40):
+        part = {name: values[:N] for name, values in data.items()}
+        run((part, weight[:N], params), batch_size=200, max_iter=2)
+    assert gradient._run_epochs._cache_size() - before <= 1
