@@ -44,9 +44,9 @@ class RGTNDecomposer(GraphDecomposer):
         Whether the least informative components are removed one by one.
     expansion : {"residual", "tension"}, default="residual"
         What chooses the bond to widen: the residual's own directions, or the tension of its nodes.
-    n_cycles : int, default=0
-        Exchange cycles after the target is met: each grows one bond and prunes others, keeps the
-        result if it is smaller, and takes about as long as half the search.
+    n_cycles : int, default=50
+        Most exchange cycles after the target is met: each grows one bond and prunes others, and
+        keeps the result if it is smaller. They end when no bond is left whose growth pays.
     time_limit : float, default=None
         Seconds after which no new step is begun. The target is met all the same, by a tensor train
         where the search had not got there. A result under a limit depends on the machine.
@@ -142,7 +142,7 @@ class RGTNDecomposer(GraphDecomposer):
         gates=True,
         information=True,
         expansion="residual",
-        n_cycles=0,
+        n_cycles=50,
         time_limit=None,
         callback=None,
         verbose=False,

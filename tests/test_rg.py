@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from sktn.networks import graph
 from sktn.solvers.als import Fit, als, squared_error, update
-from sktn.structure import flow, gates, moves, rg, scales, tomography, tucker
+from sktn.structure import flow, gates, moves, rg, scales, tomography, trees, tucker
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix, tensor_train
 
 
@@ -201,3 +201,65 @@ def test_compress_and_exchange_never_leave_the_target():
     assert traded.size <= smaller.size
     tiny = flow.shrink(task, traded, 0.5)
     assert tiny.size <= 0.5 * traded.size
+
+
+@pytest.mark.parametrize("order", [2, 3, 4, 5])
+def test_every_labelled_tree_is_priced_once(order):
+    spectra = tomography.spectra(np.random.default_rng(0).normal(size=(3,) * order))
+    found = {frozenset(map(frozenset, edges)) for edges, _ in trees._trees(spectra, order)}
+    assert len(found) == order ** (order - 2)  # Cayley
+
+
+@pytest.mark.parametrize("target", [0.9, 0.5, 0.2, 0.05, 1e-12])
+def test_cheapest_tree_meets_its_error(target):
+    rng = np.random.default_rng(1)
+    X = graph.to_dense(graph.random_cores([6, 5, 7, 4], ring_matrix([2, 3, 2, 2]), rng))
+    X = X / np.linalg.norm(X) + 0.1 * rng.normal(size=X.shape) / np.sqrt(X.size)
+    X /= np.linalg.norm(X)
+    R = trees.cheapest(tomography.spectra(X), X.shape, target**2)
+    cores = trees.truncated(X, R)
+    assert np.linalg.norm(X - graph.to_dense(cores)) <= target + 1e-7
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cheapest_tree_is_nearly_the_best_of_all(seed):
+    X = np.random.default_rng(seed).normal(size=(7, 5, 6)).cumsum(axis=0).cumsum(axis=1)
+    X /= np.linalg.norm(X)
+    spectra = tomography.spectra(X)
+    R = trees.cheapest(spectra, X.shape, 0.01)
+    tail = [np.append(np.cumsum(v[::-1])[::-1], 0.0) for _, v in spectra]  # modes 0, 1, 2 alone
+    fewest = min(
+        graph.n_parameters(X.shape, trees._matrix(3, ((a, middle), (middle, b)), (r, s)))
+        for a, middle, b in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+        for r in range(1, X.shape[a] + 1)
+        for s in range(1, X.shape[b] + 1)
+        if tail[a][r] + tail[b][s] <= 0.01
+    )
+    assert fewest <= graph.n_parameters(X.shape, R) <= 1.1 * fewest
+
+
+def test_closest_tree_keeps_its_budget():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(6, 5, 7, 4))
+    spectra, errors = tomography.spectra(X), []
+    for budget in (22, 60, 200, 800):
+        R = trees.closest(spectra, X.shape, budget)
+        assert graph.n_parameters(X.shape, R) <= budget
+        errors.append(np.linalg.norm(X - graph.to_dense(trees.truncated(X, R))))
+    assert (np.diff(errors) < 0).all()
+    assert trees.closest(spectra, X.shape, 21) is None
+
+
+def test_trees_of_independent_parts():
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(size=(5, 2)) @ rng.normal(size=(2, 6)), rng.normal(size=(4, 3))
+    X = np.einsum("ab,cd,e->acbde", first, second, rng.normal(size=7))
+    R = trees.cheapest(tomography.spectra(X), X.shape, 1e-10)
+    assert (R > 1).sum() == 4  # two edges
+    assert_allclose(graph.to_dense(trees.truncated(X, R)), X, atol=1e-6)
+
+
+def test_orders_without_all_trees_are_left_alone():
+    spectra = tomography.spectra(np.ones((2,) * 7))
+    assert trees.cheapest(spectra, (2,) * 7, 0.1) is None
+    assert trees.closest(spectra, (2,) * 7, 1000) is None

@@ -298,7 +298,13 @@ def exchange(problem, state, *, cycles=10, fraction=0.05, sweeps=12, patience=2)
     """
     best, tabu = state, set()
     for _ in range(cycles):
-        offers = [o for o in scored_growth(problem, best, fraction) if o[2] not in tabu]
+        R = graph.bond_dims(best.cores)
+        bonds = [
+            b
+            for b in _bond_list(len(best.cores))
+            if b not in tabu and _price(problem.sizes, R, b) <= 0.5 * best.size
+        ]
+        offers = scored_growth(problem, best, fraction, bonds) if bonds else []
         if not offers or problem.expired():
             break
         _, _, (i, j), _, first, second = offers[0]

@@ -7,14 +7,21 @@ import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers.als import Fit, als, squared_error
-from sktn.structure import flow, gates, scales, tomography, tucker
+from sktn.structure import flow, gates, scales, tomography, trees, tucker
 from sktn.structure.fixed import tensor_train
 
 __all__ = ["Settings", "matrix", "search"]
 
 # Searches of which the best is kept, where parameters times entries are few (some 1 s a search).
-_TRIES = 4
+_TRIES = 3
 _QUICK = 1e9
+# Searches whose exchanges are all run, where their results are as near to the smallest (some 5 s).
+_AFFORDABLE = 1e10
+_RIVAL = 1.2
+# Trees that drop so many times the squared error allowed are starts: they grow, with loops.
+_EXCESS = (1.0, 2.0)
+# A network lifted from the coarser scale is a start if its squared error is as near to the target.
+_NEAR = 4.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Settings:
     gates: bool = True
     information: bool = True
     expansion: str = "residual"
-    cycles: int = 0
+    cycles: int = 50
     reduction_share: float = 0.02
     time_limit: float | None = None
 
@@ -123,24 +130,59 @@ def _verified(whole, cores):
 
 
 def _to_target(problem, settings, lifted):
-    found = _from_tomography(problem) if settings.tomography else None
-    if found is None:
-        if lifted is None:
-            found = _complete(problem)
-        else:
-            found = problem.fit(lifted, 10, give_up=False)
-            problem.note("lift", found)
-        best = _pruned(problem, settings, flow.widen(problem, found))
-        # Which bonds close first is chance: where a search is cheap, the best of some.
-        tries = _TRIES if problem.scale == 0 and best.size * problem.X.size < _QUICK else 1
-        for _ in range(tries - 1):
-            other = _pruned(problem, settings, flow.widen(problem, _complete(problem)))
-            best = min(best, other, key=lambda s: (s.size, s.error))
+    measured = _spectra(problem) if settings.tomography else []
+    found = _from_tomography(problem, measured) if settings.tomography else None
+    if found is not None:
+        return _pruned(problem, settings, found)
+    results = []
+    for start in _tree_starts(problem, measured):
+        results.append(_pruned(problem, settings, start))
+    if lifted is not None:
+        lifted = problem.fit(lifted, 10, give_up=False)
+        problem.note("lift", lifted)
+    best = min(results, key=_smaller, default=None)
+    quick = best is None or best.size * problem.X.size < _QUICK
+    # Loops added to a tree are not all there is: other starts are tried where they cost little.
+    if quick or (lifted is not None and lifted.error < _NEAR * problem.target):
+        first = _complete(problem) if lifted is None else lifted
+        results.append(_pruned(problem, settings, flow.widen(problem, first)))
+        best = min(results, key=_smaller)
+    if problem.scale:
+        return best
+    if best.size * problem.X.size < _QUICK:
+        for _ in range(_TRIES - 1):  # Which bonds close first is chance too.
+            results.append(_pruned(problem, settings, flow.widen(problem, _complete(problem))))
+    if best.size * problem.X.size < _AFFORDABLE:
+        rivals = [state for state in results if state.size <= _RIVAL * best.size]
     else:
-        best = _pruned(problem, settings, found)
-    if problem.scale == 0 and settings.cycles:
-        best = flow.exchange(problem, best, cycles=settings.cycles)
-    return best
+        rivals = [best]
+    traded = (flow.exchange(problem, state, cycles=settings.cycles) for state in rivals)
+    return min(traded, key=_smaller)
+
+
+def _smaller(state):
+    return state.size, state.error
+
+
+def _spectra(problem):
+    # A Gram matrix in float32 is rounded at about this share of the squared norm.
+    exact = problem.target < 1e-6 * problem.norm2
+    return tomography.spectra(problem.X.astype(np.float64) if exact else problem.X)
+
+
+def _tree_starts(problem, measured):
+    """The trees that the spectra price lowest, at the target and beyond it.
+
+    -> iterator of State, empty where the order is too high to price all trees
+    """
+    for excess in _EXCESS:
+        R = trees.cheapest(measured, problem.sizes, excess * problem.target)
+        if R is None or (problem.expired() and excess > _EXCESS[0]):
+            return
+        cores = trees.truncated(problem.X, R)
+        state = problem.state(Fit(cores, squared_error(problem.X, cores), 0))
+        problem.note("tree", state)
+        yield state if problem.met(state) else problem.fit(cores, 12, give_up=False)
 
 
 def _pruned(problem, settings, start):
@@ -168,6 +210,9 @@ def _within_budget(problem, settings, lifted):
     starts = [R for R in starts if graph.n_parameters(problem.sizes, R) <= problem.budget]
     # The largest start that fits has seen every bond; rank one is the start that always fits.
     states = [_random(problem, R) for R in starts[-2:]]
+    tree = trees.closest(_spectra(problem), problem.sizes, problem.budget)
+    if settings.tomography and tree is not None:
+        states.append(problem.fit(trees.truncated(problem.X, tree), 20, give_up=False))
     if lifted is not None:
         states.append(problem.fit(lifted, 20, give_up=False))
     states = [flow.expand(problem, s, limit=problem.budget) for s in states]
@@ -215,16 +260,15 @@ def _complete(problem):
     return state
 
 
-def _from_tomography(problem, tries=6, restarts=15):
+def _from_tomography(problem, measured, tries=6, restarts=15):
     """The cheapest bond matrix read off the unfoldings that ALS confirms.
 
     Spectra without a gap do not tell a rank; then the estimate is no more than a guess at a start,
-    and the complete graph is a better one.
+    and there are better ones.
 
-    -> State or None
+    measured list of (modes, squared singular values) -> State or None
     """
     X = problem.X
-    measured = tomography.spectra(X)
     subsets = [s for s, _ in measured]
     least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
     wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
