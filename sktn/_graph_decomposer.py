@@ -18,8 +18,8 @@ from sktn.structure import completion
 
 __all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "bond_matrix", "fixed_fit", "small_modes"]
 
-# Below this many entries a BLAS call is too short for a second thread to pay.
-_ONE_THREAD = 50_000
+# Below this many entries most BLAS calls are too short for a second thread to pay.
+_ONE_THREAD = 2_000_000
 
 
 def _threads(size):

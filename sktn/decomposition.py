@@ -44,7 +44,7 @@ class RGTNDecomposer(GraphDecomposer):
         Whether the least informative components are removed one by one.
     expansion : {"residual", "tension"}, default="residual"
         What chooses the bond to widen: the residual's own directions, or the tension of its nodes.
-    n_cycles : int, default=50
+    n_cycles : int, default=100
         Most exchange cycles after the target is met: each grows one bond and prunes others, and
         keeps the result if it is smaller. They end when no bond is left whose growth pays.
     time_limit : float, default=None
@@ -142,7 +142,7 @@ class RGTNDecomposer(GraphDecomposer):
         gates=True,
         information=True,
         expansion="residual",
-        n_cycles=50,
+        n_cycles=100,
         time_limit=None,
         callback=None,
         verbose=False,

@@ -228,18 +228,22 @@ def widen(problem, state, *, most=2.0, slack=1.15):
 
 
 def shrink(problem, state, share):
-    """Remove the cheapest components, target or not, down to a share of the size."""
+    """Remove the cheapest components, target or not, down to a share of the size.
+
+    Of a wide bond, up to a twentieth goes at once.
+    """
     goal = share * state.size
-    while state.size > goal:
+    while state.size > goal and not problem.expired():
         gauges, options = moves.removals(state.cores, problem.sizes)
         if not options:
             break
-        option = min(options, key=lambda o: o.cost / o.saved)
-        cores = moves.remove_component(
-            state.cores, option.bond, [option.component], gauges[option.bond]
-        )
-        state = problem.fit(cores, 3, tol=1e-3, first=option.solve, give_up=False)
-        problem.note("shrink", state, option.bond)
+        cheapest = min(options, key=lambda o: o.cost / o.saved)
+        bond, own = cheapest.bond, [o for o in options if o.bond == cheapest.bond]
+        own = sorted(own, key=lambda o: o.cost)[: max(1, len(own) // 20)]
+        components = [o.component for o in own]
+        cores = moves.remove_component(state.cores, bond, components, gauges[bond])
+        state = problem.fit(cores, 3, tol=1e-3, first=cheapest.solve, give_up=False)
+        problem.note("shrink", state, bond)
     return state
 
 
@@ -291,33 +295,43 @@ def _affordable(options, chosen, room):
     return several
 
 
-def exchange(problem, state, *, cycles=10, fraction=0.05, sweeps=12, patience=2):
+def exchange(problem, state, *, cycles=100, fraction=0.05, thorough=True):
     """Grow one bond, prune others, keep what is smaller: cycles around the target.
+
+    When no bond is left whose growth pays, a thorough search shrinks the network by a tenth and
+    grows it again, from where other bonds may pay. It ends when that finds nothing smaller either.
 
     State that meets the target -> State that meets the target, never larger
     """
-    best, tabu = state, set()
+    best, offers, shaken = state, _affordable_growth(problem, state, fraction), not thorough
+    sweeps, patience = (20, 4) if thorough else (12, 2)
     for _ in range(cycles):
-        R = graph.bond_dims(best.cores)
-        bonds = [
-            b
-            for b in _bond_list(len(best.cores))
-            if b not in tabu and _price(problem.sizes, R, b) <= 0.5 * best.size
-        ]
-        offers = scored_growth(problem, best, fraction, bonds) if bonds else []
-        if not offers or problem.expired():
+        if problem.expired():
             break
-        _, _, (i, j), _, first, second = offers[0]
-        cores = moves.append_slices(best.cores, i, j, first, second)
-        trial = problem.fit(cores, sweeps, tol=1e-3, target=0.0)
-        if not problem.met(trial):
-            tabu.add((i, j))
-            continue
-        trial = compress(problem, trial, sweeps=sweeps, patience=patience)
-        if trial.size < best.size:
-            best = trial
-            tabu.clear()
-            problem.note("exchange", best, (i, j))
+        bond = None
+        if offers:
+            _, _, bond, _, first, second = offers.pop(0)
+            cores = moves.append_slices(best.cores, *bond, first, second)
+            trial = problem.fit(cores, sweeps, tol=1e-3, target=0.0)
+        elif not shaken:
+            shaken = True
+            trial = shrink(problem, best, 0.9)
+            trial = problem.fit(trial.cores, sweeps, tol=1e-4, give_up=False)
+            trial = expand(problem, trial, fraction=0.03, limit=int(1.1 * best.size))
         else:
-            tabu.add((i, j))
+            break
+        if problem.met(trial):
+            trial = compress(problem, trial, sweeps=sweeps, patience=patience)
+        if problem.met(trial) and trial.size < best.size:
+            best, shaken = trial, not thorough
+            offers = _affordable_growth(problem, best, fraction)
+            problem.note("exchange", best, bond)
     return best
+
+
+def _affordable_growth(problem, state, fraction):
+    """Slices for the bonds that one component more does not make half as large again."""
+    R = graph.bond_dims(state.cores)
+    bonds = _bond_list(len(state.cores))
+    bonds = [b for b in bonds if 2 * _price(problem.sizes, R, b) <= state.size]
+    return scored_growth(problem, state, fraction, bonds) if bonds else []

@@ -12,10 +12,9 @@ from sktn.structure.fixed import tensor_train
 
 __all__ = ["Settings", "matrix", "search"]
 
-# Searches of which the best is kept, where parameters times entries are few (some 1 s a search).
-_TRIES = 3
+# Parameters times entries up to which starts without a tree are tried too (some 1 s), and up to
+# which exchanges are tried on other networks than the smallest, as near to it (some 5 s).
 _QUICK = 1e9
-# Searches whose exchanges are all run, where their results are as near to the smallest (some 5 s).
 _AFFORDABLE = 1e10
 _RIVAL = 1.2
 # Trees that drop so many times the squared error allowed are starts: they grow, with loops.
@@ -38,7 +37,7 @@ class Settings:
     gates: bool = True
     information: bool = True
     expansion: str = "residual"
-    cycles: int = 50
+    cycles: int = 100
     reduction_share: float = 0.02
     time_limit: float | None = None
 
@@ -149,15 +148,17 @@ def _to_target(problem, settings, lifted):
         best = min(results, key=_smaller)
     if problem.scale:
         return best
-    if best.size * problem.X.size < _QUICK:
-        for _ in range(_TRIES - 1):  # Which bonds close first is chance too.
-            results.append(_pruned(problem, settings, flow.widen(problem, _complete(problem))))
-    if best.size * problem.X.size < _AFFORDABLE:
-        rivals = [state for state in results if state.size <= _RIVAL * best.size]
-    else:
-        rivals = [best]
-    traded = (flow.exchange(problem, state, cycles=settings.cycles) for state in rivals)
-    return min(traded, key=_smaller)
+    rivals = sorted(results, key=_smaller)
+    if best.size * problem.X.size >= _AFFORDABLE:
+        rivals = rivals[:1]
+    for state in rivals:
+        if state.size <= _RIVAL * best.size:
+            best = min(best, _traded(problem, settings, state, thorough=False), key=_smaller)
+    return _traded(problem, settings, best, thorough=True)
+
+
+def _traded(problem, settings, state, thorough):
+    return flow.exchange(problem, state, cycles=settings.cycles, thorough=thorough)
 
 
 def _smaller(state):
