@@ -16,7 +16,7 @@ VARIANTS = {
     "no gates": {"gates": False},
     "no information flow": {"information": False},
     "tension, not residual": {"expansion": "tension"},
-    "two exchange cycles": {"n_cycles": 2},
+    "no exchange": {"n_cycles": 0},
 }
 
 

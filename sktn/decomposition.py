@@ -14,8 +14,9 @@ class RGTNDecomposer(GraphDecomposer):
     """Tensor network decomposition whose graph and bond dimensions are found automatically.
 
     The search follows a renormalization-group flow [1]_: coarse-grained data first, then at every
-    scale expansion of bonds that buy error, annealed gates on every bond component, compression of
-    the components that carry least, and exchanges around the target error.
+    scale starts that are read off the spectra of unfoldings, expansion of bonds that buy error,
+    annealed gates on every bond component, compression of the components that carry least, and
+    exchanges around the target error.
 
     Parameters
     ----------
@@ -37,7 +38,8 @@ class RGTNDecomposer(GraphDecomposer):
     reduction : bool, default=True
         Whether to search on the HOSVD core.
     tomography : bool, default=True
-        Whether to read bond dimensions off the ranks of unfoldings.
+        Whether to read bond dimensions off the spectra of unfoldings: exactly where they have gaps,
+        else those of the best tree.
     gates : bool, default=True
         Whether annealed gates close bond components together.
     information : bool, default=True
@@ -48,8 +50,9 @@ class RGTNDecomposer(GraphDecomposer):
         Most exchange cycles after the target is met: each grows one bond and prunes others, and
         keeps the result if it is smaller. They end when no bond is left whose growth pays.
     time_limit : float, default=None
-        Seconds after which no new step is begun. The target is met all the same, by a tensor train
-        where the search had not got there. A result under a limit depends on the machine.
+        Seconds after which no new step is begun. The target is met all the same, by a tree or a
+        tensor train where the search had not got there. A result under a limit depends on the
+        machine.
     callback : callable, default=None
         Called with every entry of ``history_`` as it is made.
     verbose : bool or int, default=False
