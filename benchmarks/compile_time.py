@@ -35,7 +35,7 @@ def first_step(n):
     from flops import step_inputs
 
     from sktn import MPSClassifier
-    from sktn._training import CHAIN_LOSSES
+    from sktn.chains.training import CHAIN_LOSSES
 
     jax.block_until_ready(jax.numpy.ones(1))  # the backend's own start
     inputs = step_inputs(n, 3, 10, 32)

@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sktn._training import CHAIN_LOSSES
-from sktn.basis import embed, fit_basis
-from sktn.columns import fit_columns
+from sktn.chains.training import CHAIN_LOSSES
 from sktn.embeddings import Legendre
 from sktn.losses import cross_entropy
 from sktn.networks import mps
+from sktn.tables.basis import embed, fit_basis
+from sktn.tables.columns import fit_columns
 
 clock = time.process_time if "--cpu-time" in sys.argv else time.perf_counter
 

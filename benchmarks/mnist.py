@@ -24,23 +24,38 @@ from sktn.embeddings import Concatenated, Polynomial
 
 def small_images(bond_dim):
     return make_pipeline(
-        PixelPooling((28, 28)), PixelOrder((14, 14)), Normalizer(),
+        PixelPooling((28, 28)),
+        PixelOrder((14, 14)),
+        Normalizer(),
         MPSClassifier(
-            bond_dim=bond_dim, degree=1, embedding="polynomial", scaling="common",
-            feature_order="given", max_landmarks=3000, max_iter=3, random_state=0,
+            bond_dim=bond_dim,
+            degree=1,
+            embedding="polynomial",
+            scaling="common",
+            feature_order="given",
+            max_landmarks=3000,
+            max_iter=3,
+            random_state=0,
         ),
-    )  # fmt: skip
+    )
 
 
 def large_images(bond_dim, max_iter):
     return make_pipeline(
-        PixelPatches((28, 28), patch_shape=2), Normalizer(),
+        PixelPatches((28, 28), patch_shape=2),
+        Normalizer(),
         MPSClassifier(
-            bond_dim=bond_dim, embedding=Concatenated(Polynomial(1), group=4), scaling="common",
-            feature_order="given", solver="adam", init="convex", learning_rate=0.005,
-            max_iter=max_iter, random_state=0,
+            bond_dim=bond_dim,
+            embedding=Concatenated(Polynomial(1), group=4),
+            scaling="common",
+            feature_order="given",
+            solver="adam",
+            init="convex",
+            learning_rate=0.005,
+            max_iter=max_iter,
+            random_state=0,
         ),
-    )  # fmt: skip
+    )
 
 
 def main():

@@ -43,10 +43,18 @@ def run_sktn(n, d, D, batch, classes, n_batches, epochs):
     warnings.simplefilter("ignore")  # so few epochs do not converge
     X, y = table(n, batch, n_batches, classes)
     settings = {
-        "bond_dim": D, "embedding": "legendre", "degree": d - 1, "scaling": "minmax", "alpha": 0.1,
-        "solver": "adam", "batch_size": batch, "n_iter_no_change": None, "learning_rate": 1e-3,
-        "feature_order": "given", "random_state": 0,
-    }  # fmt: skip
+        "bond_dim": D,
+        "embedding": "legendre",
+        "degree": d - 1,
+        "scaling": "minmax",
+        "alpha": 0.1,
+        "solver": "adam",
+        "batch_size": batch,
+        "n_iter_no_change": None,
+        "learning_rate": 1e-3,
+        "feature_order": "given",
+        "random_state": 0,
+    }
 
     def fit(max_iter):
         start = clock()
@@ -86,19 +94,37 @@ def run_tn4ml(n, d, D, batch, classes, n_batches, epochs, plain=False):
         embedding = PolynomialEmbedding(degree=d - 1, n=1, include_bias=True)
     start = clock()
     model = MPS_initialize(
-        L=n, initializer=randn(1e-2), key=jax.random.key(0), shape_method="even", bond_dim=D,
-        phys_dim=d, class_index=n // 2, class_dim=classes, add_identity=True,
-        compress=False, canonical_center=n // 2,
-    )  # fmt: skip
+        L=n,
+        initializer=randn(1e-2),
+        key=jax.random.key(0),
+        shape_method="even",
+        bond_dim=D,
+        phys_dim=d,
+        class_index=n // 2,
+        class_dim=classes,
+        add_identity=True,
+        compress=False,
+        canonical_center=n // 2,
+    )
     model.configure(
-        strategy="global", optimizer=optax.adam, loss=CrossEntropySoftmax, device=("cpu", 0),
-        train_type=TrainingType.SUPERVISED, learning_rate=1e-3,
-    )  # fmt: skip
+        strategy="global",
+        optimizer=optax.adam,
+        loss=CrossEntropySoftmax,
+        device=("cpu", 0),
+        train_type=TrainingType.SUPERVISED,
+        learning_rate=1e-3,
+    )
     built = clock() - start
     history = model.train(
-        X, targets=onehot, batch_size=batch, epochs=1 + epochs, embedding=embedding,
-        normalize=not plain, canonize=(not plain, n // 2), dtype=np.float32,
-    )  # fmt: skip
+        X,
+        targets=onehot,
+        batch_size=batch,
+        epochs=1 + epochs,
+        embedding=embedding,
+        normalize=not plain,
+        canonize=(not plain, n // 2),
+        dtype=np.float32,
+    )
     start = clock()
     np.asarray(model.forward(X[:batch], embedding=embedding, batch_size=batch))
     predicted = clock() - start

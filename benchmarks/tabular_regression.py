@@ -70,20 +70,29 @@ SVR_GRID = {"C": [1, 10, 100], "gamma": ["scale", 0.1, 0.02], "epsilon": [0.05]}
 NYSTROEM_GRID = {"nystroem__gamma": [0.01, 0.03, 0.1, 0.3]}
 MODELS = {
     "Ridge": lambda: scaled(RidgeCV(np.logspace(-3, 4, 15))),
-    "kNN": lambda: scaled(search(KNeighborsRegressor(weights="distance"),
-                                 {"n_neighbors": [3, 5, 10, 20]})),
+    "kNN": lambda: scaled(
+        search(KNeighborsRegressor(weights="distance"), {"n_neighbors": [3, 5, 10, 20]})
+    ),
     "SVR_grid": lambda: scaled(search(SVR(), SVR_GRID)),
     "RF300": lambda: RandomForestRegressor(300, n_jobs=1, random_state=0),
     "HGB": lambda: HistGradientBoostingRegressor(random_state=0),
     "LGBM": lightgbm,
-    "MLP": lambda: scaled(MLPRegressor(hidden_layer_sizes=(100, 100), early_stopping=True,
-                                       max_iter=300, random_state=0)),
-    "Nys1000+Ridge": lambda: scaled(search(
-        make_pipeline(Nystroem(n_components=1000, random_state=0), RidgeCV(np.logspace(-4, 1, 6))),
-        NYSTROEM_GRID)),
+    "MLP": lambda: scaled(
+        MLPRegressor(
+            hidden_layer_sizes=(100, 100), early_stopping=True, max_iter=300, random_state=0
+        )
+    ),
+    "Nys1000+Ridge": lambda: scaled(
+        search(
+            make_pipeline(
+                Nystroem(n_components=1000, random_state=0), RidgeCV(np.logspace(-4, 1, 6))
+            ),
+            NYSTROEM_GRID,
+        )
+    ),
     "MPS": mps,
     "MPSCV": mps_cv,
-}  # fmt: skip
+}
 # These take missing values and nominal columns as they are.
 OWN_COLUMNS = {"MPS", "MPSCV"}
 OWN_MISSING = {"HGB", "LGBM", "RF300", *OWN_COLUMNS}
@@ -135,10 +144,15 @@ def run(args):
                 fitted = time.perf_counter()
                 predicted = model.predict(X[test])
                 row = [
-                    dataset, *X.shape, name, fold, r2_score(y[test], predicted),
-                    root_mean_squared_error(y[test], predicted), fitted - start,
+                    dataset,
+                    *X.shape,
+                    name,
+                    fold,
+                    r2_score(y[test], predicted),
+                    root_mean_squared_error(y[test], predicted),
+                    fitted - start,
                     time.perf_counter() - fitted,
-                ]  # fmt: skip
+                ]
                 with open(args.out, "a") as file:
                     csv.writer(file).writerow(row)
                 print(*row, flush=True)

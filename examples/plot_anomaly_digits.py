@@ -45,10 +45,13 @@ for name, detector in detectors.items():
     strangeness = -detector.score_samples(X[test].astype(np.float32))
     RocCurveDisplay.from_predictions(y[test] != 8, strangeness, name=name, ax=ax)
 ax.set(
-    xscale="log", xlim=(1e-2, 1), aspect="auto", title="Which of these digits is not an eight?",
+    xscale="log",
+    xlim=(1e-2, 1),
+    aspect="auto",
+    title="Which of these digits is not an eight?",
     xlabel="Share of the eights that raise an alarm",
     ylabel="Share of the other digits found",
-)  # fmt: skip
+)
 
 # %%
 # Which pixels make an image strange

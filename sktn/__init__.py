@@ -1,22 +1,22 @@
 """Tensor networks for scikit-learn."""
 
-from sktn._continuous_decomposers import GreedyTNDecomposer, SVDinsTNDecomposer
-from sktn._fixed_decomposers import FCTNDecomposer, TRDecomposer, TTDecomposer
-from sktn._sampling_decomposers import (
+from sktn.anomaly.detector import SMPOAnomalyDetector
+from sktn.chains.classification import MPSClassifier
+from sktn.chains.classification_cv import MPSClassifierCV
+from sktn.chains.density import MPSDensityEstimator
+from sktn.chains.regression import MPSRegressor
+from sktn.chains.regression_cv import MPSRegressorCV
+from sktn.decomposition.continuous import GreedyTNDecomposer, SVDinsTNDecomposer
+from sktn.decomposition.fixed import FCTNDecomposer, TRDecomposer, TTDecomposer
+from sktn.decomposition.imputer import RGTNImputer
+from sktn.decomposition.rgtn import RGTNDecomposer
+from sktn.decomposition.sampling import (
     EnumerationTNDecomposer,
     GeneticTNDecomposer,
     LocalSearchTNDecomposer,
 )
-from sktn.anomaly import SMPOAnomalyDetector
-from sktn.classification import MPSClassifier
-from sktn.classification_cv import MPSClassifierCV
-from sktn.decomposition import RGTNDecomposer
-from sktn.density import MPSDensityEstimator
 from sktn.display import NetworkDisplay
 from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
-from sktn.imputation import RGTNImputer
-from sktn.regression import MPSRegressor
-from sktn.regression_cv import MPSRegressorCV
 
 __version__ = "0.1.0"
 

@@ -13,7 +13,7 @@ from sktn import (
     MPSRegressorCV,
     SMPOAnomalyDetector,
 )
-from sktn._chain import BaseChain
+from sktn.chains.base import BaseChain
 
 # Settings are for speed only: small chains, few iterations, few strengths.
 ESTIMATORS = [
@@ -22,14 +22,24 @@ ESTIMATORS = [
     MPSRegressor(solver="sweep", bond_dim=4, degree=3, alpha=0.1, tol=1e-14, max_iter=1),
     MPSRegressor(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=60),
     MPSRegressorCV(
-        bases=[("standard", 2)], alphas=[1.0, 0.1], interaction_penalties=[1.0],
-        smoothnesses=[1.0], bond_dims=[2, 4], max_members=2, tol=1e-14,
+        bases=[("standard", 2)],
+        alphas=[1.0, 0.1],
+        interaction_penalties=[1.0],
+        smoothnesses=[1.0],
+        bond_dims=[2, 4],
+        max_members=2,
+        tol=1e-14,
     ),
     MPSClassifier(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=60),
     MPSClassifier(solver="lbfgs", bond_dim=2, degree=2, alpha=0.1, max_iter=2),
     MPSClassifierCV(
-        bases=[("standard", 2)], alphas=[1.0, 0.1], interaction_penalties=[1.0],
-        smoothnesses=[1.0], bond_dims=[4], max_members=2, tol=1e-14,
+        bases=[("standard", 2)],
+        alphas=[1.0, 0.1],
+        interaction_penalties=[1.0],
+        smoothnesses=[1.0],
+        bond_dims=[4],
+        max_members=2,
+        tol=1e-14,
     ),
     SMPOAnomalyDetector(),
     SMPOAnomalyDetector(init="mean-embedding"),
@@ -37,7 +47,7 @@ ESTIMATORS = [
     SMPOAnomalyDetector(init="random", solver="sweep", bond_dim=2, max_iter=2),
     MPSDensityEstimator(solver="adam", bond_dim=2, degree=2, max_iter=2),
     MPSDensityEstimator(solver="sweep", bond_dim=2, degree=2, max_iter=2),
-]  # fmt: skip
+]
 
 
 def expected_failures(estimator):

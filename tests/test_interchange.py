@@ -12,7 +12,6 @@ from sktn import (
     TRDecomposer,
     TTDecomposer,
 )
-from sktn.basis import embed
 from sktn.interchange import (
     from_quimb,
     from_tensorly,
@@ -21,6 +20,7 @@ from sktn.interchange import (
     to_tensorly,
 )
 from sktn.networks import born, graph, mpo
+from sktn.tables.basis import embed
 
 
 @pytest.fixture(scope="module")

@@ -142,18 +142,38 @@ class ChainDisplay:
         is_output = np.array([name == "output" for name in names])
         places = np.arange(n)
         size = 130 if n <= 40 else 50
-        ax.scatter(places[~is_output], 0 * places[~is_output], s=size, color="white",
-                   edgecolor="0.2", zorder=3)  # fmt: skip
-        ax.scatter(places[is_output], 0 * places[is_output], s=1.3 * size, marker="s",
-                   color="tab:orange", edgecolor="0.2", zorder=3)  # fmt: skip
+        ax.scatter(
+            places[~is_output],
+            0 * places[~is_output],
+            s=size,
+            color="white",
+            edgecolor="0.2",
+            zorder=3,
+        )
+        ax.scatter(
+            places[is_output],
+            0 * places[is_output],
+            s=1.3 * size,
+            marker="s",
+            color="tab:orange",
+            edgecolor="0.2",
+            zorder=3,
+        )
         for k in places[is_output]:
             ax.plot([k, k], [0, 0.9], color="0.2", lw=1.5, zorder=1)
             ax.text(k, 1.0, "output", ha="center", va="bottom", fontsize=9)
         for k in places[~is_output]:
             ax.plot([k, k], [-0.75, 0], color="0.6", lw=1, zorder=1)
-            ax.text(k, -0.85, shorten(names[k]), rotation=60 if n > 6 else 0,
-                    ha="right" if n > 6 else "center", va="top", rotation_mode="anchor",
-                    fontsize=8)  # fmt: skip
+            ax.text(
+                k,
+                -0.85,
+                shorten(names[k]),
+                rotation=60 if n > 6 else 0,
+                ha="right" if n > 6 else "center",
+                va="top",
+                rotation_mode="anchor",
+                fontsize=8,
+            )
         scale = mpl.cm.ScalarMappable(
             norm, mpl.colors.ListedColormap(colours(np.linspace(0.15, 1, 256)))
         )

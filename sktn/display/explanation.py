@@ -201,9 +201,14 @@ class MarginalEffectDisplay:
         scores = self.effect.average[output].T
         reach = max(np.abs(scores - centre).max(), 1e-12)
         image = ax.pcolormesh(
-            *ticks, scores, cmap="RdBu_r", vmin=centre - reach, vmax=centre + reach,
-            shading="nearest", rasterized=True,
-        )  # fmt: skip
+            *ticks,
+            scores,
+            cmap="RdBu_r",
+            vmin=centre - reach,
+            vmax=centre + reach,
+            shading="nearest",
+            rasterized=True,
+        )
         for axis, values, place in zip(
             (ax.xaxis, ax.yaxis), self.effect.grid_values, ticks, strict=True
         ):
@@ -306,9 +311,16 @@ class ShapleyDisplay:
             ax.axhline(y, color="0.92", lw=1, zorder=0)
             ax.scatter(values[~known, j], y + offset[~known], s=11, color="0.7", linewidths=0)
             dots = ax.scatter(
-                values[known, j], y + offset[known], s=11, c=colour[known], cmap="coolwarm",
-                vmin=0, vmax=1, linewidths=0, rasterized=len(values) > 2000,
-            )  # fmt: skip
+                values[known, j],
+                y + offset[known],
+                s=11,
+                c=colour[known],
+                cmap="coolwarm",
+                vmin=0,
+                vmax=1,
+                linewidths=0,
+                rasterized=len(values) > 2000,
+            )
         ax.axvline(0, color="0.4", lw=1, zorder=0)
         ax.set_yticks(np.arange(n_shown), [self._label(j) for j in shown])
         ax.set_ylim(n_shown - 0.4, -0.6)
@@ -330,13 +342,24 @@ class ShapleyDisplay:
         # The last step ends at the score; drawn from the top, the largest comes first.
         ends = base + np.cumsum(steps[::-1])[::-1]
         y = np.arange(len(steps))
-        ax.barh(y, steps, left=ends - steps, height=0.62,
-                color=np.where(steps >= 0, _UP, _DOWN), zorder=2)  # fmt: skip
+        ax.barh(
+            y,
+            steps,
+            left=ends - steps,
+            height=0.62,
+            color=np.where(steps >= 0, _UP, _DOWN),
+            zorder=2,
+        )
         for k, (step, end) in enumerate(zip(steps, ends, strict=True)):
             ax.annotate(
-                f"{step:+.3g}", (max(end, end - step), k), xytext=(3, 0),
-                textcoords="offset points", va="center", fontsize=8, color="0.25",
-            )  # fmt: skip
+                f"{step:+.3g}",
+                (max(end, end - step), k),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color="0.25",
+            )
             if k:
                 ax.plot([end, end], [k - 1 + 0.31, k - 0.31], color="0.6", lw=0.8, zorder=1)
         ax.axvline(base, color="0.6", ls=":", lw=1, zorder=0)

@@ -119,9 +119,12 @@ class ReconstructionDisplay:
         if difference.ndim == 4:
             difference = difference.mean(axis=-1)
         self.figure_, self.axes_ = plt.subplots(
-            3, n, figsize=(1.2 + 2.2 * n, 0.8 + 6 * height / width), squeeze=False,
+            3,
+            n,
+            figsize=(1.2 + 2.2 * n, 0.8 + 6 * height / width),
+            squeeze=False,
             layout="constrained",
-        )  # fmt: skip
+        )
         limit = max(float(np.nanmax(difference)), np.finfo(float).tiny)
         psnr = self.psnr_
         for k in range(n):

@@ -108,9 +108,16 @@ def solve(Z, objective, W, alpha, *, start=None, tol=1e-6, max_iter=50, max_cg=4
         cross, square = np.einsum("prc,prc->p", B[active], dB), np.einsum("prc,prc->p", dB, dB)
         norm = np.einsum("prc,prc->p", B[active], B[active])
         t, new = _line_search(
-            objective, F[active], dF, W[active], strength[active], norm, cross, square,
+            objective,
+            F[active],
+            dF,
+            W[active],
+            strength[active],
+            norm,
+            cross,
+            square,
             loss[active],
-        )  # fmt: skip
+        )
         B[active] += t[:, None, None] * dB
         b[active] += t[:, None] * db
         F[active] += t[:, None, None] * dF

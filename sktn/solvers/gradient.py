@@ -83,9 +83,19 @@ def pad_rows(tree, n_rows, multiple):
     static_argnames=("loss", "transformation", "scheduled"),
 )
 def _run_epochs(
-    progress, data, weight, orders, live, validation, context, settings, *,
-    loss, transformation, scheduled,
-):  # fmt: skip
+    progress,
+    data,
+    weight,
+    orders,
+    live,
+    validation,
+    context,
+    settings,
+    *,
+    loss,
+    transformation,
+    scheduled,
+):
     """A chunk of E epochs, of which those that are `live` take place; returns their losses and
     whether all was finite.
 
@@ -133,10 +143,14 @@ def _run_epochs(
             lambda new, old: jnp.where(better, new, old), params, progress.best_params
         )
         progress = _Progress(
-            keep(params, progress.tried), keep(progress.params, progress.tried),
-            keep(opt_state, progress.opt_state), step, best_params,
-            jnp.where(better, monitored, progress.best), ok,
-        )  # fmt: skip
+            keep(params, progress.tried),
+            keep(progress.params, progress.tried),
+            keep(opt_state, progress.opt_state),
+            step,
+            best_params,
+            jnp.where(better, monitored, progress.best),
+            ok,
+        )
         return progress, (train_loss, monitored, ok)
 
     def epoch_or_nothing(progress, xs):
@@ -164,10 +178,26 @@ def _orders(rng, n_rows, n_batches, batch_size, n_epochs):
 
 
 def minimize(
-    loss, params, data, weight, context, key, *, batch_size=200, max_iter=100, learning_rate=0.01,
-    transformation=None, max_gradient_norm=10.0, validation=None, n_iter_no_change=10, tol=1e-4,
-    constant_rate=False, state=None, chunk=10, on_epoch=None,
-):  # fmt: skip
+    loss,
+    params,
+    data,
+    weight,
+    context,
+    key,
+    *,
+    batch_size=200,
+    max_iter=100,
+    learning_rate=0.01,
+    transformation=None,
+    max_gradient_norm=10.0,
+    validation=None,
+    n_iter_no_change=10,
+    tol=1e-4,
+    constant_rate=False,
+    state=None,
+    chunk=10,
+    on_epoch=None,
+):
     """Mini-batch minimisation; deterministic for a given key.
 
     Parameters
@@ -220,19 +250,32 @@ def minimize(
     settings["batch_weight"] = jnp.asarray(max(weight.sum(), 1e-30) * in_batch / n_rows, dtype)
     opt_state = transformation.init(params) if state is None else state
     progress = _Progress(
-        params, params, opt_state, jnp.asarray(0), params,
-        jnp.asarray(jnp.inf, dtype), jnp.asarray(True),
-    )  # fmt: skip
+        params,
+        params,
+        opt_state,
+        jnp.asarray(0),
+        params,
+        jnp.asarray(jnp.inf, dtype),
+        jnp.asarray(True),
+    )
     data, weight = jax.tree.map(jnp.asarray, (data, weight))
     losses, monitored, converged = [], [], False
     # Drawn here, not on the device: a sort and a generator would be half of the compiled program.
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     while len(losses) < max_iter and not converged:
         progress, history = _run_epochs(
-            progress, data, weight, _orders(rng, n_rows, n_batches, batch_size, chunk),
-            np.arange(chunk) < max_iter - len(losses), validation, context, settings, loss=loss,
-            transformation=transformation, scheduled=scheduled,
-        )  # fmt: skip
+            progress,
+            data,
+            weight,
+            _orders(rng, n_rows, n_batches, batch_size, chunk),
+            np.arange(chunk) < max_iter - len(losses),
+            validation,
+            context,
+            settings,
+            loss=loss,
+            transformation=transformation,
+            scheduled=scheduled,
+        )
         done = slice(max_iter - len(losses))
         for value, other, ok in zip(*(np.asarray(x)[done] for x in history), strict=True):
             losses.append(float(value))
@@ -245,9 +288,13 @@ def minimize(
         converged = converged or not finite or _stalled(monitored, n_iter_no_change, tol)
     last = progress.params if validation is None else progress.best_params
     return Result(
-        last, np.array(losses), np.array(monitored if validation is not None else []),
-        converged, finite, progress.opt_state,
-    )  # fmt: skip
+        last,
+        np.array(losses),
+        np.array(monitored if validation is not None else []),
+        converged,
+        finite,
+        progress.opt_state,
+    )
 
 
 def _stalled(values, patience, tol):

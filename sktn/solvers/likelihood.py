@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sktn.solvers import square_sweep
+from sktn.solvers import born_sweep
 
 # Sweeps without a better likelihood of the held-out rows after which the path ends.
 _PATIENCE = 3
@@ -38,10 +38,10 @@ def maximize(cores, sites, weight, held_out, degrees, alphas, *, tol, **options)
 
     cores list of (l, d, 1, r), sites list of (N, e, d), weight (N,) of the rows to learn from,
     held_out (N,) of the others, 0 elsewhere; degrees: list of (d,); alphas: iterable; options: of
-    `square_sweep.sweep`
+    `born_sweep.sweep`
     """
-    objective = square_sweep.LogLikelihood(weight)
-    validation = square_sweep.LogLikelihood(held_out) if held_out.any() else None
+    objective = born_sweep.LogLikelihood(weight)
+    validation = born_sweep.LogLikelihood(held_out) if held_out.any() else None
     roots, previous, best = [np.ones_like(s) for s in degrees], None, None
     losses, monitored = [], []
     for alpha in alphas:
@@ -49,11 +49,11 @@ def maximize(cores, sites, weight, held_out, degrees, alphas, *, tol, **options)
         inputs = [x / root for x, root in zip(sites, new, strict=True)]
         ratios = [(a / b)[:, None, None] for a, b in zip(new, roots, strict=True)]
         cores, roots = [core * ratio for core, ratio in zip(cores, ratios, strict=True)], new
-        found = square_sweep.sweep(cores, inputs, objective, max_sweeps=1, **options)
+        found = born_sweep.sweep(cores, inputs, objective, max_sweeps=1, **options)
         cores = found.cores
         losses.append(found.losses[-1])
         plain = [core / root[:, None, None] for core, root in zip(cores, roots, strict=True)]
-        log_norm = square_sweep.log_squared_norm(plain)
+        log_norm = born_sweep.log_squared_norm(plain)
         if validation is not None:
             monitored.append(validation.value(found.logs) + log_norm)
         if validation is None or monitored[-1] <= min(monitored):

@@ -10,8 +10,8 @@ columns that matter from the others without a grid. Labels take part as numbers,
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from sktn.basis import embed
 from sktn.solvers import convex
+from sktn.tables.basis import embed
 
 # Variance of the prior of log r_i: as sure as a handful of rows that r_i is within e^3 of 1.
 _PRIOR_VARIANCE = 10.0
@@ -47,9 +47,14 @@ def relevances(basis, coords, g, response, weight, rng, max_rows=500, max_iter=2
     start[n:] = np.log([0.3, 0.5])
     bounds = [(-_BOUND, _BOUND)] * n + [(np.log(1e-4), np.log(1e3))] * 2
     found = minimize(
-        _negative_log_evidence, start, problem, "L-BFGS-B", True, bounds=bounds,
+        _negative_log_evidence,
+        start,
+        problem,
+        "L-BFGS-B",
+        True,
+        bounds=bounds,
         options={"maxiter": max_iter},
-    )  # fmt: skip
+    )
     return np.exp(found.x[:n])
 
 

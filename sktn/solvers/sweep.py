@@ -212,9 +212,21 @@ def outer(x, y):
 
 
 def sweep(
-    chain, inputs, objective, weight, alpha, *, two_site=False, max_bond_dim=16,
-    truncation_tol=1e-3, max_sweeps=10, tol=1e-3, n_newton=3, n_cg=20, on_sweep=None,
-):  # fmt: skip
+    chain,
+    inputs,
+    objective,
+    weight,
+    alpha,
+    *,
+    two_site=False,
+    max_bond_dim=16,
+    truncation_tol=1e-3,
+    max_sweeps=10,
+    tol=1e-3,
+    n_newton=3,
+    n_cg=20,
+    on_sweep=None,
+):
     """Sweep from the output to both ends and back until the penalised loss falls by less than
     `tol` of itself.
 

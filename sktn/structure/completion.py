@@ -13,7 +13,7 @@ import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers import smoothness
-from sktn.solvers.masked import Observed, masked_sweep
+from sktn.solvers.als_masked import Observed, masked_sweep
 from sktn.structure import moves, scales
 
 __all__ = ["Settings", "complete"]

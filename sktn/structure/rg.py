@@ -7,7 +7,7 @@ import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers.als import Fit, als, squared_error
-from sktn.structure import flow, gates, scales, tomography, trees, tucker
+from sktn.structure import gates, scales, steps, tomography, trees, tucker
 from sktn.structure.fixed import tensor_train
 
 __all__ = ["Settings", "matrix", "search"]
@@ -66,7 +66,7 @@ def search(X, target, rng, settings, budget=None, callback=None):
                 scales.interpolate(core, k, data.shape[k]).astype(data.dtype)
                 for k, core in enumerate(start)
             ]
-        problem = flow.Problem(
+        problem = steps.Problem(
             data / norm,
             X.shape,
             max(target, lost) ** 2,
@@ -122,7 +122,7 @@ def _verified(whole, cores):
     if not strict.met(state):
         state = strict.fit(state.cores, 50, tol=1e-6, give_up=False)
     if not strict.met(state):
-        state = flow.expand(strict, state, limit=strict.X.size, fraction=0.01)
+        state = steps.expand(strict, state, limit=strict.X.size, fraction=0.01)
     if not strict.met(state):
         return tensor_train(strict.X, strict.target)
     return state.cores
@@ -144,7 +144,7 @@ def _to_target(problem, settings, lifted):
     # Loops added to a tree are not all there is: other starts are tried where they cost little.
     if quick or (lifted is not None and lifted.error < _NEAR * problem.target):
         first = _complete(problem) if lifted is None else lifted
-        results.append(_pruned(problem, settings, flow.widen(problem, first)))
+        results.append(_pruned(problem, settings, steps.widen(problem, first)))
         best = min(results, key=_smaller)
     if problem.scale:
         return best
@@ -158,7 +158,7 @@ def _to_target(problem, settings, lifted):
 
 
 def _traded(problem, settings, state, thorough):
-    return flow.exchange(problem, state, cycles=settings.cycles, thorough=thorough)
+    return steps.exchange(problem, state, cycles=settings.cycles, thorough=thorough)
 
 
 def _smaller(state):
@@ -188,7 +188,7 @@ def _tree_starts(problem, measured):
 
 def _pruned(problem, settings, start):
     """A network at the target, from a start below or above it, without what it can spare."""
-    state = flow.expand(problem, start, limit=2 * problem.X.size)
+    state = steps.expand(problem, start, limit=2 * problem.X.size)
     if not problem.met(state):
         dtype = problem.X.dtype
         chain = [c.astype(dtype) for c in tensor_train(problem.X, problem.target)]
@@ -198,7 +198,7 @@ def _pruned(problem, settings, start):
     if settings.gates and not problem.expired():
         state = gates.anneal(problem, state)
     if settings.information:
-        state = flow.compress(problem, state, sweeps=15)
+        state = steps.compress(problem, state, sweeps=15)
     return state
 
 
@@ -216,12 +216,12 @@ def _within_budget(problem, settings, lifted):
         states.append(problem.fit(trees.truncated(problem.X, tree), 20, give_up=False))
     if lifted is not None:
         states.append(problem.fit(lifted, 20, give_up=False))
-    states = [flow.expand(problem, s, limit=problem.budget) for s in states]
+    states = [steps.expand(problem, s, limit=problem.budget) for s in states]
     states = [s for s in states if s.size <= problem.budget]
     best = min(states, key=lambda s: (s.error, s.size))
     problem.note("start", best)
     for _ in range(settings.cycles if settings.information else 0):
-        trial = flow.expand(problem, flow.shrink(problem, best, 0.85), limit=problem.budget)
+        trial = steps.expand(problem, steps.shrink(problem, best, 0.85), limit=problem.budget)
         trial = problem.fit(trial.cores, 40, tol=1e-4, give_up=False)
         if trial.error >= best.error or problem.expired():
             break

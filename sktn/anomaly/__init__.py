@@ -1,0 +1,1 @@
+"""Anomaly detection with spaced matrix product operators."""

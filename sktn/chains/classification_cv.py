@@ -1,0 +1,283 @@
+"""Matrix product state classifier that chooses its own basis and penalties."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import compute_class_weight
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
+
+from sktn.chains.classification import MPSClassifier
+from sktn.chains.search import BaseChainCV, greedy_average
+from sktn.chains.training import ALPHAS, stratified_folds
+from sktn.losses import log_probabilities
+from sktn.solvers import objectives
+from sktn.tables.reading import read_table
+
+# What the basis of a table is worth trying as: interactions of standardised columns, smooth curves
+# in them, curves in their ranks, and both.
+BASES = (("standard", 1), ("standard", 3), ("quantile", 8), ("mixed", 5))
+
+
+class MPSClassifierCV(ClassifierMixin, BaseChainCV):
+    """:class:`MPSClassifier` with basis, strength, interaction penalty and smoothness chosen by
+    cross-validation, and the best combinations averaged.
+
+    The grid is searched in the convex limit (unlimited bond dimension), where a fit has no seed, no
+    learning rate and a single solution: all strengths and folds of one basis and penalty are one
+    batch of problems on one design. The out-of-fold probabilities then decide which combinations
+    enter the average and with what share, and those are refitted to all rows as chains of bond
+    dimension `bond_dim`.
+
+    Parameters
+    ----------
+    bases : sequence of (scaling, degree), default=(("standard", 1), ("standard", 3), \
+("quantile", 8), ("mixed", 5))
+        As in :class:`MPSClassifier`.
+    alphas : sequence of float, default=(3.16, 1, ..., 0.000316)
+    interaction_penalties : sequence of float, default=(0.25, 1.0, 4.0)
+    smoothnesses : sequence of float, default=(1.0,)
+        Bases of degree 1 have no use for it and are tried once.
+    relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
+        Whether all columns are charged alike, or by their relevance to the target, which also
+        settles the interaction penalty. "auto" is left out below 30 rows a column.
+    embedding : str, embedding or callable, default="legendre"
+    cv : int, splitter or iterable, default=None
+        A splitter whose held-out parts are a partition of the rows. None: 5 stratified folds
+        below 600 rows, 3 beyond.
+    scoring : {"neg_log_loss", "accuracy"}, default="neg_log_loss"
+        What ranks the combinations in `cv_results_` and names `best_params_`. The average is
+        always built by log-loss.
+    max_members : int, default=5
+        Combinations in the average; 1 keeps the best alone.
+    bond_dims : sequence of int, default=(24,)
+        Bond dimensions. The largest should be so large that it hardly binds: its errors are those
+        of the convex limit. The others are fitted to every fold by sweeps, for the best two
+        designs of every basis: where a target has a chain structure, a small bond dimension is the
+        better restriction.
+    max_landmarks : int, default=1000
+        Of the refitted networks; the search uses half of it.
+    max_search_rows : int, default=3000
+        Rows for the search, a random choice beyond.
+    tol : float, default=1e-6
+        Of the refitted networks, see `MPSClassifier`.
+    class_weight : dict or "balanced", default=None
+    feature_order : {"given", "correlation", "random"} or array of int, default="correlation"
+    categorical_features : "from_dtype", None, or array-like, default="from_dtype"
+    missing : {"marginal", "indicator"}, default="marginal"
+    dtype : {"float32", "float64"}, default=None
+    n_jobs : int, default=None
+        Threads for the search.
+    random_state : int, RandomState instance or None, default=None
+    verbose : int, default=0
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    estimators_ : list of MPSClassifier
+        Refitted members of the average.
+    weights_ : ndarray of shape (n_members,)
+        Their shares.
+    best_params_ : dict
+        The best single combination.
+    best_score_ : float
+        Its cross-validated score.
+    ensemble_score_ : float
+        Cross-validated negative log-loss of the average (optimistic: the shares were chosen on
+        it).
+    cv_results_ : dict of ndarrays
+        Columns "param_scaling", "param_degree", "param_alpha", "param_interaction_penalty",
+        "param_smoothness", "param_relevance", "param_bond_dim", "mean_test_neg_log_loss",
+        "mean_test_accuracy", "rank_test_score" and "weight" (share in the average). Strengths
+        beyond the point where a path overfits are not fitted and have a log-loss of minus infinity.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    MPSClassifier : One combination.
+
+    References
+    ----------
+    .. [1] Caruana et al., "Ensemble selection from libraries of models", ICML 2004.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import MPSClassifierCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MPSClassifierCV(bases=[("standard", 3)], max_members=2, random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.95
+    True
+    >>> sorted(model.best_params_)
+    ['alpha', 'bond_dim', 'degree', 'interaction_penalty', 'relevance', 'scaling', 'smoothness']
+    """
+
+    _parameter_constraints: dict = {
+        **BaseChainCV._parameter_constraints,
+        "scoring": [StrOptions({"neg_log_loss", "accuracy"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    _chain = MPSClassifier
+    _member_solver = "convex"
+
+    def __init__(
+        self,
+        *,
+        bases=BASES,
+        alphas=ALPHAS,
+        interaction_penalties=(0.25, 1.0, 4.0),
+        smoothnesses=(1.0,),
+        relevances=("equal", "auto"),
+        embedding="legendre",
+        cv=None,
+        scoring="neg_log_loss",
+        max_members=5,
+        bond_dims=(24,),
+        max_landmarks=1000,
+        max_search_rows=3000,
+        tol=1e-6,
+        class_weight=None,
+        feature_order="correlation",
+        categorical_features="from_dtype",
+        missing="marginal",
+        dtype=None,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.bases = bases
+        self.alphas = alphas
+        self.interaction_penalties = interaction_penalties
+        self.smoothnesses = smoothnesses
+        self.relevances = relevances
+        self.embedding = embedding
+        self.cv = cv
+        self.scoring = scoring
+        self.max_members = max_members
+        self.bond_dims = bond_dims
+        self.max_landmarks = max_landmarks
+        self.max_search_rows = max_search_rows
+        self.tol = tol
+        self.class_weight = class_weight
+        self.feature_order = feature_order
+        self.categorical_features = categorical_features
+        self.missing = missing
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Search the grid, refit the members of the average.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : object
+        """
+        table, y = read_table(self, X, y, reset=True, dtype=self.dtype)
+        check_classification_targets(y)
+        sample_weight = _check_sample_weight(
+            sample_weight, table, dtype=table.dtype, ensure_non_negative=True
+        )
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(np.unique(labels[sample_weight > 0])) < 2:
+            raise ValueError(
+                f"MPSClassifierCV needs at least 2 classes with positive weight; got 1 class of "
+                f"{classes!r}."
+            )
+        class_weight = compute_class_weight(self.class_weight, classes=classes, y=y)
+        weight = sample_weight * class_weight[labels]
+        objective = objectives.classification(labels, len(classes), np.float32)
+        self._search_and_refit(X, y, sample_weight, table, objective, weight)
+        self.classes_ = classes
+        return self
+
+    def _member_params(self):
+        return {"class_weight": self.class_weight}
+
+    def _make_folds(self, objective, rows, rng):
+        return stratified_folds(objective.labels[rows], 5 if len(rows) < 600 else 3, rng)
+
+    def _too_few(self, y):
+        return "the least populated class in y has only 1 member"
+
+    def _report(self, objective, scores, losses, weight):
+        predicted = scores.argmax(-1) if scores.shape[-1] > 1 else scores[:, :, 0] > 0
+        accuracy = np.average(predicted == objective.labels, weights=weight, axis=1)
+        return {"mean_test_neg_log_loss": -losses, "mean_test_accuracy": accuracy}
+
+    def _average(self, objective, scores, weight):
+        """Shares by the log-loss of the averaged probabilities."""
+        rows = np.arange(len(weight))
+        picked = np.exp(log_probabilities(scores)[:, rows, objective.labels])
+        weight = weight / weight.sum()
+
+        def losses(counts, step):
+            return -np.log(np.maximum((counts @ picked + picked) / step, 1e-30)) @ weight
+
+        return greedy_average(losses, len(picked), n_steps=25)
+
+    def predict_proba(self, X):
+        """Class probabilities, the weighted average over the members.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+        """
+        total = self._weighted("predict_proba", X)
+        return total / total.sum(axis=1, keepdims=True)
+
+    def predict_log_proba(self, X):
+        """Logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+        """
+        proba = self.predict_proba(X)
+        return np.log(np.maximum(proba, np.finfo(proba.dtype).tiny))
+
+    def decision_function(self, X):
+        """Log-odds of the second class, or log-probabilities for more than two classes.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        log_proba = self.predict_log_proba(X)
+        return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
+
+    def predict(self, X):
+        """The most probable class.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        best = np.argmax(self.predict_proba(X), axis=1)
+        return self.classes_[best]

@@ -1,0 +1,1 @@
+"""Tensors: structure search, compression, completion."""

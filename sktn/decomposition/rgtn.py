@@ -1,0 +1,204 @@
+"""Tensor network decomposition with an automatic or a fixed structure."""
+
+from numbers import Integral
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sktn.decomposition.base import SEARCH_CONSTRAINTS, GraphDecomposer, bond_matrix, fixed_fit
+from sktn.structure import rg
+
+__all__ = ["RGTNDecomposer"]
+
+
+class RGTNDecomposer(GraphDecomposer):
+    """Tensor network decomposition whose graph and bond dimensions are found automatically.
+
+    The search follows a renormalization-group flow [1]_: coarse-grained data first, then at every
+    scale starts that are read off the spectra of unfoldings, expansion of bonds that buy error,
+    annealed gates on every bond component, compression of the components that carry least, and
+    exchanges around the target error.
+
+    Parameters
+    ----------
+    target_error : float, default=0.1
+        Relative error ``||X - TN|| / ||X||`` that the network must meet. 0 asks for a
+        reconstruction to rounding, 1 for the best rank-one network.
+    max_parameters : int, default=None
+        Most parameters. If given, the error is lowered as far as these allow, and
+        ``target_error`` only ends the search early.
+    bond_dims : array-like of shape (N, N), default=None
+        Symmetric bond dimensions. If given there is no search, only a fit.
+    tensor_shape : tuple of int, default=None
+        Shape of one sample of a 2-D X. By default, the number of features is factorised.
+    ordered_modes : "auto" or list of int, default="auto"
+        Modes with a spatial or temporal order, which may be averaged in pairs. "auto" takes the
+        modes of at least 16.
+    n_scales : int, default=2
+        Scales of the flow, the data themselves included; 1 turns coarse-graining off.
+    reduction : bool, default=True
+        Whether to search on the HOSVD core.
+    tomography : bool, default=True
+        Whether to read bond dimensions off the spectra of unfoldings: exactly where they have gaps,
+        else those of the best tree.
+    gates : bool, default=True
+        Whether annealed gates close bond components together.
+    information : bool, default=True
+        Whether the least informative components are removed one by one.
+    expansion : {"residual", "tension"}, default="residual"
+        What chooses the bond to widen: the residual's own directions, or the tension of its nodes.
+    n_cycles : int, default=100
+        Most exchange cycles after the target is met: each grows one bond and prunes others, and
+        keeps the result if it is smaller. They end when no bond is left whose growth pays.
+    time_limit : float, default=None
+        Seconds after which no new step is begun. The target is met all the same, by a tree or a
+        tensor train where the search had not got there. A result under a limit depends on the
+        machine.
+    callback : callable, default=None
+        Called with every entry of ``history_`` as it is made.
+    verbose : bool or int, default=False
+        Whether to print progress.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the random starts; pass an int for the same result in every call.
+
+    Attributes
+    ----------
+    cores_ : list of N ndarrays
+        Core k has N axes: axis k is the mode, axis j the bond to core j (length 1: no edge).
+    bond_dims_ : ndarray of shape (N, N)
+        Bond dimensions, ones on the diagonal.
+    reconstruction_error_ : float
+        Relative error of ``to_tensor()``.
+    compression_ratio_ : float
+        Parameters per entry of X.
+    n_parameters_ : int
+        Entries of all cores.
+    history_ : list of dict
+        Per step: scale, action, bond, relative_error, n_parameters, seconds.
+    tensor_shape_ : tuple
+        Shape of the decomposed tensor, samples first.
+    sample_shape_ : tuple
+        Shape of one sample.
+    n_features_in_ : int
+        Length of the second axis of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had them.
+
+    See Also
+    --------
+    RGTNImputer : Fill the gaps of a tensor with such a network.
+    TTDecomposer : Tensor train, by SVDs.
+    SVDinsTNDecomposer : Sparse diagonal factors on a complete graph.
+
+    References
+    ----------
+    .. [1] M. Wang et al., "Renormalization Group Guided Tensor Network Structure Search",
+       AAAI 2026, arXiv:2512.24663.
+
+    Notes
+    -----
+    Missing entries (NaN) are filled first, as `RGTNImputer` fills them, and the filled tensor is
+    decomposed; ``reconstruction_error_`` then counts observed entries alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn import RGTNDecomposer
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.einsum("ar,rbs,sc->abc", rng.normal(size=(12, 2)), rng.normal(size=(2, 10, 3)),
+    ...               rng.normal(size=(3, 8)))
+    >>> model = RGTNDecomposer(target_error=1e-3, random_state=0).fit(X)
+    >>> model.bond_dims_
+    array([[1, 2, 1],
+           [2, 1, 3],
+           [1, 3, 1]])
+    >>> model.transform(X).shape
+    (12, 2)
+    """
+
+    _allow_nan = True
+    _parameter_constraints: dict = {
+        **GraphDecomposer._parameter_constraints,
+        **SEARCH_CONSTRAINTS,
+        "max_parameters": [None, Interval(Integral, 1, None, closed="left")],
+        "bond_dims": [None, "array-like"],
+        "ordered_modes": [StrOptions({"auto"}), "array-like"],
+        "n_scales": [Interval(Integral, 1, None, closed="left")],
+        "reduction": ["boolean"],
+        "tomography": ["boolean"],
+        "gates": ["boolean"],
+        "information": ["boolean"],
+        "expansion": [StrOptions({"residual", "tension"})],
+        "n_cycles": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        target_error=0.1,
+        *,
+        max_parameters=None,
+        bond_dims=None,
+        tensor_shape=None,
+        ordered_modes="auto",
+        n_scales=2,
+        reduction=True,
+        tomography=True,
+        gates=True,
+        information=True,
+        expansion="residual",
+        n_cycles=100,
+        time_limit=None,
+        callback=None,
+        verbose=False,
+        random_state=None,
+    ):
+        self.target_error = target_error
+        self.max_parameters = max_parameters
+        self.bond_dims = bond_dims
+        self.tensor_shape = tensor_shape
+        self.ordered_modes = ordered_modes
+        self.n_scales = n_scales
+        self.reduction = reduction
+        self.tomography = tomography
+        self.gates = gates
+        self.information = information
+        self.expansion = expansion
+        self.n_cycles = n_cycles
+        self.time_limit = time_limit
+        self.callback = callback
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _decompose(self, work, kept, T, rng, history):
+        target = self._error_target(T)
+        if self.bond_dims is not None:
+            return fixed_fit(work, bond_matrix(self.bond_dims, T.shape, kept), target, rng, history)
+        smallest = sum(T.shape)
+        if self.max_parameters is not None and self.max_parameters < smallest:
+            raise ValueError(
+                f"max_parameters={self.max_parameters} is less than the {smallest} of a rank-one "
+                f"network for shape {T.shape}. Give at least {smallest}."
+            )
+        if isinstance(self.ordered_modes, str):
+            ordered = [k for k, length in enumerate(T.shape) if length >= 16]
+        else:
+            ordered = [int(k) % T.ndim for k in self.ordered_modes if -T.ndim <= int(k) < T.ndim]
+            if len(ordered) < len(self.ordered_modes):
+                raise ValueError(
+                    f"ordered_modes={list(self.ordered_modes)} names a mode outside the {T.ndim} "
+                    "modes of X. Count from 0, the samples."
+                )
+        settings = rg.Settings(
+            n_scales=self.n_scales,
+            ordered=tuple(kept.index(k) for k in ordered if k in kept),
+            reduction=self.reduction,
+            tomography=self.tomography,
+            gates=self.gates,
+            information=self.information,
+            expansion=self.expansion,
+            cycles=self.n_cycles,
+            time_limit=self.time_limit,
+        )
+        spare = T.ndim - len(kept)  # modes of length one cost one parameter each
+        budget = None if self.max_parameters is None else self.max_parameters - spare
+        cores, _ = rg.search(work, target, rng, settings, budget=budget, callback=history)
+        return cores

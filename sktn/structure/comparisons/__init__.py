@@ -1,0 +1,1 @@
+"""The searches of others, behind the same interface."""

@@ -1,0 +1,339 @@
+"""MPSClassifier and MPSClassifierCV as a user meets them."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import skops.io
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import sktn.embeddings
+from sktn import MPSClassifier, MPSClassifierCV
+from sktn.solvers import gradient, objectives
+
+X_IRIS, Y_IRIS = load_iris(return_X_y=True)
+X_BC, Y_BC = load_breast_cancer(return_X_y=True)
+FAST = {"bond_dim": 4, "degree": 3, "alpha": 0.1, "random_state": 0}
+SOLVERS = [
+    {"solver": "convex"},
+    {"solver": "adam", "max_iter": 30, "batch_size": 25, "n_iter_no_change": None},
+    {"solver": "lbfgs", "max_iter": 5},
+]
+
+
+def fitted(X, y, **settings):
+    return MPSClassifier(**{**FAST, **settings}).fit(X, y)
+
+
+@pytest.mark.parametrize("settings", SOLVERS, ids=lambda s: s["solver"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_every_solver_learns_iris(settings):
+    model = fitted(X_IRIS, Y_IRIS, **settings)
+    assert model.score(X_IRIS, Y_IRIS) > 0.93
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+@pytest.mark.parametrize("settings", SOLVERS, ids=lambda s: s["solver"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_precision_follows_the_input(settings, dtype):
+    X = X_IRIS.astype(dtype)
+    model = fitted(X, Y_IRIS, **settings)
+    assert model.predict_proba(X).dtype == dtype
+    assert model.transform(X).dtype == dtype
+    assert all(core.dtype == dtype for core in model.cores_)
+
+
+def test_convex_solution_is_the_kernel_solution_when_nothing_is_cut_off():
+    narrow = fitted(X_IRIS, Y_IRIS, bond_dim=2, degree=2)
+    wide = fitted(X_IRIS, Y_IRIS, bond_dim=16, degree=2)
+    assert wide.truncation_error_ < 1e-8 < narrow.truncation_error_
+    # Once nothing is cut off, the order of the columns and the class index's place mean nothing.
+    other = fitted(X_IRIS, Y_IRIS, bond_dim=30, degree=2, feature_order=[3, 0, 2, 1], output_site=1)
+    np.testing.assert_allclose(
+        other.predict_proba(X_IRIS), wide.predict_proba(X_IRIS), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_string_labels_and_frames():
+    names = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
+    frame = pd.DataFrame(X_IRIS, columns=["a", "b", "c", "d"])
+    model = fitted(frame, names)
+    assert set(model.predict(frame)) <= set(names)
+    assert list(model.feature_names_in_) == ["a", "b", "c", "d"]
+    again = fitted(pl.DataFrame(frame.to_dict("list")), names)
+    np.testing.assert_allclose(
+        again.predict_proba(X_IRIS_polars(frame)), model.predict_proba(frame)
+    )
+
+
+def X_IRIS_polars(frame):
+    return pl.DataFrame(frame.to_dict("list"))
+
+
+def test_set_output_names_the_representation():
+    model = fitted(X_IRIS, Y_IRIS).set_output(transform="pandas")
+    out = model.transform(X_IRIS)
+    assert list(out.columns) == list(model.get_feature_names_out())
+    assert out.shape == (150, 8)
+
+
+@pytest.mark.parametrize("frame", [pd, pl], ids=["pandas", "polars"])
+def test_categories_are_found_by_dtype(frame):
+    rng = np.random.default_rng(0)
+    level = rng.choice(["red", "green", "blue"], 200)
+    y = (level == "red").astype(int)
+    noise = rng.normal(size=200)
+    if frame is pd:
+        table = pd.DataFrame({"c": pd.Categorical(level), "x": noise})
+        new = pd.DataFrame({"c": pd.Categorical(["red", "violet"]), "x": [0.0, 0.0]})
+    else:
+        table = pl.DataFrame({"c": pl.Series(level, dtype=pl.Categorical), "x": noise})
+        new = pl.DataFrame({"c": pl.Series(["red", "violet"], dtype=pl.Categorical), "x": [0.0, 0]})
+    model = fitted(table, y)
+    assert model.score(table, y) == 1
+    proba = model.predict_proba(new)[:, 1]
+    # An unseen level is averaged over: nearer to the base rate than a known one.
+    assert proba[0] > 0.9
+    assert abs(proba[1] - y.mean()) < 0.4
+
+
+def test_a_missing_value_averages_over_its_column():
+    model = fitted(X_IRIS, Y_IRIS)
+    X = X_IRIS[:5].copy()
+    X[:, 2:] = np.nan
+    proba = model.predict_proba(X)
+    assert np.isfinite(proba).all()
+    nothing = model.predict_proba(np.full((1, 4), np.nan))
+    assert nothing.max() < model.predict_proba(X_IRIS[:1]).max()
+
+
+def test_missing_values_can_be_a_signal():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    y = rng.integers(0, 2, 300)
+    X[y == 1, 0] = np.where(rng.random(np.sum(y == 1)) < 0.8, np.nan, X[y == 1, 0])
+    assert fitted(X, y, missing="indicator").score(X, y) > 0.85
+
+
+def test_class_weight_and_sample_weight_agree():
+    weight = np.where(Y_BC == 0, 3.0, 1.0)
+    by_class = fitted(X_BC, Y_BC, class_weight={0: 3.0, 1: 1.0})
+    by_sample = MPSClassifier(**FAST).fit(X_BC, Y_BC, sample_weight=weight)
+    np.testing.assert_allclose(
+        by_class.predict_proba(X_BC), by_sample.predict_proba(X_BC), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_alpha_auto_chooses_within_the_training_rows():
+    model = fitted(X_BC, Y_BC, alpha="auto")
+    again = fitted(X_BC, Y_BC, alpha="auto")
+    assert model.alpha_ == again.alpha_
+    assert 0.0001 < model.alpha_ < 5
+
+
+def test_probabilities_are_not_bounded_away_from_0():
+    X = np.linspace(-1, 1, 200)[:, None]
+    y = (X[:, 0] > 0).astype(int)
+    assert fitted(X, y, alpha=1e-3).predict_proba(X).max() > 0.99
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_early_stopping_keeps_the_best_epoch():
+    model = fitted(X_BC, Y_BC, solver="adam", early_stopping=True, max_iter=40, learning_rate=0.05)
+    assert 0.9 < model.validation_score_ <= 1
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_warm_start_goes_on():
+    settings = {"solver": "adam", "max_iter": 10, "n_iter_no_change": None}
+    model = fitted(X_IRIS, Y_IRIS, warm_start=True, **settings)
+    first = model.loss_curve_[-1]
+    assert model.fit(X_IRIS, Y_IRIS).loss_curve_[-1] < first
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_warm_start_begins_anew_on_other_columns():
+    model = MPSClassifier(solver="adam", bond_dim=2, degree=2, max_iter=2, warm_start=True)
+    model.fit(X_IRIS, Y_IRIS).fit(X_IRIS[:, :3], Y_IRIS)
+    assert model.predict(X_IRIS[:, :3]).shape == (150,)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_gradients_go_on_from_the_convex_limit():
+    settings = {"solver": "adam", "max_iter": 2, "learning_rate": 1e-3}
+    anew = fitted(X_IRIS, Y_IRIS, **settings)
+    model = fitted(X_IRIS, Y_IRIS, init="convex", **settings)
+    assert model.loss_curve_[0] < anew.loss_curve_[-1]
+    assert model.score(X_IRIS, Y_IRIS) > 0.93
+    chunk = MPSClassifier(**FAST | settings, init="convex").partial_fit(X_IRIS, Y_IRIS, [0, 1, 2])
+    assert chunk.score(X_IRIS, Y_IRIS) > 0.93
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_ensemble_averages_networks_of_different_orders():
+    model = fitted(X_IRIS, Y_IRIS, solver="adam", max_iter=10, n_estimators=3)
+    assert len(model.networks_) == 3
+    assert not np.array_equal(model.networks_[1]["index"], model.networks_[2]["index"])
+    np.testing.assert_allclose(model.predict_proba(X_IRIS).sum(1), 1, rtol=1e-6)
+
+
+def test_partial_fit_needs_classes_and_learns_from_chunks():
+    model = MPSClassifier(**FAST, batch_size=25)
+    with pytest.raises(ValueError, match="classes must be passed"):
+        model.partial_fit(X_IRIS, Y_IRIS)
+    order = np.random.default_rng(0).permutation(150)
+    for _ in range(15):
+        for rows in np.array_split(order, 3):
+            model.partial_fit(X_IRIS[rows], Y_IRIS[rows], classes=[0, 1, 2])
+    assert model.score(X_IRIS, Y_IRIS) > 0.9
+    with pytest.raises(ValueError, match="not in classes"):
+        model.partial_fit(X_IRIS[:2], [0, 7])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"early_stopping": True, "solver": "lbfgs"}, "early_stopping=True is for"),
+        ({"output_site": 9}, "output_site=9 is beyond"),
+        ({"feature_order": [0, 0, 1, 2]}, "feature_order must be a permutation"),
+        ({"bond_dim": 100_000}, "use a smaller bond_dim"),
+        ({"bond_dim": 0}, "bond_dim"),
+    ],
+)
+def test_contradictory_parameters_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        fitted(X_IRIS, Y_IRIS, **settings)
+
+
+def test_bad_data_is_refused():
+    with pytest.raises(ValueError, match="1 class"):
+        fitted(X_IRIS, np.zeros(150))
+    X = X_IRIS.copy()
+    X[0, 0] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        fitted(X, Y_IRIS)
+    y = Y_IRIS.astype(float)
+    y[0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        fitted(X_IRIS, y)
+
+
+def test_odd_tables():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 60)
+    one = y[:, None] + rng.normal(size=(60, 1))
+    assert fitted(one, y).score(one, y) > 0.5
+    huge = np.column_stack([one, np.ones(60), 1e30 * rng.normal(size=60)]).astype(np.float32)
+    assert np.isfinite(fitted(huge, y).predict_proba(huge)).all()
+    # A last batch of a single row.
+    with pytest.warns(ConvergenceWarning):
+        fitted(X_IRIS[:101], Y_IRIS[:101], solver="adam", max_iter=2, batch_size=50)
+
+
+@pytest.mark.parametrize("embedding", sorted(set(sktn.embeddings.EMBEDDINGS) - {"mixed"}))
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_two_thousand_columns_in_float32(embedding):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2000)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    model = fitted(
+        X,
+        y,
+        embedding=embedding,
+        degree=2,
+        solver="adam",
+        max_iter=2,
+        bond_dim=3,
+        feature_order="given",
+    )
+    assert np.isfinite(model.loss_curve_).all()
+    assert np.isfinite(model.predict_proba(X)).all()
+
+
+def test_a_grid_over_numbers_compiles_once():
+    before = gradient._run_epochs._cache_size()
+    grid = {"alpha": [0.01, 0.1], "learning_rate": [0.01, 0.02]}
+    model = MPSClassifier(**{**FAST, "bond_dim": 3}, solver="adam", max_iter=2)
+    with pytest.warns(ConvergenceWarning):
+        GridSearchCV(model, grid, cv=3).fit(X_BC, Y_BC)
+    # Folds of 379 and 380 rows share one; the refit to all rows has another number of batches.
+    assert gradient._run_epochs._cache_size() - before <= 2
+
+
+def test_fitted_models_hold_numpy_only_and_travel(tmp_path):
+    model = fitted(X_IRIS, Y_IRIS)
+    expected = model.predict_proba(X_IRIS)
+    assert "jax" not in repr({type(v) for v in vars(model).values()})
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict_proba(X_IRIS), expected)
+    joblib.dump(model, tmp_path / "model.joblib")
+    np.testing.assert_array_equal(
+        joblib.load(tmp_path / "model.joblib").predict_proba(X_IRIS), expected
+    )
+    blob = skops.io.dumps(model)
+    unknown = skops.io.get_untrusted_types(data=blob)
+    assert all(name.startswith("sktn.") for name in unknown), unknown
+    loaded = skops.io.loads(blob, trusted=unknown)
+    np.testing.assert_array_equal(loaded.predict_proba(X_IRIS), expected)
+
+
+@pytest.mark.slow
+def test_a_loky_worker_can_predict():
+    model = fitted(X_IRIS, Y_IRIS)
+    (there,) = joblib.Parallel(n_jobs=2)([joblib.delayed(model.predict_proba)(X_IRIS)])
+    np.testing.assert_allclose(there, model.predict_proba(X_IRIS))
+
+
+def test_pipeline_and_clone():
+    pipeline = make_pipeline(StandardScaler(), MPSClassifier(**FAST))
+    assert clone(pipeline).fit(X_IRIS, Y_IRIS).score(X_IRIS, Y_IRIS) > 0.93
+    assert "MPSClassifier" in pipeline._repr_html_()
+
+
+def test_cv_chooses_and_averages():
+    model = MPSClassifierCV(
+        bases=[("standard", 1), ("quantile", 4)],
+        alphas=[1.0, 0.1, 0.01],
+        interaction_penalties=[1.0],
+        bond_dims=[4],
+        max_members=2,
+        random_state=0,
+    ).fit(X_IRIS, Y_IRIS)
+    assert model.score(X_IRIS, Y_IRIS) > 0.93
+    assert len(model.cv_results_["param_alpha"]) == 12
+    assert list(model.cv_results_["param_relevance"][:4]) == ["equal"] * 3 + ["auto"]
+    assert np.isclose(model.cv_results_["weight"].sum(), 1)
+    assert len(model.estimators_) == len(model.weights_) <= 2
+    assert model.ensemble_score_ >= model.best_score_ - 1e-6
+    np.testing.assert_allclose(model.predict_proba(X_IRIS).sum(1), 1, rtol=1e-5)
+
+
+def test_cv_refuses_splitters_that_leave_rows_out():
+    from sklearn.model_selection import ShuffleSplit
+
+    with pytest.raises(ValueError, match="partitions the rows"):
+        MPSClassifierCV(cv=ShuffleSplit(2, random_state=0)).fit(X_IRIS, Y_IRIS)
+
+
+def test_greedy_average_takes_complementary_members():
+    labels = np.array([0, 0, 1, 1])
+    log_proba = np.log(
+        [
+            [[0.9, 0.1], [0.4, 0.6], [0.1, 0.9], [0.6, 0.4]],
+            [[0.4, 0.6], [0.9, 0.1], [0.6, 0.4], [0.1, 0.9]],
+            [[0.5, 0.5]] * 4,
+        ]
+    )
+    objective = objectives.Softmax(labels, 2)
+    shares, loss = MPSClassifierCV()._average(objective, log_proba, np.ones(4))
+    np.testing.assert_allclose(shares, [0.5, 0.5, 0])
+    assert np.isclose(loss, -np.log(0.65))

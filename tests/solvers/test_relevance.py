@@ -1,0 +1,108 @@
+"""Relevances of columns: the evidence and its gradient, and what estimators do with them."""
+
+import numpy as np
+import pytest
+
+from sktn import MPSClassifier, MPSRegressor, MPSRegressorCV
+from sktn.solvers import convex_chain
+from sktn.solvers.relevance import _negative_log_evidence, relevances
+from sktn.tables.sites import fit_sites
+
+
+@pytest.fixture
+def table(rng):
+    """The target depends on the first two of five columns, and on the second one more."""
+    X = rng.normal(size=(400, 5))
+    return X, X[:, 0] + 2 * np.sin(2 * X[:, 1]) + 0.1 * rng.normal(size=400)
+
+
+def sites(X):
+    _, basis, coords = fit_sites(
+        X,
+        np.ones(len(X)),
+        np.zeros(X.shape[1], bool),
+        embedding="legendre",
+        degree=4,
+        scaling="standard",
+        missing="marginal",
+    )
+    return basis, coords, convex_chain.penalty_weights(basis, 1.0, 1.0)
+
+
+def test_the_gradient_is_that_of_the_evidence(rng):
+    a = rng.normal(size=(3, 30, 4))
+    problem = a @ a.transpose(0, 2, 1) / 4, rng.normal(size=(30, 2)), rng.uniform(0.5, 2, 30)
+    x = np.array([0.1, -0.3, 0.4, -1.0, -0.5])
+    steps = 1e-5 * np.eye(5)
+    numeric = [
+        (_negative_log_evidence(x + h, *problem)[0] - _negative_log_evidence(x - h, *problem)[0])
+        / 2e-5
+        for h in steps
+    ]
+    np.testing.assert_allclose(_negative_log_evidence(x, *problem)[1], numeric, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_columns_that_matter_are_found(table, dtype):
+    X, y = table
+    basis, coords, g = sites(X.astype(dtype))
+    weight = np.ones(len(y), dtype)
+    weight[300:] = 0
+    y[300:] = 1e6
+    r = relevances(basis, coords, g, y[:, None], weight, np.random.RandomState(0))
+    assert r[:2].min() > 5 * r[2:].max()
+    again = relevances(basis, coords, g, y[:, None], weight, np.random.RandomState(0))
+    np.testing.assert_array_equal(r, again)
+
+
+def test_a_constant_response_says_nothing(table):
+    basis, coords, g = sites(table[0])
+    weight, rng = np.ones(400), np.random.RandomState(0)
+    np.testing.assert_array_equal(relevances(basis, coords, g, np.ones((400, 1)), weight, rng), 1)
+
+
+def test_a_column_of_relevance_0_has_no_influence(table):
+    X, y = table
+    model = MPSRegressor(degree=3, bond_dim=4, relevance=[1, 1, 0, 1, 1], alpha=0.1).fit(X, y)
+    other = X.copy()
+    other[:, 2] = X[::-1, 2]
+    np.testing.assert_allclose(model.predict(other), model.predict(X), atol=1e-3)
+
+
+def test_relevances_of_an_estimator(table):
+    X, y = table
+    X = np.column_stack([X, np.ones(len(X))])
+    model = MPSRegressor(degree=3, bond_dim=4, relevance="auto", random_state=0).fit(X, y)
+    assert model.relevance_.shape == (6,)
+    assert model.relevance_[5] == 0
+    given = MPSRegressor(degree=3, bond_dim=4, relevance=model.relevance_, random_state=0)
+    assert given.fit(X, y).score(X, y) == pytest.approx(model.score(X, y), abs=0.02)
+    equal = MPSRegressor(degree=3, bond_dim=4, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(equal.relevance_, [1, 1, 1, 1, 1, 0])
+    stream = MPSClassifier(degree=2, bond_dim=2, relevance="auto", solver="adam")
+    stream.partial_fit(X, y > 0, [False, True]).partial_fit(X, y > 0)
+    assert stream.relevance_[0] > stream.relevance_[3]
+    for wrong in ([1, 1], [1, 1, 1, 1, 1, -1], [np.nan] * 6):
+        with pytest.raises(ValueError, match="relevance must be 6 finite numbers"):
+            MPSRegressor(relevance=wrong).fit(X, y)
+
+
+def test_the_search_asks_for_relevances_where_rows_allow(table):
+    X, noise = table[0], 0.1 * np.random.default_rng(1).normal(size=400)
+    y = X[:, 0] * np.sin(X[:, 1]) + noise
+    settings = {
+        "bases": [("standard", 4)],
+        "alphas": [1.0, 0.1],
+        "interaction_penalties": [1.0],
+        "smoothnesses": [1.0],
+        "bond_dims": [4],
+        "max_members": 1,
+        "random_state": 0,
+    }
+    few = MPSRegressorCV(**settings).fit(X[:140], y[:140])
+    assert set(few.cv_results_["param_relevance"]) == {"equal"}
+    many = MPSRegressorCV(**settings).fit(X, y)
+    assert many.best_params_["relevance"] == "auto"
+    assert many.estimators_[0].relevance_[1] > many.estimators_[0].relevance_[4]
+    with pytest.raises(ValueError, match="relevances must be .* got 'some'"):
+        MPSRegressorCV(**settings | {"relevances": ["some"]}).fit(X, y)

@@ -1,0 +1,267 @@
+"""The mechanisms of the renormalization-group search, each against its definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from sktn.networks import graph
+from sktn.solvers.als import Fit, als, squared_error, update
+from sktn.structure import gates, moves, rg, scales, steps, tomography, trees, tucker
+from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix, tensor_train
+
+
+@pytest.fixture
+def fitted():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(7, 8, 6, 5))
+    X /= np.linalg.norm(X)
+    fit = als(X, graph.random_cores(X.shape, complete_matrix(3, 4), rng), max_sweeps=30)
+    return X, fit.cores, rng
+
+
+def problem(X, target, sizes=None):
+    return steps.Problem(X, sizes or X.shape, target, np.random.default_rng(1))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**16), st.floats(0.0, 0.9))
+def test_reduction_splits_the_error(seed, share):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(5, 4, 6))
+    core, factors = tucker.reduce(X, share * np.vdot(X, X))
+    dropped = np.vdot(X, X) - np.vdot(core, core)
+    assert dropped <= share * np.vdot(X, X) + 1e-9
+    cores = graph.random_cores(core.shape, complete_matrix(2, 3), rng)
+    full = tucker.expand(cores, factors)
+    assert squared_error(X, full) == pytest.approx(dropped + squared_error(core, cores))
+    for back, there in zip(tucker.lift(full, factors), cores, strict=True):
+        assert_allclose(back, there, atol=1e-9)
+
+
+def test_tensor_train_meets_its_budget():
+    X = np.random.default_rng(0).normal(size=(4, 5, 6, 3))
+    for share in (0.0, 0.1, 0.5):
+        cores = tensor_train(X, share * np.vdot(X, X))
+        assert squared_error(X, cores) <= share * np.vdot(X, X) + 1e-9
+
+
+def test_bond_matrices():
+    assert chain_matrix([2, 3]).tolist() == [[1, 2, 1], [2, 1, 3], [1, 3, 1]]
+    assert ring_matrix([2, 3, 4])[0, 2] == 4
+    assert ring_matrix([2]).tolist() == [[1, 2], [2, 1]]
+
+
+def test_growth_is_the_exact_decrease(fitted):
+    X, cores, rng = fitted
+    residual = X - graph.to_dense(cores)
+    first, second, gain = moves.growth(residual, cores, 0, 2, 2, rng, half_steps=3)
+    wider = moves.append_slices(cores, 0, 2, first, second)
+    assert gain > 0
+    assert squared_error(X, wider) == pytest.approx(np.vdot(residual, residual) - gain, rel=1e-6)
+
+
+def test_local_gauge_keeps_the_network(fitted):
+    _, cores, _ = fitted
+    grams = [graph.normal_equations(None, cores, k)[0] for k in range(4)]
+    Xi, Xj, _ = moves.local_gauge(cores, grams, 1, 3)
+    assert_allclose(Xi @ Xj.T, np.eye(len(Xi)), atol=1e-8)
+    assert_allclose(
+        graph.to_dense(moves.gauge_bond(cores, 1, 3, Xi, Xj)), graph.to_dense(cores), atol=1e-9
+    )
+
+
+def test_removal_costs_are_the_refitted_errors(fitted):
+    # The closed form assumes that the core is at its optimum: solve it, remove, and solve again.
+    X, cores, _ = fitted
+    norm2 = float(np.vdot(X, X))
+    gauges, options = moves.removals(cores, X.shape)
+    for option in [o for o in options if o.component == 0]:
+        k = option.solve
+        solved = list(cores)
+        solved[k], before, _ = update(X, solved, k, norm2, 1e-13)
+        gauges, again = moves.removals(solved, X.shape, [option.bond])
+        again = next(o for o in again if o.component == 0 and o.solve == k)
+        less = moves.remove_component(solved, option.bond, [0], gauges[option.bond])
+        _, after, _ = update(X, less, k, norm2, 1e-13)
+        assert after - before == pytest.approx(again.cost, rel=1e-3, abs=1e-8)
+
+
+def test_removal_on_a_chain_is_the_schmidt_weight():
+    rng = np.random.default_rng(4)
+    X = graph.to_dense(graph.random_cores([6, 6, 6], chain_matrix([3, 4]), rng))
+    cores = tensor_train(X, 1e-20 * np.vdot(X, X))
+    _, options = moves.removals(cores, X.shape)
+    for bond, unfolding in (((0, 1), X.reshape(6, -1)), ((1, 2), X.reshape(36, -1))):
+        weights = np.linalg.svd(unfolding, compute_uv=False) ** 2
+        costs = sorted((o.cost for o in options if o.bond == bond), reverse=True)
+        assert_allclose(costs, weights[: len(costs)], rtol=1e-5)
+
+
+def test_gate_quadratic_is_the_error(fitted):
+    X, cores, rng = fitted
+    A, B = graph.normal_equations(X, cores, 2)
+    D, b = gates.bond_quadratic(cores[2], A, B, 2, 0)
+    g = rng.random(len(b))
+    gated = list(cores)
+    gated[2] = cores[2] * g.reshape(-1, 1, 1, 1)
+    exact = squared_error(X, gated)
+    assert np.vdot(X, X) - 2 * b @ g + g @ D @ g == pytest.approx(exact)
+
+
+def test_gates_decide_by_what_a_component_is_worth():
+    D, b = np.diag([1.0, 0.5, 1e-4]), np.array([1.0, 0.5, 1e-4])
+    gate = gates.decide(D, b, price=1e-2)
+    assert (gate[:2] > 0.95).all()
+    assert gate[2] < 0.05
+
+
+def test_annealed_gates_lower_the_rank_and_keep_the_target():
+    rng = np.random.default_rng(2)
+    planted = graph.random_cores([8, 8, 8], chain_matrix([2, 2]), rng)
+    planted[0] /= np.linalg.norm(graph.to_dense(planted))
+    X = graph.to_dense(planted)
+    task = problem(X, 1e-4)
+    weak = [1e-4 * rng.normal(size=(8, 1, 1)), rng.normal(size=(1, 8, 2))]
+    state = task.state(Fit(moves.append_slices(planted, 0, 1, *weak), 0.0, 0))
+    assert task.met(state)
+    less = gates.anneal(task, state)
+    assert less.size < state.size
+    assert squared_error(X, less.cores) <= 1e-4
+
+
+def test_tension_is_the_gradient_times_the_degree(fitted):
+    X, cores, _ = fitted
+    step = 1e-6
+    pull = moves.tension(X, cores)
+    gradient = np.zeros(cores[1].shape)
+    for index in np.ndindex(*cores[1].shape):
+        moved = [core.copy() for core in cores]
+        moved[1][index] += step
+        high = squared_error(X, moved)
+        moved[1][index] -= 2 * step
+        gradient[index] = (high - squared_error(X, moved)) / (2 * step)
+    assert pull[1] == pytest.approx(3 * np.linalg.norm(gradient), rel=1e-3)
+
+
+def test_tomography_reads_the_bonds():
+    rng = np.random.default_rng(0)
+    R = ring_matrix([2, 3, 2, 2])
+    X = graph.to_dense(graph.random_cores([9, 9, 9, 9], R, rng))
+    measured = tomography.spectra(X)
+    ranks = [tomography.epsilon_rank(v, 1e-8 * np.vdot(X, X)) for _, v in measured]
+    cuts = tomography.Cuts(X.shape, [s for s, _ in measured], ranks)
+    found = np.rint(cuts.estimate(ranks)).astype(int)
+    assert (cuts.matrix(found) == R).all()
+    assert cuts.feasible(found)
+    assert not cuts.feasible(np.maximum(found - 1, 1))
+    best = tomography.candidates(cuts, X.shape, np.ones_like(found))
+    assert min(price for price, _ in best) <= graph.n_parameters(X.shape, R)
+
+
+def test_coarse_graining_and_its_lift():
+    X = np.arange(24.0).reshape(8, 3)
+    half = scales.coarsen(X, (1, 0))
+    assert half.shape == (4, 3)
+    assert_allclose(half[0], X[:2].mean(axis=0))
+    assert scales.coarsen(X[:7], (1, 0)).shape == (4, 3)
+    ramp = np.linspace(0, 1, 8)[:, None]
+    lifted = scales.interpolate(scales.coarsen(ramp, (1, 0)), 0, 8)
+    assert_allclose(lifted[1:-1], ramp[1:-1], atol=1e-12)
+    assert scales.levels((40, 60, 3), (0, 1), 3) == [(2, 2, 0), (1, 1, 0), (0, 0, 0)]
+    assert scales.levels((4, 3), (0,), 3) == [(0, 0)]
+
+
+@pytest.mark.parametrize("name", ["tomography", "gates", "information", "reduction"])
+def test_search_meets_the_target_without_any_one_mechanism(name):
+    rng = np.random.default_rng(0)
+    X = graph.to_dense(graph.random_cores([16, 8, 7, 6], ring_matrix([2, 3, 2, 2]), rng))
+    X = X / np.linalg.norm(X) + 0.02 * rng.normal(size=X.shape) / np.sqrt(X.size)
+    X /= np.linalg.norm(X)
+    cores, history = rg.search(
+        X, 0.05, np.random.default_rng(0), rg.Settings(ordered=(0,), **{name: False})
+    )
+    assert np.linalg.norm(X - graph.to_dense(cores)) <= 0.05
+    assert {"scale", "action", "bond", "relative_error", "n_parameters"} <= set(history[0])
+
+
+def test_compress_and_exchange_never_leave_the_target():
+    rng = np.random.default_rng(3)
+    X = graph.to_dense(graph.random_cores([8, 8, 8, 8], ring_matrix([2, 2, 2, 2]), rng))
+    X /= np.linalg.norm(X)
+    task = problem(X, 1e-4)
+    state = steps.expand(
+        task, task.fit(graph.random_cores(X.shape, complete_matrix(2, 4), rng), 40)
+    )
+    assert task.met(state)
+    smaller = steps.compress(task, state)
+    assert task.met(smaller)
+    assert smaller.size <= state.size
+    traded = steps.exchange(task, smaller, cycles=2)
+    assert task.met(traded)
+    assert traded.size <= smaller.size
+    tiny = steps.shrink(task, traded, 0.5)
+    assert tiny.size <= 0.5 * traded.size
+
+
+@pytest.mark.parametrize("order", [2, 3, 4, 5])
+def test_every_labelled_tree_is_priced_once(order):
+    spectra = tomography.spectra(np.random.default_rng(0).normal(size=(3,) * order))
+    found = {frozenset(map(frozenset, edges)) for edges, _ in trees._trees(spectra, order)}
+    assert len(found) == order ** (order - 2)  # Cayley
+
+
+@pytest.mark.parametrize("target", [0.9, 0.5, 0.2, 0.05, 1e-12])
+def test_cheapest_tree_meets_its_error(target):
+    rng = np.random.default_rng(1)
+    X = graph.to_dense(graph.random_cores([6, 5, 7, 4], ring_matrix([2, 3, 2, 2]), rng))
+    X = X / np.linalg.norm(X) + 0.1 * rng.normal(size=X.shape) / np.sqrt(X.size)
+    X /= np.linalg.norm(X)
+    R = trees.cheapest(tomography.spectra(X), X.shape, target**2)
+    cores = trees.truncated(X, R)
+    assert np.linalg.norm(X - graph.to_dense(cores)) <= target + 1e-7
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cheapest_tree_is_nearly_the_best_of_all(seed):
+    X = np.random.default_rng(seed).normal(size=(7, 5, 6)).cumsum(axis=0).cumsum(axis=1)
+    X /= np.linalg.norm(X)
+    spectra = tomography.spectra(X)
+    R = trees.cheapest(spectra, X.shape, 0.01)
+    tail = [np.append(np.cumsum(v[::-1])[::-1], 0.0) for _, v in spectra]  # modes 0, 1, 2 alone
+    fewest = min(
+        graph.n_parameters(X.shape, trees._matrix(3, ((a, middle), (middle, b)), (r, s)))
+        for a, middle, b in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+        for r in range(1, X.shape[a] + 1)
+        for s in range(1, X.shape[b] + 1)
+        if tail[a][r] + tail[b][s] <= 0.01
+    )
+    assert fewest <= graph.n_parameters(X.shape, R) <= 1.1 * fewest
+
+
+def test_closest_tree_keeps_its_budget():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(6, 5, 7, 4))
+    spectra, errors = tomography.spectra(X), []
+    for budget in (22, 60, 200, 800):
+        R = trees.closest(spectra, X.shape, budget)
+        assert graph.n_parameters(X.shape, R) <= budget
+        errors.append(np.linalg.norm(X - graph.to_dense(trees.truncated(X, R))))
+    assert (np.diff(errors) < 0).all()
+    assert trees.closest(spectra, X.shape, 21) is None
+
+
+def test_trees_of_independent_parts():
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(size=(5, 2)) @ rng.normal(size=(2, 6)), rng.normal(size=(4, 3))
+    X = np.einsum("ab,cd,e->acbde", first, second, rng.normal(size=7))
+    R = trees.cheapest(tomography.spectra(X), X.shape, 1e-10)
+    assert (R > 1).sum() == 4  # two edges
+    assert_allclose(graph.to_dense(trees.truncated(X, R)), X, atol=1e-6)
+
+
+def test_orders_without_all_trees_are_left_alone():
+    spectra = tomography.spectra(np.ones((2,) * 7))
+    assert trees.cheapest(spectra, (2,) * 7, 0.1) is None
+    assert trees.closest(spectra, (2,) * 7, 1000) is None
