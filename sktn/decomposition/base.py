@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from sktn.networks import graph
 from sktn.solvers.als import als, balance
-from sktn.structure import completion
+from sktn.structure import gaps
 
 __all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "bond_matrix", "fixed_fit", "small_modes"]
 
@@ -104,8 +104,7 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
     def _fit_tensor(self, T):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
         observed = T
-        if np.isnan(T).any():
-            T = _filled(T, rng)
+        T = gaps.filled(T, rng)
         # Squares of entries near the ends of the float range would overflow or vanish.
         peak = float(np.max(np.abs(T)))
         work = T.astype(np.float64) / (peak if peak > 0 else 1.0)
@@ -342,22 +341,6 @@ def _unsqueeze(cores, kept, T):
     if not kept:  # A single entry: its value is in the scale, its sign is not.
         full[0] = full[0] * np.sign(T.ravel()[0])
     return full
-
-
-def _filled(T, rng):
-    """T with missing entries from a network grown on the observed ones."""
-    seen = ~np.isnan(T)
-    if not seen.any():
-        raise ValueError(
-            "All entries of X are missing (NaN): there is nothing to decompose. "
-            "Leave out empty tensors before fitting."
-        )
-    mean, deviation = float(np.mean(T[seen], dtype=np.float64)), float(np.std(T[seen]))
-    deviation = deviation if deviation > 0 else 1.0
-    work = np.where(seen, (T - mean) / deviation, 0.0)
-    mask = seen.astype(np.float64)
-    _, values, _ = completion.complete(work, mask, rng, completion.Settings())
-    return np.where(seen, T, (values * deviation + mean).astype(T.dtype))
 
 
 def _relative_error(T, cores):

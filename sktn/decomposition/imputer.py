@@ -1,5 +1,6 @@
 """Filling the gaps of tensors and tables with a tensor network."""
 
+import time
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sktn.decomposition.base import History
 from sktn.networks import graph
-from sktn.structure import completion
+from sktn.structure import completion, gaps
 
 __all__ = ["RGTNImputer"]
 
@@ -173,44 +174,22 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X):
         X = self._validated(X, reset=True)
-        seen = ~np.isnan(X)
-        if not seen.any():
-            raise ValueError(
-                "All entries of X are missing (NaN): there is nothing to learn from. "
-                "Leave out empty tensors before fitting."
-            )
-        self.location_, self.scale_ = _standardisation(X, seen)
-        kept = [k for k, length in enumerate(X.shape) if length > 1]
-        history = History(type(self).__name__, kept, self.verbose, self.callback)
-        # The completion reads a few digits; single precision halves its memory and its time.
-        work = np.where(seen, (X - self.location_) / self.scale_, 0.0).astype(np.float32)
-        if len(kept) < 2:
-            cores = [
-                np.zeros([n if j == k else 1 for j in range(X.ndim)], dtype=np.float32)
-                for k, n in enumerate(X.shape)
-            ]
-            values, loss = np.zeros_like(work), 0.0
-        else:
-            small = [X.shape[k] for k in kept]
-            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
-            cores, values, loss = completion.complete(
-                work.reshape(small),
-                seen.reshape(small).astype(np.float32),
-                rng,
-                self._settings(X.shape, kept),
-                history,
-            )
-            cores = _with_unit_modes(cores, kept, X.shape)
-        self.cores_ = [core.astype(X.dtype) for core in cores]
+        history = History(type(self).__name__, range(X.ndim), self.verbose, self.callback)
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+        found = gaps.complete(X, rng, self._settings(X.shape), history)
+        self.location_ = (found.units.location * found.units.peak).astype(X.dtype)
+        self.scale_ = (found.units.scale * found.units.peak).astype(X.dtype)
+        self._units = found.units
+        self.cores_ = [core.astype(X.dtype) for core in found.cores]
         self.bond_dims_ = graph.bond_dims(self.cores_)
         self.history_ = history.entries
-        self.validation_error_ = float(np.sqrt(loss))
-        return X, seen, values.reshape(X.shape)
+        self.validation_error_ = float(np.sqrt(found.loss))
+        return found.values
 
-    def _settings(self, shape, kept):
-        ordered = self._ordered(shape)
+    def _settings(self, shape):
+        deadline = None if self.time_limit is None else time.perf_counter() + self.time_limit
         return completion.Settings(
-            ordered=tuple(kept.index(k) for k in ordered if k in kept),
+            ordered=self._ordered(shape),
             noise=None if self.smoothness == "auto" else float(self.smoothness),
             residual=self.residual,
             n_scales=self.n_scales,
@@ -220,12 +199,12 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             ridge=self.ridge,
             patience=self.patience,
             held_out=self.validation_fraction,
-            time_limit=self.time_limit,
+            deadline=deadline,
         )
 
     def _ordered(self, shape):
         if isinstance(self.ordered_modes, str):
-            return [k for k, n in enumerate(shape) if n >= 16] if len(shape) > 2 else []
+            return None
         ordered = [int(k) for k in self.ordered_modes]
         for k in ordered:
             if not 0 <= k < len(shape):
@@ -233,12 +212,12 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                     f"ordered_modes={ordered} names mode {k}, but X has {len(shape)} modes. "
                     "Count from 0, the samples."
                 )
-        return ordered
+        return tuple(ordered)
 
     def _validated(self, X, *, reset):
         X = validate_data(
             self,
-            X,
+            gaps.unmasked(X),
             reset=reset,
             allow_nd=True,
             dtype=[np.float64, np.float32],
@@ -269,10 +248,7 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         filled : ndarray of the shape of X
             X without gaps.
         """
-        X, seen, values = self._fit(X)
-        if not seen.all():
-            X[~seen] = (values * self.scale_ + self.location_)[~seen]
-        return X
+        return self._fit(X)
 
     def transform(self, X):
         """Fill the gaps of new samples.
@@ -292,8 +268,8 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self._filled(X, ~np.isnan(X))
 
     def _filled(self, X, seen):
-        gaps = np.flatnonzero(~seen.reshape(len(X), -1).all(axis=1))
-        if not len(gaps):
+        missing = np.flatnonzero(~seen.reshape(len(X), -1).all(axis=1))
+        if not len(missing):
             return X
         env = graph.environment(self.cores_, 0).astype(np.float64)
         trained = self.cores_[0].reshape(self.cores_[0].shape[0], -1).astype(np.float64)
@@ -302,16 +278,16 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         spread = spread + 1e-9 * max(np.trace(spread), 1e-12) / len(spread) * np.eye(len(spread))
         precision = np.linalg.inv(spread)
         noise = max(self.validation_error_, 1e-3) ** 2
-        location = np.broadcast_to(self.location_, X.shape[1:]).ravel()
-        scale = np.broadcast_to(self.scale_, X.shape[1:]).ravel()
-        flat, known = X.reshape(len(X), -1), seen.reshape(len(X), -1)
-        for row in gaps:
+        flat, known = self._units.standard(X).reshape(len(X), -1), seen.reshape(len(X), -1)
+        for row in missing:
             on = known[row]
             basis = env[on]
-            target = (flat[row, on] - location[on]) / scale[on] - basis @ prior
+            target = flat[row, on] - basis @ prior
             code = prior + np.linalg.solve(basis.T @ basis + noise * precision, basis.T @ target)
-            flat[row, ~on] = (env[~on] @ code) * scale[~on] + location[~on]
-        return flat.reshape(X.shape)
+            flat[row, ~on] = env[~on] @ code
+        return np.where(seen, X, self._units.original(flat.reshape(X.shape), X.dtype)).astype(
+            X.dtype
+        )
 
     def to_tensor(self):
         """The network's values for the training tensor, observed entries included.
@@ -322,7 +298,7 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Contracted, in the units of X.
         """
         check_is_fitted(self)
-        return graph.to_dense(self.cores_) * self.scale_ + self.location_
+        return self._units.original(graph.to_dense(self.cores_), self.cores_[0].dtype)
 
     def draw(self, ax=None):
         """Draw the network.
@@ -346,29 +322,3 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _standardisation(X, seen):
-    """Mean and standard deviation of observed entries, per column of a table."""
-    axis = 0 if X.ndim == 2 else None
-    count = np.maximum(seen.sum(axis=axis), 1)
-    filled = np.where(seen, X, 0.0).astype(np.float64)
-    mean = filled.sum(axis=axis) / count
-    spread = np.where(seen, filled - mean, 0.0)
-    deviation = np.sqrt((spread**2).sum(axis=axis) / count)
-    tiny = 1e-12 * np.maximum(np.abs(mean), 1e-300)
-    return mean.astype(X.dtype), np.where(deviation > tiny, deviation, 1.0).astype(X.dtype)
-
-
-def _with_unit_modes(cores, kept, shape):
-    full = []
-    for k, length in enumerate(shape):
-        axes = [1] * len(shape)
-        axes[k] = length
-        if k in kept:
-            for axis, j in enumerate(kept):
-                axes[j] = cores[kept.index(k)].shape[axis]
-            full.append(cores[kept.index(k)].reshape(axes))
-        else:
-            full.append(np.ones(axes, dtype=np.float32))
-    return full

@@ -100,7 +100,11 @@ def update(observed, cores, k, form, ridge=1e-3, steps=5):
     rho, width = observed.density, A.shape[0]
     ridge = float(ridge * rho * np.trace(A) / width)
     pre = _mean_operator(cores, k, A, form, rho)
-    pre.flat[:: width + 1] += ridge + 1e-6 * np.trace(pre) / width
+    scale = float(np.trace(pre)) / width
+    # Its inverse must fit the data's precision; where it does not, the other cores have vanished.
+    if not scale > 1e8 * np.finfo(dtype).tiny:
+        return cores[k]
+    pre.flat[:: width + 1] += ridge + 1e-6 * scale
     factor, info = lapack.dpotrf(pre, lower=1)
     if info != 0:
         return cores[k]
@@ -120,12 +124,14 @@ def update(observed, cores, k, form, ridge=1e-3, steps=5):
     return np.ascontiguousarray(np.moveaxis(G.reshape(shape), 0, k))
 
 
-def masked_sweep(observed, cores, form=None, ridge=1e-3, steps=3):
-    """Update every core once.
+def masked_sweep(observed, cores, form=None, ridge=1e-3, steps=3, expired=None):
+    """Update every core once, or as many as there is time for.
 
-    cores N arrays, form `Penalty` or None -> N arrays
+    cores N arrays, form `Penalty` or None, expired function that tells whether to end -> N arrays
     """
     cores = list(cores)
     for k in range(len(cores)):
+        if expired is not None and expired():
+            break
         cores[k] = update(observed, cores, k, form or Penalty({}, {}), ridge, steps)
     return cores

@@ -136,6 +136,9 @@ def _metric(dense, steps, k, noise):
         step = np.moveaxis(np.diff(dense, axis=j), k, 0).reshape(n, -1)
         C += (step @ step.T).astype(np.float64) / (step.shape[1] * len(steps))
     values, vectors = np.linalg.eigh(C)
+    # The inverse is rounded to the data's precision, relative to its largest eigenvalue: what is
+    # below that could come back negative, and the form would no longer be one.
+    values = np.maximum(values, 16.0 * n * np.finfo(dense.dtype).eps * values[-1])
     return ((vectors * (values[-1] / values)) @ vectors.T).astype(dense.dtype)
 
 

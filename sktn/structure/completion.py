@@ -6,7 +6,7 @@ held out, and the last sweeps use all of them.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -29,10 +29,11 @@ class Settings:
     """What the completion uses.
 
     ordered modes that may be averaged and smoothed, noise variance relative to the data's (0: no
-    smoothness, None: chosen), growth share of the parameters added per step
+    smoothness, None: chosen), growth share of the parameters added per step, deadline moment of
+    `time.perf_counter` after which nothing new is begun
     """
 
-    ordered: tuple = ()
+    ordered: tuple | None = ()
     noise: float | None = None
     n_scales: int = 3
     max_steps: int = 30
@@ -42,7 +43,7 @@ class Settings:
     ridge: float = 1e-3
     held_out: float = 0.05
     residual: bool = True
-    time_limit: float | None = None
+    deadline: float | None = None
 
 
 @dataclass
@@ -97,11 +98,10 @@ class _Completion:
     noise: float = 0.0
     attachment: float | None = None
     scale: int = 0
-    started: float = field(default_factory=time.perf_counter)
 
     def expired(self):
-        limit = self.settings.time_limit
-        return limit is not None and time.perf_counter() - self.started > limit
+        deadline = self.settings.deadline
+        return deadline is not None and time.perf_counter() > deadline
 
     def note(self, action, cores, loss, bond=None):
         if self.callback is not None:
@@ -121,7 +121,9 @@ class _Completion:
             form = None
             if prior.steps and noise > 0:
                 form = smoothness.penalty(graph.to_dense(cores), prior, noise)
-            cores = masked_sweep(observed, cores, form, self.settings.ridge)
+            cores = masked_sweep(observed, cores, form, self.settings.ridge, expired=self.expired)
+            if self.expired():
+                break
         return cores
 
     def fit(self, data, cores):
@@ -135,8 +137,8 @@ class _Completion:
         for _ in range(settings.max_steps):
             if best[0] < 1e-8 or self.expired():
                 break
-            wider, bond = _grow(data, cores, self.rng, settings.growth)
-            if bond is None:
+            wider, bond = _grow(data, cores, self.rng, settings.growth, self.expired)
+            if bond is None or self.expired():
                 break
             loss, cores = self.fit(data, wider)
             self.note("expand", cores, loss, bond)
@@ -161,7 +163,7 @@ class _Completion:
 
         dense values of the network -> held-out loss
         """
-        if not (self.settings.residual and data.prior.steps and self.noise > 0):
+        if self.expired() or not (self.settings.residual and data.prior.steps and self.noise > 0):
             return data.loss(dense)
         window = _window(dense.shape, data.prior.steps)
         part, some = data[window], dense[window]
@@ -246,7 +248,12 @@ def complete(X, W, rng, settings, callback=None):
         if level:  # A network of rank one is too far from the data to tell how smooth they are.
             search.settle(data, graph.to_dense(best[1]), 4.0)
         cores = search.grow(data, best)[1]
-    return search.finish(data, cores)
+    cores, values, loss = search.finish(data, cores)
+    nothing = data.loss(np.zeros_like(values))
+    if loss < nothing:
+        return cores, values, loss
+    # A network that predicts held-out entries worse than their mean is none.
+    return [np.zeros_like(core) for core in cores], np.zeros_like(values), nothing
 
 
 def _split(W, rng, share):
@@ -261,7 +268,7 @@ def _split(W, rng, share):
     return W - held, held
 
 
-def _grow(data, cores, rng, growth):
+def _grow(data, cores, rng, growth, expired):
     """Widen the bonds whose new slices, found on training entries, help the held-out ones most.
 
     growth share of the parameters to add -> cores, first bond or None
@@ -269,7 +276,7 @@ def _grow(data, cores, rng, growth):
     total = sum(core.size for core in cores)
     # More parameters than observations tell nothing apart, and cost the cube of a width.
     most = min((1.0 + growth) * total, float(data.full.W.sum()))
-    offers = sorted(_offers(data, cores, rng, most - total), key=lambda offer: -offer[0])
+    offers = sorted(_offers(data, cores, rng, most - total, expired), key=lambda o: -o[0])
     new, used, bond = list(cores), set(), None
     for gain, (i, j), first, second in offers:
         if bond is not None and (gain < 0.3 * offers[0][0] or sum(c.size for c in new) > most):
@@ -281,7 +288,7 @@ def _grow(data, cores, rng, growth):
     return [core.astype(cores[0].dtype) for core in new], bond
 
 
-def _offers(data, cores, rng, room):
+def _offers(data, cores, rng, room, expired):
     """New slices of every bond, as many as there is room for, and the held-out error they save.
 
     room number of parameters -> iterator of (gain, bond, slices of core i, slices of core j)
@@ -292,6 +299,8 @@ def _offers(data, cores, rng, room):
     error = data.held.X - dense * data.held.W
     paid = graph.core_sizes(sizes, R)
     for i, j in combinations(range(len(cores)), 2):
+        if expired():
+            return
         price = paid[i] // R[i, j] + paid[j] // R[i, j]
         widest = np.prod(sizes) // max(sizes[i], sizes[j]) - R[i, j]
         width = int(min(max(room // price, 1), R[i, j], widest))

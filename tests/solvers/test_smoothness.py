@@ -103,3 +103,13 @@ def test_smooth_residual_fills_what_a_network_leaves(problem):
     assert np.linalg.norm(filled - X) < 0.2 * np.linalg.norm(X)
     held = smoothness.smooth_residual(observed, start, form, 1e6, steps=60)
     assert np.linalg.norm(held) < 1e-3 * np.linalg.norm(X)
+
+
+@pytest.mark.parametrize("noise", [1e-4, 1e-8, 1e-12])
+def test_metric_stays_positive_definite_in_single_precision(noise):
+    t = np.linspace(0.0, 1.0, 20)
+    layers = [np.sin(3 * t[:, None] + 2 * t + 0.2 * k) * (1 + 0.1 * k) for k in range(10)]
+    dense = np.stack(layers, axis=1).astype(np.float32)
+    P = smoothness._metric(dense, {0: 0.1, 2: 0.1}, 1, noise)
+    assert P.dtype == np.float32
+    assert np.linalg.eigvalsh(P.astype(np.float64)).min() > 0.0

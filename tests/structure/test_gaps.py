@@ -1,0 +1,121 @@
+"""One rule for missing entries: masks, scales, slices without any observed entry, deadlines."""
+
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sktn.solvers.als_masked import masked_sweep
+from sktn.structure import completion, gaps
+
+
+def planted(shape=(10, 8, 6), rank=2, seed=0):
+    rng = np.random.default_rng(seed)
+    factors = [rng.normal(size=(n, rank)) for n in shape]
+    T = np.einsum("ar,br,cr->abc", *factors)
+    return T, rng.random(T.shape) < 0.2
+
+
+def fill(T, **settings):
+    return gaps.filled(
+        T, np.random.default_rng(0), completion.Settings(**{"ordered": None, **settings})
+    )
+
+
+def test_what_a_mask_hides_is_missing():
+    X = np.ma.masked_array(np.arange(6).reshape(2, 3), mask=[[0, 0, 1], [0, 0, 0]])
+    assert_array_equal(gaps.unmasked(X), [[0, 1, np.nan], [3, 4, 5]])
+    assert gaps.unmasked(X.astype(np.float32)).dtype == np.float32
+    plain = np.ones((2, 2))
+    assert gaps.unmasked(plain) is plain
+    assert type(gaps.unmasked(np.ma.masked_array(plain))) is np.ndarray
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [(np.float32, 1e-30), (np.float32, 1e30), (np.float64, 1e-300), (np.float64, 1e300)],
+)
+def test_the_scale_of_the_entries_changes_nothing(dtype, scale):
+    T, gap = planted()
+    reference = fill(np.where(gap, np.nan, T))
+    scaled = fill(np.where(gap, np.nan, T * scale).astype(dtype))
+    assert scaled.dtype == dtype
+    assert_allclose(scaled.astype(np.float64) / scale, reference, atol=1e-2)
+    assert np.linalg.norm((reference - T)[gap]) < 0.05 * np.linalg.norm(T[gap])
+
+
+def test_columns_of_a_table_keep_their_own_scales():
+    rng = np.random.default_rng(0)
+    X = np.outer(rng.normal(size=60), [1.0, 2.0, -1.0, 0.5]) + 0.1 * rng.normal(size=(60, 4))
+    holes = np.where(rng.random(X.shape) < 0.2, np.nan, X)
+    scales = np.array([1e-300, 1.0, 1e150, 1e300])
+    assert_allclose(fill(holes * scales) / scales, fill(holes), rtol=1e-3, atol=1e-4)
+
+
+def test_units_are_inverse_to_each_other_and_stay_in_range():
+    X = np.array([[1.7e308, 1.0], [-1.7e308, 2.0], [0.0, np.nan]])
+    units = gaps.units(X, ~np.isnan(X), by_column=True)
+    Z = units.standard(X)
+    assert_allclose(np.nanmean(Z, axis=0), 0.0, atol=1e-12)
+    assert_allclose(np.nanstd(Z, axis=0), 1.0)
+    assert_allclose(units.original(Z), X)
+    assert np.isfinite(units.original(np.full((1, 2), 1e3))).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_slice_without_entries_is_filled_within_the_data(seed):
+    T, gap = planted(seed=seed)
+    T[3], gap[:, 2] = np.nan, True
+    holes = np.where(gap, np.nan, T)
+    filled = fill(holes)
+    largest = max(np.abs(filled[3]).max(), np.abs(filled[:, 2]).max())
+    assert largest <= np.nanmax(np.abs(holes))
+    assert_allclose(filled[3], np.delete(filled, 3, axis=0).mean(axis=0), atol=0.05)
+
+
+def test_a_missing_slice_of_an_ordered_mode_is_interpolated():
+    t = np.linspace(0.0, 3.0, 20)
+    T = np.sin(t)[:, None, None] * np.ones((1, 6, 5)) + 0.3 * np.arange(5)
+    holes = T.copy()
+    holes[[4, 11]] = np.nan
+    assert_allclose(fill(holes, ordered=(0,))[[4, 11]], T[[4, 11]], atol=0.05)
+    assert np.abs(fill(holes, ordered=())[[4, 11]] - T[[4, 11]]).max() > 0.2
+
+
+def test_bonds_are_reported_in_the_tensors_own_modes():
+    T, gap = planted((9, 1, 8))
+    entries = []
+    gaps.complete(np.where(gap, np.nan, T), np.random.default_rng(0), None, entries.append)
+    assert {entry["bond"] for entry in entries} == {None, (0, 2)}
+
+
+def test_values_of_the_network_are_those_filled_in():
+    T, gap = planted()
+    found = gaps.complete(np.where(gap, np.nan, T), np.random.default_rng(0))
+    assert [core.shape[k] for k, core in enumerate(found.cores)] == [10, 8, 6]
+    assert_array_equal(found.values[~gap], T[~gap])
+    assert [len(a) for a in found.absent] == [0, 0, 0]
+
+
+def test_nothing_that_varies_needs_no_search():
+    holes = np.where(np.random.default_rng(0).random((2,) * 6) < 0.1, np.nan, 1.0)
+    assert_allclose(fill(holes), 1.0)
+
+
+def test_completion_keeps_a_deadline():
+    rng = np.random.default_rng(0)
+    holes = np.where(rng.random((24,) * 4) < 0.5, np.nan, rng.normal(size=(24,) * 4))
+    sweeps = []
+
+    def expired():
+        sweeps.append(1)
+        return len(sweeps) > 2
+
+    observed = completion.Observed(np.nan_to_num(holes), np.isfinite(holes).astype(float))
+    cores = [np.ones([24 if j == k else 1 for j in range(4)]) for k in range(4)]
+    after = masked_sweep(observed, cores, expired=expired)
+    assert [np.array_equal(a, b) for a, b in zip(after, cores, strict=True)] == [0, 0, 1, 1]
+    # No time at all: what is left is the mean, and neither random numbers nor a wait.
+    filled = fill(holes, deadline=time.perf_counter())
+    assert_allclose(filled[np.isnan(holes)], np.nanmean(holes))
