@@ -19,7 +19,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sktn.anomaly import closed_form, trained
 from sktn.embeddings import EMBEDDINGS
-from sktn.tables.reading import distinct_rows, read_table
+from sktn.tables.reading import read_table
+from sktn.tables.statistics import distinct_rows
 
 # Without a contamination to aim at, this share of the training rows is called an outlier.
 _OUTLIERS = 0.05

@@ -18,8 +18,9 @@ from sktn.networks import born
 from sktn.solvers import gradient, likelihood
 from sktn.tables.categories import encode_transform
 from sktn.tables.marginals import fit_margins
-from sktn.tables.reading import distinct_rows, read_table
+from sktn.tables.reading import read_table
 from sktn.tables.sites import chain_order
+from sktn.tables.statistics import distinct_rows
 
 # Floats that one block of rows may take (128 MB in float32).
 _BLOCK_SIZE = 2**25

@@ -14,6 +14,7 @@ from sktn.chains.base import BaseChain
 from sktn.chains.training import choose_alpha, random_folds, search_rows
 from sktn.solvers import objectives
 from sktn.tables.reading import read_table
+from sktn.tables.statistics import mean_and_deviation, median_deviation, positive_rows, quantiles
 
 # The strengths that alpha="auto" chooses from, strongest first: a regression without noise wants
 # far less of the penalty than a classification.
@@ -350,7 +351,9 @@ default="squared_error"
         # robust without knowing it.
         robust = objectives.Pinball(objective.y, 0.5, _KINK)
         scores = choose_alpha(basis, coords, g, robust, weight, rows, folds, rng, alphas)[1]
-        noise = np.median(np.abs(scores - objective.y[rows])) / _NORMAL_MAD
+        residuals = (scores - objective.y[rows]).ravel()
+        each = np.repeat(weight[rows], scores.shape[1])
+        noise = median_deviation(residuals, each, center=0.0) / _NORMAL_MAD
         objective = objectives.Huber(objective.y, self.epsilon * max(noise, 1e-6))
         alpha = choose_alpha(basis, coords, g, objective, weight, rows, folds, rng, alphas)[0]
         return objective, alpha
@@ -406,37 +409,23 @@ def fit_scaling(targets, weight, loss):
     counts. -> (c,), (c,)
     """
     _check_counts(targets, loss)
-    rows = weight > 0
-    targets, weight = targets[rows], weight[rows]
-    mean = np.average(targets, weights=weight, axis=0)
+    targets, weight = positive_rows(targets, weight)
+    mean, deviation = mean_and_deviation(targets, weight)
     if loss == "poisson":
         if not (mean > 0).all():
             raise ValueError('loss="poisson" needs targets with a positive mean; all of y is 0.')
         return np.zeros_like(mean), mean
     if loss == "squared_error":
-        center = mean
-        scale = np.sqrt(np.average((targets - mean) ** 2, weights=weight, axis=0))
+        center, scale = mean, deviation
     else:
-        low, center, high = _weighted_quantiles(targets, weight, [0.25, 0.5, 0.75])
+        low, center, high = quantiles(targets, weight, [0.25, 0.5, 0.75])
         scale = (high - low) / (2 * _NORMAL_MAD)
         # More than half of the targets are equal.
-        spread = np.average(np.abs(targets - center), weights=weight, axis=0)
+        spread, _ = mean_and_deviation(np.abs(targets - center), weight)
         scale = np.where(scale > 0, scale, spread)
     # Rounding of a constant is not a spread.
     constant = scale <= 4 * np.finfo(targets.dtype).eps * np.abs(center)
     return center, np.where(constant, 1, scale)
-
-
-def _weighted_quantiles(targets, weight, quantiles):
-    """(N, c) -> (len(quantiles), c): the smallest value that reaches the share of the weight."""
-    order = np.argsort(targets, axis=0)
-    reached = np.cumsum(weight[order], axis=0)
-    out = []
-    for q in quantiles:
-        at = (reached < q * reached[-1] * (1 - 1e-12)).sum(axis=0)
-        columns = np.arange(targets.shape[1])
-        out.append(targets[order[at, columns], columns])
-    return np.array(out)
 
 
 def _check_counts(targets, loss):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sktn.embeddings import namespace
-from sktn.tables.columns import positive_rows
+from sktn.tables.statistics import level_weights, positive_rows
 
 # A component is dropped when what the earlier ones leave of it is smaller than this share of its
 # norm: in float32 the rest would be rounding error, magnified by the normalisation.
@@ -238,10 +238,7 @@ def fit_basis(
         for i, part in zip(numeric, fitted, strict=True):
             parts[i] = part
     for i, n_levels in zip(categorical, columns.n_levels, strict=True):
-        known = ~absent[:, i]
-        mass = np.bincount(
-            rows[known, i, 0].astype(np.int64), weights=weight[known], minlength=max(n_levels, 1)
-        )
+        mass = level_weights(rows[:, i, 0], weight, max(n_levels, 1))
         parts[i] = _categorical_site(mass, orthonormalize, limit, lost[i], max_levels)
     for i, part in enumerate(parts):
         # Row 0 of a numeric matrix belongs to the raw constant, every row of a table to a level.

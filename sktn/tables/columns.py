@@ -11,6 +11,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sktn.tables.statistics import (
+    distribution,
+    level_weights,
+    mean_and_deviation,
+    positive_rows,
+)
+
+# The largest scale: a multiple of a deviation may not be finite.
+_LARGEST = np.finfo(np.float64).max
+
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -191,10 +201,10 @@ def fit_columns(
     numeric = ~is_categorical
 
     center, scale = np.zeros(len(kept)), np.ones(len(kept))
-    values = np.where(present & numeric, X, 0.0).astype(np.float64)
     if scaling in ("standard", "mixed"):
-        center, scale = _mean_and_deviation(values, present & numeric, weight)
-        scale = scale * clip
+        center, deviation = mean_and_deviation(np.where(numeric, X, np.nan), weight)
+        with np.errstate(over="ignore"):
+            scale = np.where(deviation > 0, np.minimum(deviation * clip, _LARGEST), 1.0)
     elif scaling == "minmax":
         # Halved first: the sum of two large numbers may not be finite.
         top, bottom = top[kept] / 2.0, bottom[kept] / 2.0
@@ -202,15 +212,16 @@ def fit_columns(
         center = np.where(usable, top + bottom, 0.0)
         scale = np.where(usable, top - bottom, 1.0)
     elif scaling == "common":
-        center, _ = _mean_and_deviation(values, present & numeric, weight)
-        distance = np.maximum(top[kept] - center, center - bottom[kept])
-        largest = np.max(distance, initial=0.0, where=numeric)
+        center, _ = mean_and_deviation(np.where(numeric, X, np.nan), weight)
+        with np.errstate(over="ignore"):
+            distance = np.maximum(top[kept] - center, center - bottom[kept])
+        largest = min(np.max(distance, initial=0.0, where=numeric), _LARGEST)
         scale = np.full(len(kept), largest if largest > 0 else 1.0)
     knots, ranks = np.zeros((2, len(kept), 0))
     if scaling in ("quantile", "mixed"):
         knots, ranks = _fit_ranks(X, present & numeric[None, :], weight, n_quantiles)
 
-    level_ranks, n_levels = _fit_levels(X[:, is_categorical], present[:, is_categorical], weight)
+    level_ranks, n_levels = _fit_levels(X[:, is_categorical], weight)
     bounds = (len(kept), 2 if scaling == "mixed" else 1)
     low, high = map(float, domain)
     columns = Columns(
@@ -261,35 +272,6 @@ def _whole_groups(informative, group, scaling, is_categorical):
     return informative.reshape(-1, group).any(axis=1).repeat(group)
 
 
-def positive_rows(X, sample_weight):
-    """The rows of positive weight, and their weights."""
-    X = np.asarray(X)
-    if sample_weight is None:
-        return X, np.ones(len(X))
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    rows = weight > 0
-    if not rows.any():
-        raise ValueError("All sample weights are zero: at least one row needs a positive weight.")
-    return X[rows], weight[rows]
-
-
-def _mean_and_deviation(values, present, weight):
-    """Weighted mean and standard deviation of the present entries of every column.
-
-    values (b, n) with 0 where not present, present (b, n), weight (b,) -> (n,), (n,)
-    """
-    # In units of the largest value, so that squares stay finite.
-    unit = np.max(np.abs(values), axis=0, initial=0.0)
-    unit = np.where(unit > 0, unit, 1.0)
-    scaled = values / unit
-    share = present * weight[:, None]
-    total = np.maximum(share.sum(axis=0), np.finfo(np.float64).tiny)
-    mean = np.einsum("bn,bn->n", share, scaled) / total
-    variance = np.einsum("bn,bn->n", share, (scaled - mean) ** 2) / total
-    deviation = np.where(variance > 0, np.sqrt(variance), 1.0)
-    return mean * unit, deviation * unit
-
-
 def _fit_ranks(X, present, weight, n_quantiles):
     """Knots of u(x) = 2 F(x) - 1, F the weighted distribution function with mid-ranks for ties.
 
@@ -297,18 +279,14 @@ def _fit_ranks(X, present, weight, n_quantiles):
     """
     knots, ranks = [], []
     for column, rows in zip(X.T, present.T, strict=True):
-        values, inverse = np.unique(column[rows], return_inverse=True)
-        if len(values) == 0:
-            values, u = np.zeros(1), np.zeros(1)
-        else:
-            mass = np.bincount(inverse, weights=weight[rows], minlength=len(values))
-            cumulated = np.cumsum(mass)
-            u = (2 * cumulated - mass) / cumulated[-1] - 1
-            if len(values) > n_quantiles:
-                # Knots at the ends and at equal steps of probability between them.
-                chosen = np.searchsorted(u, np.linspace(u[0], u[-1], n_quantiles))
-                chosen = np.unique(np.append(chosen, [0, len(u) - 1]).clip(max=len(u) - 1))
-                values, u = values[chosen], u[chosen]
+        values, u = np.zeros(1), np.zeros(1)
+        if rows.any():
+            values, u = distribution(column[rows], weight[rows])
+        if len(values) > n_quantiles:
+            # Knots at the ends and at equal steps of probability between them.
+            chosen = np.searchsorted(u, np.linspace(u[0], u[-1], n_quantiles))
+            chosen = np.unique(np.append(chosen, [0, len(u) - 1]).clip(max=len(u) - 1))
+            values, u = values[chosen], u[chosen]
         knots.append(values.astype(np.float64))
         ranks.append(u)
     width = max(map(len, knots))
@@ -318,18 +296,17 @@ def _fit_ranks(X, present, weight, n_quantiles):
     )
 
 
-def _fit_levels(codes, present, weight):
+def _fit_levels(codes, weight):
     """Rank the levels of every categorical column by their weight, the most frequent first.
 
-    codes (b, m), present (b, m), weight (b,) -> (m, n_codes) of ranks or -1, (m,)
+    codes (b, m) with NaN for missing, weight (b,) -> (m, n_codes) of ranks or -1, (m,)
     """
     m = codes.shape[1]
-    n_codes = int(np.max(codes, initial=-1, where=present)) + 1
+    n_codes = int(np.max(codes, initial=-1, where=~np.isnan(codes))) + 1
     level_ranks = np.full((m, n_codes), -1, dtype=np.int64)
     n_levels = np.zeros(m, dtype=np.int64)
     for j in range(m):
-        column = codes[present[:, j], j].astype(np.int64)
-        mass = np.bincount(column, weights=weight[present[:, j]], minlength=n_codes)
+        mass = level_weights(codes[:, j], weight, n_codes)
         order = np.argsort(-mass, kind="stable")[: np.count_nonzero(mass)]
         level_ranks[j, order] = np.arange(len(order))
         n_levels[j] = len(order)
@@ -347,9 +324,10 @@ def _coordinates(columns, X):
     if columns.scaling == "none":
         coords[..., 0] = np.clip(X, low, high)
     if columns.scaling in ("standard", "minmax", "mixed", "common"):
-        # A float64 value far outside the training range may overflow here: it is clipped.
+        # Halved, as a difference may not be finite; a value far outside the training range may
+        # overflow by the division, and is clipped.
         with np.errstate(over="ignore"):
-            unit = (X.astype(np.float64) - columns.center) / columns.scale
+            unit = (X.astype(np.float64) / 2 - columns.center / 2) / columns.scale * 2
         coords[..., 0] = low + (np.clip(unit, -1, 1) + 1) * ((high - low) / 2)
         channel = 1
     if columns.scaling in ("quantile", "mixed"):

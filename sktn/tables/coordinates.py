@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sktn.tables.statistics import fenced_moments, level_weights, mean_and_deviation
+
 # Deviations up to this many standard deviations are kept as they are.
 _LINEAR = 2.0
 
 _LARGEST = 1e300
-
-# Values further from the median than this many interquartile ranges do not count for the scale.
-_FENCE = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +68,7 @@ class Coordinates:
 def _standardise(values, center, scale):
     # What overflows here is far out, and squash needs finite numbers.
     with np.errstate(over="ignore"):
-        z = (values.astype(np.float64) - center) / scale
+        z = (values.astype(np.float64) / 2 - center / 2) / scale * 2
     return squash(np.clip(z, -_LARGEST, _LARGEST))
 
 
@@ -101,43 +100,14 @@ def fit_coordinates(X, weight, categorical=None):
     shares = [np.zeros(0)] * n_columns
     for j in range(n_columns):
         present = ~np.isnan(X[:, j])
-        values, mass = X[present, j].astype(np.float64), weight[present]
-        if len(values) == 0:
+        if not present.any():
             continue
         if categorical[j]:
-            count = np.bincount(values.astype(np.int64), weights=mass)
-            shares[j] = count / count.sum()
+            mass = level_weights(X[:, j], weight)
+            shares[j] = mass / mass.sum()
         else:
-            center[j], scale[j] = _center_and_scale(values, mass)
+            center[j], deviation = fenced_moments(X[present, j].astype(np.float64), weight[present])
+            scale[j] = deviation if deviation > 0 else 1.0
     fitted = Coordinates(center, scale, tuple(shares), np.zeros(0), np.zeros(0))
-    z = fitted.transform(X)
-    present = ~np.isnan(z)
-    share = present * weight[:, None]
-    total = np.maximum(share.sum(axis=0), np.finfo(np.float64).tiny)
-    mean = np.einsum("bn,bn->n", share, np.where(present, z, 0.0)) / total
-    deviation = np.where(present, z - mean, 0.0)
-    variance = np.einsum("bn,bn->n", share, deviation**2) / total
-    return replace(fitted, mean=mean, variance=variance)
-
-
-def _center_and_scale(values, weight):
-    """Weighted mean and deviation of the values inside a wide fence around the median."""
-    order = np.argsort(values, kind="stable")
-    cumulated = np.cumsum(weight[order])
-    quantile = [
-        values[order[np.searchsorted(cumulated, q * cumulated[-1])]] for q in (0.25, 0.5, 0.75)
-    ]
-    # Halved first: the difference of two large numbers may not be finite.
-    half_range = quantile[2] / 2 - quantile[0] / 2
-    if half_range > 0:
-        inside = np.abs(values / 2 - quantile[1] / 2) <= _FENCE * half_range
-        values, weight = values[inside], weight[inside]
-    unit = np.max(np.abs(values))
-    unit = unit if unit > 0 else 1.0
-    scaled = values / unit
-    mean = np.average(scaled, weights=weight)
-    deviation = np.sqrt(np.average((scaled - mean) ** 2, weights=weight))
-    # A spread of rounding errors is none.
-    if deviation <= 10 * np.finfo(np.float64).eps:
-        return float(quantile[1]), 1.0
-    return mean * unit, deviation * unit
+    mean, deviation = mean_and_deviation(fitted.transform(X), weight)
+    return replace(fitted, mean=mean, variance=deviation**2)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logsumexp
 
+from sktn.tables.statistics import fenced_moments, level_weights, quantiles
+
 # Centres of a mixture; more would only resolve what the network is there for.
 _CENTRES = 100
 
@@ -100,7 +102,7 @@ class Margins:
 
     def _standardised(self, i, column):
         with np.errstate(over="ignore"):
-            z = (column - self.center[i]) / self.scale[i]
+            z = (column / 2 - self.center[i] / 2) / self.scale[i] * 2
         return np.clip(z, -_LARGEST * self.width[i], _LARGEST * self.width[i])
 
     def _mean_over_centres(self, i, z, function):
@@ -131,27 +133,21 @@ def fit_margins(X, weight, categorical=None):
         present = ~np.isnan(X[:, i])
         values, mass = X[present, i].astype(np.float64), weight[present]
         if categorical[i]:
-            count = np.bincount(values.astype(int), weights=mass, minlength=1)
-            total = count.sum()
-            shares[i] = count / total if total > 0 else np.ones(1)
+            count = level_weights(X[:, i], weight, 1)
+            shares[i] = count / count.sum() if count.any() else np.ones(1)
         elif len(values):
-            order = np.argsort(values, kind="stable")
-            cumulated = np.cumsum(mass[order])
-            quantiles = values[order][np.searchsorted(cumulated, ranks * cumulated[-1])]
-            center[i] = quantiles[_CENTRES // 2]
-            # Inside 100 interquartile ranges: one value of 1e30 must not flatten the others.
-            # Halved first, since the difference of two large numbers may not be finite.
-            half = quantiles[74] / 2 - quantiles[25] / 2
-            near = np.abs(values / 2 - center[i] / 2) <= (100 * half if half > 0 else np.inf)
-            with np.errstate(over="ignore"):
-                unit = np.max(np.abs(values[near] / 2 - center[i] / 2))
-            if unit > 0:
-                z = (values[near] / 2 - center[i] / 2) / unit
-                z_mean = np.average(z, weights=mass[near])
-                deviation = np.sqrt(np.average((z - z_mean) ** 2, weights=mass[near]))
-                scale[i] = 2 * unit * deviation
-                spread = min(1.0, 2 * half / scale[i] / 1.34) if half > 0 else 1.0
+            found = quantiles(values, mass, ranks)
+            center[i] = found[_CENTRES // 2]
+            _, deviation = fenced_moments(values, mass)
+            if deviation > 0:
+                scale[i] = deviation
+                # Halved first, since the difference of two large numbers may not be finite.
+                half = found[74] / 2 - found[25] / 2
+                # The interquartile range of a normal distribution is 1.34 deviations.
+                spread = min(1.0, 2 * (half / deviation) / 1.34) if half > 0 else 1.0
                 silverman = 0.9 * spread * max(mass.sum(), 1.0) ** -0.2
                 width[i] = silverman * np.sqrt(3) / np.pi
-            centres[i] = np.clip((quantiles / 2 - center[i] / 2) / scale[i] * 2, -1e6, 1e6)
+            # Far outliers get a finite place.
+            with np.errstate(over="ignore"):
+                centres[i] = np.clip((found / 2 - center[i] / 2) / scale[i] * 2, -1e6, 1e6)
     return Margins(center, scale, centres, width, tuple(shares))

@@ -61,16 +61,3 @@ def read_table(estimator, X, y="no target", *, reset, dtype=None, regression=Fal
     if with_target and regression:
         y = y.astype(X.dtype, copy=False)
     return (X, y) if with_target else X
-
-
-def distinct_rows(X, weight):
-    """Rows of positive weight without repetitions, and the sums of their weights.
-
-    A row of weight 2 is thus the same as two rows, whatever is drawn at random from them.
-    X (N, n_columns), weight (N,) -> (b, n_columns), (b,)
-    """
-    X, weight = X[weight > 0], weight[weight > 0]
-    # Missing values would be different from each other; infinite ones do not get here.
-    rows, index = np.unique(np.where(np.isnan(X), np.inf, X), axis=0, return_inverse=True)
-    rows[np.isinf(rows)] = np.nan
-    return rows, np.bincount(index.ravel(), weights=weight, minlength=len(rows))

@@ -6,6 +6,7 @@ import numpy as np
 from sktn.embeddings import make_embedding
 from sktn.tables.basis import embed, fit_basis
 from sktn.tables.columns import fit_columns
+from sktn.tables.statistics import correlation
 
 
 def fit_sites(X, sample_weight, is_categorical, *, embedding, degree, scaling, missing):
@@ -82,15 +83,10 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, s
     rows = np.flatnonzero(weight > 0)
     if len(rows) > 5000:
         rows = rng.choice(rows, 5000, False)
-    total = weight[rows].sum()
-    first, share = first_components(rows), weight[rows] / total
-    first = (first - share @ first) * np.sqrt(share)[:, None]
-    norm = np.sqrt((first**2).sum(0))
-    correlation = (first.T @ first) / np.maximum(np.outer(norm, norm), 1e-12)
     # Correlations that chance explains do not count; where there are no others, the columns stay as
     # they were given, and a little of everything connects the rest.
-    squares = correlation**2
-    chance = 10 / total
+    squares = correlation(first_components(rows), weight[rows]) ** 2
+    chance = 10 / weight[rows].sum()
     neighbours = 1e-3 * (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) == 1)
     weight = np.where(squares > chance, squares, 0) + neighbours + 1e-6
     laplacian = np.diag(weight.sum(0)) - weight
