@@ -1,6 +1,7 @@
 """Tensor networks for scikit-learn."""
 
 from sktn.anomaly.detector import SMPOAnomalyDetector
+from sktn.backend import config_context, get_config, set_config
 from sktn.chains.classification import MPSClassifier
 from sktn.chains.classification_cv import MPSClassifierCV
 from sktn.chains.density import MPSDensityEstimator
@@ -43,4 +44,7 @@ __all__ = [
     "TRDecomposer",
     "TTDecomposer",
     "__version__",
+    "config_context",
+    "get_config",
+    "set_config",
 ]

@@ -1,7 +1,6 @@
 """What the decomposers share: shapes, scale, codes of new samples, checks of the result."""
 
 import time
-from contextlib import nullcontext
 from math import prod
 from numbers import Real
 
@@ -10,8 +9,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
+from sktn.backend import one_blas_thread
 from sktn.networks import graph
 from sktn.solvers.als import als, balance
 from sktn.structure import gaps
@@ -20,10 +19,6 @@ __all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "bond_matrix", "fixed_fit", 
 
 # Below this many entries most BLAS calls are too short for a second thread to pay.
 _ONE_THREAD = 2_000_000
-
-
-def _threads(size):
-    return threadpool_limits(1, user_api="blas") if size < _ONE_THREAD else nullcontext()
 
 
 def small_modes(n_features, largest=16):
@@ -112,7 +107,7 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
         kept = [k for k, length in enumerate(T.shape) if length > 1]
         work = work.reshape([T.shape[k] for k in kept]) / (norm if norm > 0 else 1.0)
         history = History(type(self).__name__, kept, self.verbose, getattr(self, "callback", None))
-        with _threads(T.size):
+        with one_blas_thread(T.size < _ONE_THREAD):
             if norm == 0.0 or work.ndim == 0:
                 cores = [
                     np.full([1] * k + [n] + [1] * (work.ndim - k - 1), float(norm > 0))

@@ -35,13 +35,9 @@ from itertools import product
 from math import factorial, sqrt
 from typing import ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 
-
-def namespace(z):
-    """`numpy` for a NumPy array, `jax.numpy` for anything else."""
-    return np if isinstance(z, np.ndarray) else jnp
+from sktn.backend import namespace
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sktn.embeddings import namespace
+from sktn.backend import namespace
 from sktn.tables.statistics import level_weights, positive_rows
 
 # A component is dropped when what the earlier ones leave of it is smaller than this share of its

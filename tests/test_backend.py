@@ -1,0 +1,271 @@
+"""Where arrays live: executors, settings, programs, threads."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sktn
+from sktn import backend
+
+
+def run_python(code, **environment):
+    """Output of a fresh process, whose warnings are errors of this one."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# Settings
+
+
+def test_settings_come_from_the_process_the_thread_and_the_environment():
+    before = sktn.get_config()
+    try:
+        sktn.set_config(backend="numpy")
+        with sktn.config_context(backend="jax"):
+            assert sktn.get_config() == {"backend": "jax"}
+            with sktn.config_context():
+                assert sktn.get_config() == {"backend": "jax"}
+            seen = []
+            thread = threading.Thread(target=lambda: seen.append(sktn.get_config()["backend"]))
+            thread.start()
+            thread.join()
+            assert seen == ["numpy"]
+            carried = backend.with_config(lambda: seen.append(sktn.get_config()["backend"]))
+        thread = threading.Thread(target=carried)
+        thread.start()
+        thread.join()
+        assert seen == ["numpy", "jax"]
+        assert backend.get_executor().name == "numpy"
+    finally:
+        sktn.set_config(**before)
+    shown = run_python("import sktn; print(sktn.get_config()['backend'])", SKTN_BACKEND="jax")
+    assert shown == "jax"
+
+
+@pytest.mark.parametrize("change", [sktn.set_config, sktn.config_context])
+def test_an_unknown_backend_is_refused_by_name(change):
+    with pytest.raises(ValueError, match="backend must be one of .*'torch'"):
+        change(backend="torch").__enter__()
+
+
+def test_a_cpu_alone_means_numpy_and_several_devices_mean_jax():
+    probe = "from sktn import backend; print(backend.get_executor().name)"
+    clean = {"SKTN_BACKEND": "auto", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    assert run_python(probe, **clean) == "numpy"
+    several = clean | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    assert run_python(probe, **several) == "jax"
+
+
+# Executors
+
+
+def test_arrays_say_where_they_are():
+    assert backend.namespace(np.ones(2)) is np
+    assert backend.namespace(1.0, [2.0]) is np
+    assert backend.namespace(np.ones(2), jnp.ones(2)) is jnp
+    assert jax.jit(lambda x: float(backend.namespace(x) is jnp))(np.ones(2)) == 1
+
+
+def test_scan_stacks_in_order_and_in_reverse(executor):
+    xs = {"a": executor.put(np.arange(4.0, dtype=np.float32))}
+
+    def step(carry, x):
+        return carry + x["a"], (carry, 2 * x["a"])
+
+    for reverse in (False, True):
+        start = executor.put(np.float32(0))
+        total, (before, doubled) = executor.get(executor.scan(step, start, xs, reverse))
+        order = slice(None, None, -1 if reverse else 1)
+        assert total == 6
+        np.testing.assert_array_equal(doubled, [0, 2, 4, 6])
+        np.testing.assert_array_equal(before[order], np.cumsum([0, *np.arange(4)[order][:-1]]))
+        assert before.dtype == np.float32
+
+
+def test_while_loop_and_set_at(executor):
+    x = executor.put(np.zeros(3, np.float32))
+    k, x = executor.while_loop(
+        lambda c: c[0] < 3, lambda c: (c[0] + 1, executor.set_at(c[1], c[0], 2.0)), (0, x)
+    )
+    assert int(k) == 3
+    np.testing.assert_array_equal(executor.get(x), [2, 2, 2])
+
+
+def test_set_at_leaves_its_argument_alone(executor):
+    x = executor.put(np.zeros(3))
+    executor.set_at(x, slice(1), 5.0)
+    assert not executor.get(x).any()
+
+
+@pytest.mark.parametrize("stack", [(), (4,)])
+def test_solve_spd_and_eigh(executor, stack, rng):
+    A = rng.normal(size=(*stack, 5, 5))
+    A = A @ A.mT + np.eye(5)
+    b = rng.normal(size=(*stack, 5, 2))
+    with executor.precision(np.float64):
+        x = executor.get(executor.solve_spd(executor.put(A), executor.put(b)))
+        values, vectors = executor.get(executor.eigh(executor.put(A)))
+    assert x.dtype == vectors.dtype == np.float64
+    np.testing.assert_allclose(A @ x, b, atol=1e-10)
+    np.testing.assert_allclose((vectors * values[..., None, :]) @ vectors.mT, A, atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 1000])
+def test_map_rows_is_the_function_of_all_rows(executor, n, rng):
+    rows = {"x": rng.normal(size=(n, 3)).astype(np.float32), "y": np.arange(n, dtype=np.float32)}
+    sizes = []
+
+    def function(block):
+        sizes.append(len(block["y"]))
+        return block["x"] * block["y"][:, None]
+
+    # Blocks of 256 rows on either executor.
+    block = {"numpy": backend._NUMPY_BLOCK, "jax": backend._JAX_BLOCK}[executor.name]
+    out = executor.map_rows(function, rows, block // 256)
+    np.testing.assert_allclose(out, rows["x"] * rows["y"][:, None])
+    assert isinstance(out, np.ndarray)
+    assert max(sizes) <= 256
+    if executor.name == "jax":
+        assert len(set(sizes)) == 1
+
+
+def test_precision_is_scoped(executor):
+    with executor.precision(np.float64):
+        assert executor.put(np.ones(2)).dtype == np.float64
+        with executor.precision(np.float32):
+            assert executor.put(np.ones(2, np.float32)).dtype == np.float32
+        assert executor.put(np.ones(2)).dtype == np.float64
+    assert not jax.config.jax_enable_x64
+
+
+# Sizes and programs
+
+
+def test_buckets_are_few_and_never_a_quarter_too_large():
+    sizes = {backend.bucket(n) for n in range(1, 10_001)}
+    assert {500, 1000, 2000} <= sizes
+    assert len(sizes) < 45
+    assert all(n <= backend.bucket(n) <= 1.27 * n + 1 for n in range(1, 10_001))
+    assert backend.bucket(3) == 3 or backend.bucket(3) == 4
+    assert backend.bucket(130, 8) % 8 == 0
+
+
+def _double(x, *, power=1):
+    return 2 * x**power
+
+
+def test_programs_are_compiled_once_a_shape_and_static_argument():
+    run = backend.get_executor("jax")
+    double = run.jit(_double, static=("power",))
+    before = backend.n_compiled()
+    for n in (3, 4, 3):
+        for power in (1, 2, 1):
+            out = double(np.ones(n, np.float32), power=power)
+            np.testing.assert_array_equal(out, np.full(n, 2.0))
+    assert backend.n_compiled() - before == 4
+    # Not inside another program.
+    jax.jit(lambda x: double(x, power=1))(np.ones(9, np.float32))
+    assert backend.n_compiled() - before == 4
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="counts Linux memory maps")
+def test_evicted_programs_free_their_memory_maps():
+    def maps():
+        with open("/proc/self/maps") as lines:
+            return sum(1 for _ in lines)
+
+    programs = backend._Programs(4)
+    leaf = np.ones(1, np.float32)
+    programs.get("warm", _double, {})(leaf)
+    start = maps()
+    for k in range(30):
+        programs.get(k, _double, {})(np.ones(k + 50, np.float32))
+    assert len(programs.programs) == 4
+    assert maps() - start < 200
+    programs.clear()
+    assert not programs.programs
+
+
+# Threads and forks
+
+
+BLAS = """
+import threading
+import numpy, scipy.linalg
+from threadpoolctl import threadpool_info
+from sktn import backend
+
+def counts():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+found = counts()
+inside, gates = [], [threading.Event() for _ in range(4)]
+
+def work(mine, following):
+    with backend.one_blas_thread():
+        following.set()
+        mine.wait(10)
+        inside.append(counts())
+
+# Each leaves only once the next one has entered: no order of nesting.
+threads = [threading.Thread(target=work, args=(gates[(k + 1) % 4], gates[k])) for k in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert inside == [{1}] * 4, inside
+assert counts() == found, "not restored"
+try:
+    with backend.one_blas_thread(), backend.one_blas_thread():
+        raise KeyError
+except KeyError:
+    assert counts() == found, "not restored after an error"
+with backend.one_blas_thread(False):
+    assert counts() == found
+print(*found)
+"""
+
+
+def test_the_blas_limit_is_restored_from_any_number_of_threads():
+    found = run_python(BLAS, OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
+    if found == "1":
+        pytest.skip("this BLAS has one thread")
+
+
+FORK = """
+import os, warnings
+import numpy as np
+import jax, jax.numpy as jnp
+from sktn import backend
+warnings.simplefilter("ignore")
+jnp.ones(2).block_until_ready()  # by someone else, not through the package
+child = os.fork()
+if child == 0:
+    try:
+        backend.get_executor("jax")
+        code = 1
+    except RuntimeError as error:
+        code = 0 if 'set_config(backend="numpy")' in str(error) else 2
+    run = backend.get_executor("numpy")
+    code |= 4 * (run.jit(np.sum)(np.ones(3)) != 3)
+    os._exit(code)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="has no fork")
+def test_a_forked_child_of_a_process_that_used_jax_is_told_so():
+    assert run_python(FORK) == "0"
