@@ -15,6 +15,7 @@ import numpy as np
 from sktn.networks.rounding import compress
 from sktn.solvers import convex, sweep
 from sktn.tables.basis import embed
+from sktn.tables.penalty import penalty_weights as penalty_weights
 
 # Rows that are embedded at a time.
 _BLOCK = 4096
@@ -39,24 +40,6 @@ def choose_landmarks(weight, max_landmarks, rng):
     if len(rows) > max_landmarks:
         rows = np.sort(rng.choice(rows, max_landmarks, replace=False))
     return rows
-
-
-def penalty_weights(basis, interaction_penalty, smoothness, relevance=1.0):
-    """g(0) = 1, g(s) = max(1, interaction_penalty n) degree(s)^(2 smoothness) / spread(s) / r.
-
-    With omega a multiple of the number of sites n, the prior variance of all k-way interactions
-    together, binomial(n, k) / omega^k, tends to 1 / k!: one value of the multiple charges tables
-    of any width alike. Where columns share a unit, spread takes the normalisation of the
-    components back: columns of little variance are charged more.
-
-    relevance r (n,) or () -> (n, d)
-    """
-    degrees = np.asarray(basis.degrees)
-    omega = max(1.0, interaction_penalty * len(degrees))
-    g = omega * np.maximum(degrees, 0.5) ** (2 * smoothness) / np.asarray(basis.spread)
-    # A relevance of 0 rules a column out: a charge that no single precision overflows at.
-    g = g / np.maximum(relevance, 1e-9).reshape(-1, 1)
-    return np.where(degrees > 0, g, 1.0).astype(degrees.dtype)
 
 
 def make_design(basis, coords, g, landmarks):

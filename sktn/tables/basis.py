@@ -74,6 +74,12 @@ class Basis:
     def dim(self):
         return self.mask.shape[-1]
 
+    def astype(self, dtype):
+        """The same basis in another precision."""
+        return jax.tree.map(
+            lambda leaf: leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf, self
+        )
+
     def restrict(self, degree):
         """The same basis without the components of a larger degree (shapes stay).
 
@@ -269,9 +275,7 @@ def fit_basis(
         spread=1.0 + _padded([v - 1.0 for v in spread], (width,)),
         embedding=embedding,
     )
-    return jax.tree.map(
-        lambda leaf: leaf.astype(coords.dtype) if leaf.dtype.kind == "f" else leaf, basis
-    )
+    return basis.astype(coords.dtype)
 
 
 def _raw(embedding, z):

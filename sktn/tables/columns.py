@@ -70,13 +70,13 @@ class Columns:
     def channels(self):
         return 2 if self.scaling == "mixed" else 1
 
-    def transform(self, X):
+    def transform(self, X, dtype=None):
         """Coordinates of the rows of a table.
 
-        X (b, n_columns) -> (b, n, channels) in the dtype of X, inside the domain; NaN stands for a
-        missing value or an unknown category, in every channel.
+        X (b, n_columns) -> (b, n, channels) in `dtype`, by default that of X, inside the domain;
+        NaN stands for a missing value or an unknown category, in every channel.
         """
-        coords = _coordinates(self, X)
+        coords = _coordinates(self, X, dtype)
         # NumPy's clip keeps NaN.
         return np.clip(coords, self.low.astype(coords.dtype), self.high.astype(coords.dtype))
 
@@ -131,9 +131,9 @@ class GroupedColumns:
     def high(self):
         return self.columns.high.reshape(self.n_sites, self.channels)
 
-    def transform(self, X):
+    def transform(self, X, dtype=None):
         """X (b, n_columns of the table) -> (b, n, channels), see :meth:`Columns.transform`."""
-        return self.columns.transform(X).reshape(len(X), self.n_sites, self.channels)
+        return self.columns.transform(X, dtype).reshape(len(X), self.n_sites, self.channels)
 
 
 def fit_columns(
@@ -313,10 +313,11 @@ def _fit_levels(codes, weight):
     return level_ranks, n_levels
 
 
-def _coordinates(columns, X):
+def _coordinates(columns, X, dtype=None):
     """Coordinates before the clipping to the training range; see Columns.transform."""
     X = np.asarray(X)
-    dtype = X.dtype if X.dtype in (np.float32, np.float64) else np.float64
+    if dtype is None:
+        dtype = X.dtype if X.dtype in (np.float32, np.float64) else np.float64
     X = X[:, columns.kept]
     low, high = columns.domain
     coords = np.empty((*X.shape, columns.channels), dtype=dtype)

@@ -1,0 +1,70 @@
+"""A table as vectors on sites."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from sktn.tables.basis import embed
+from sktn.tables.penalty import penalty_weights
+from sktn.tables.sites import make_sites
+
+
+@pytest.fixture
+def table(rng):
+    X = rng.normal(size=(60, 4))
+    X[:, 2] = rng.integers(0, 3, 60)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    return X, np.array([False, False, True, False])
+
+
+@pytest.mark.parametrize("scaling", ["quantile", "standard", "minmax", "mixed", "common"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sites_know_their_table(table, scaling, dtype):
+    X, is_categorical = table
+    sites = make_sites(X, None, is_categorical, scaling=scaling, dtype=dtype)
+    assert (sites.n_rows, sites.n_sites, sites.dtype) == (60, 4, dtype)
+    np.testing.assert_array_equal(sites.transform(X), sites.coords)
+    np.testing.assert_array_equal(sites.vectors([3, 5]), embed(sites.basis, sites.coords)[[3, 5]])
+    np.testing.assert_array_equal(sites.take([3, 5]).vectors(), sites.vectors([3, 5]))
+    np.testing.assert_array_equal(sites.with_table(X[3:5]).coords, sites.coords[3:5])
+    assert sites.vectors().dtype == dtype
+    assert sites.vectors().shape == (60, 4, sites.dim)
+    again = pickle.loads(pickle.dumps(sites))
+    np.testing.assert_array_equal(again.vectors(), sites.vectors())
+
+
+def test_precision_is_lost_after_the_centre_is_taken(rng):
+    X = 1e9 + rng.normal(size=(50, 2))
+    single = make_sites(X, None, scaling="standard", dtype=np.float32)
+    double = make_sites(X, None, scaling="standard")
+    np.testing.assert_allclose(single.coords, double.coords, atol=1e-6)
+    np.testing.assert_allclose(single.astype(np.float64).vectors(), double.vectors(), atol=1e-5)
+
+
+def test_related_columns_become_neighbours(rng):
+    z = rng.normal(size=(300, 2))
+    X = z[:, [0, 1, 0, 1]] + 0.3 * rng.normal(size=(300, 4))
+    sites = make_sites(X, None).with_order("correlation", np.random.RandomState(0))
+    assert sorted(abs(np.diff(sites.order))) in ([1, 2, 2], [2, 2, 3])
+    np.testing.assert_array_equal(sites.with_order([3, 0, 1, 2], None).order, [3, 0, 1, 2])
+    np.testing.assert_array_equal(make_sites(X, None).order, np.arange(4))
+
+
+def test_charges_follow_the_formula(table):
+    X, is_categorical = table
+    basis = make_sites(X, None, is_categorical, degree=3).basis
+    relevance = np.array([1.0, 2.0, 1.0, 0.5])
+    g = penalty_weights(basis, 0.5, 1.0, relevance)
+    expected = 2.0 * np.maximum(basis.degrees, 0.5) ** 2 / relevance[:, None]
+    np.testing.assert_allclose(g, np.where(basis.degrees > 0, expected, 1.0))
+
+
+@pytest.mark.parametrize(("smoothness", "relevance"), [(200.0, 1.0), (1e308, 1.0), (1.0, 0.0)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_charges_stay_finite(table, smoothness, relevance, dtype):
+    basis = make_sites(*(table[0], None, table[1]), degree=8, dtype=dtype).basis
+    g = penalty_weights(basis, 1.0, smoothness, relevance)
+    assert g.dtype == dtype
+    assert np.isfinite(g**2).all()
+    assert (g >= 1).all()
