@@ -1,5 +1,8 @@
 """What all drawings share."""
 
+# A pair of colours that survives colour blindness and print.
+DOWN, UP = "#3b76b0", "#d1495b"
+
 
 def new_axes(ax, **subplots):
     """The given axes, or those of a new figure."""

@@ -1,12 +1,9 @@
-"""Pictures of explanations: variance shares, marginal effects, Shapley values."""
+"""Pictures of explanations: variance shares and marginal effects."""
 
 import numpy as np
 
-from sktn.display._axes import despine, new_axes, shorten
-from sktn.inspection import marginal_effect, shapley_values, variance_shares
-
-# A pair of colours that survives colour blindness and print.
-_DOWN, _UP = "#3b76b0", "#d1495b"
+from sktn.display._axes import DOWN, despine, new_axes, shorten
+from sktn.inspection import marginal_effect, variance_shares
 
 
 class VarianceSharesDisplay:
@@ -28,13 +25,18 @@ class VarianceSharesDisplay:
         self.shares = shares
 
     @classmethod
-    def from_estimator(cls, estimator, *, kind="bars", max_features=12, output=None, ax=None):
+    def from_estimator(
+        cls, estimator, X=None, *, kind="bars", max_features=12, output=None, ax=None
+    ):
         """Draw the variance shares of a fitted model.
 
         Parameters
         ----------
-        estimator : MPSClassifier or MPSRegressor
-            Fitted, with a single network.
+        estimator : MPSClassifier, MPSRegressor or one of their CV versions
+            Fitted, alone, at the end of a pipeline or chosen by a search.
+        X : array-like or data frame of shape (n_samples, n_features), default=None
+            Rows, needed for averages of different bases; see
+            :func:`sktn.inspection.variance_shares`.
         kind : {"bars", "pairs"}, default="bars"
         max_features : int, default=12
             Draw the features of the largest total shares.
@@ -46,7 +48,7 @@ class VarianceSharesDisplay:
         -------
         display : VarianceSharesDisplay
         """
-        shares = variance_shares(estimator, output=output)
+        shares = variance_shares(estimator, X, output=output)
         return cls(shares).plot(kind=kind, max_features=max_features, ax=ax)
 
     def plot(self, *, kind="bars", max_features=12, ax=None):
@@ -79,7 +81,7 @@ class VarianceSharesDisplay:
     def _bars(self, ax, shown, names):
         alone, total = self.shares.first_order[shown], self.shares.total[shown]
         y = np.arange(len(shown))
-        ax.barh(y, alone, color=_DOWN, label="alone")
+        ax.barh(y, alone, color=DOWN, label="alone")
         ax.barh(y, total - alone, left=alone, color="#f0a868", label="with others")
         ax.set_yticks(y, names)
         ax.invert_yaxis()
@@ -130,6 +132,7 @@ class MarginalEffectDisplay:
         Parameters
         ----------
         estimator : MPSClassifier, MPSRegressor or one of their CV versions
+            Fitted, alone, at the end of a pipeline or chosen by a search.
         X : array-like or data frame of shape (n_samples, n_features)
             Gives the grid.
         features : int, str or pair of them
@@ -218,183 +221,3 @@ class MarginalEffectDisplay:
         bar = ax.figure.colorbar(image, ax=ax)
         bar.set_label("averaged score")
         bar.outline.set_visible(False)
-
-
-class ShapleyDisplay:
-    """Shapley values: of many rows as a bee-swarm, of one row as a waterfall.
-
-    Parameters
-    ----------
-    explanation : ShapleyValues
-        What :func:`sktn.inspection.shapley_values` returns.
-
-    Attributes
-    ----------
-    ax_ : matplotlib axes
-    figure_ : matplotlib figure
-    """
-
-    def __init__(self, explanation):
-        self.explanation = explanation
-
-    @classmethod
-    def from_estimator(
-        cls, estimator, X, *, kind="auto", row=0, output=0, max_features=10, ax=None
-    ):
-        """Draw the Shapley values of a fitted model.
-
-        Parameters
-        ----------
-        estimator : MPSClassifier, MPSRegressor or one of their CV versions
-        X : array-like or data frame of shape (n_samples, n_features)
-        kind : {"auto", "beeswarm", "waterfall"}, default="auto"
-            "auto": a waterfall for a single row.
-        row : int, default=0
-            Which row of X, for a waterfall.
-        output : int, default=0
-            Which score.
-        max_features : int, default=10
-            The features of the largest values; the others are added up in a waterfall.
-        ax : matplotlib axes, default=None
-
-        Returns
-        -------
-        display : ShapleyDisplay
-        """
-        display = cls(shapley_values(estimator, X))
-        return display.plot(kind=kind, row=row, output=output, max_features=max_features, ax=ax)
-
-    def plot(self, *, kind="auto", row=0, output=0, max_features=10, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        kind : {"auto", "beeswarm", "waterfall"}, default="auto"
-        row : int, default=0
-        output : int, default=0
-        max_features : int, default=10
-        ax : matplotlib axes, default=None
-
-        Returns
-        -------
-        display : ShapleyDisplay
-        """
-        values, base = self.explanation.values, self.explanation.base_values
-        if values.ndim == 3:
-            values, base = values[..., output], base[:, output]
-        if kind == "auto":
-            kind = "waterfall" if len(values) == 1 else "beeswarm"
-        if kind not in ("beeswarm", "waterfall"):
-            raise ValueError(f"kind must be 'auto', 'beeswarm' or 'waterfall', got {kind!r}.")
-        n_shown = min(max_features, values.shape[1])
-        ax = new_axes(ax, figsize=(7, 0.36 * n_shown + 1.5))
-        if kind == "beeswarm":
-            self._beeswarm(ax, values, n_shown)
-        else:
-            self._waterfall(ax, values[row], base[row], self.explanation.data[row], n_shown)
-        despine(ax)
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(axis="y", length=0)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
-
-    def _label(self, j):
-        return shorten(self.explanation.feature_names[j])
-
-    def _beeswarm(self, ax, values, n_shown):
-        shown = np.argsort(-np.abs(values).mean(axis=0), kind="stable")[:n_shown]
-        width = max(np.ptp(values[:, shown]), 1e-12)
-        for y, j in enumerate(shown):
-            colour = _ranks(self.explanation.data[:, j])
-            known = ~np.isnan(colour)
-            offset = _swarm(values[:, j], width)
-            ax.axhline(y, color="0.92", lw=1, zorder=0)
-            ax.scatter(values[~known, j], y + offset[~known], s=11, color="0.7", linewidths=0)
-            dots = ax.scatter(
-                values[known, j],
-                y + offset[known],
-                s=11,
-                c=colour[known],
-                cmap="coolwarm",
-                vmin=0,
-                vmax=1,
-                linewidths=0,
-                rasterized=len(values) > 2000,
-            )
-        ax.axvline(0, color="0.4", lw=1, zorder=0)
-        ax.set_yticks(np.arange(n_shown), [self._label(j) for j in shown])
-        ax.set_ylim(n_shown - 0.4, -0.6)
-        ax.set_xlabel("Shapley value (change of the score)")
-        bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 1], aspect=35, pad=0.01)
-        bar.ax.set_yticklabels(["low", "high"])
-        bar.set_label("feature value", labelpad=-10)
-        bar.outline.set_visible(False)
-
-    def _waterfall(self, ax, values, base, data, n_shown):
-        order = np.argsort(-np.abs(values), kind="stable")
-        if n_shown < len(values):
-            rest = order[n_shown - 1 :]
-            order = order[: n_shown - 1]
-            labels = [self._with_value(j, data[j]) for j in order] + [f"{len(rest)} others"]
-            steps = np.append(values[order], values[rest].sum())
-        else:
-            labels, steps = [self._with_value(j, data[j]) for j in order], values[order]
-        # The last step ends at the score; drawn from the top, the largest comes first.
-        ends = base + np.cumsum(steps[::-1])[::-1]
-        y = np.arange(len(steps))
-        ax.barh(
-            y,
-            steps,
-            left=ends - steps,
-            height=0.62,
-            color=np.where(steps >= 0, _UP, _DOWN),
-            zorder=2,
-        )
-        for k, (step, end) in enumerate(zip(steps, ends, strict=True)):
-            ax.annotate(
-                f"{step:+.3g}",
-                (max(end, end - step), k),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-                color="0.25",
-            )
-            if k:
-                ax.plot([end, end], [k - 1 + 0.31, k - 0.31], color="0.6", lw=0.8, zorder=1)
-        ax.axvline(base, color="0.6", ls=":", lw=1, zorder=0)
-        ax.set_yticks(y, labels)
-        ax.set_ylim(len(steps) - 0.4, -0.7)
-        ax.margins(x=0.12)
-        ax.set_xlabel(f"score: {base:.3g} on average, {ends[0]:.3g} for this row")
-
-    def _with_value(self, j, value):
-        shown = f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
-        return f"{self._label(j)} = {shown}"
-
-
-def _ranks(column):
-    """Places in [0, 1] of a column's values for colours, NaN where missing."""
-    try:
-        column = np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.full(len(column), np.nan)  # categories have no order
-    known = ~np.isnan(column)
-    ranks = np.full(len(column), np.nan)
-    values, inverse = np.unique(column[known], return_inverse=True)
-    ranks[known] = inverse / max(1, len(values) - 1)
-    return ranks
-
-
-def _swarm(values, width, n_bins=100, reach=0.38):
-    """Vertical offsets that spread crowded points: -> (b,)"""
-    bins = np.round(n_bins * (values - values.min()) / width).astype(int)
-    offset = np.zeros(len(values))
-    largest = np.bincount(bins).max()
-    step = min(0.07, 2 * reach / max(largest, 1))
-    for b in np.unique(bins):
-        rows = np.flatnonzero(bins == b)
-        place = np.arange(len(rows))
-        # 0, 1, -1, 2, -2, ...
-        offset[rows] = step * ((place + 1) // 2) * np.where(place % 2, 1, -1)
-    return offset

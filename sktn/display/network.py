@@ -1,6 +1,7 @@
 """Drawings of fitted networks and of their searches."""
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from sktn.display._axes import new_axes
 
@@ -66,6 +67,13 @@ class NetworkDisplay:
         display : NetworkDisplay
             The display, drawn.
         """
+        check_is_fitted(estimator)
+        if np.ndim(getattr(estimator, "bond_dims_", None)) != 2:
+            raise ValueError(
+                f"{type(estimator).__name__} holds a chain: draw it with "
+                "sktn.display.ChainDisplay.from_estimator. This display is for decomposers and "
+                "imputers of tensors."
+            )
         sizes = [core.shape[k] for k, core in enumerate(estimator.cores_)]
         return cls(estimator.bond_dims_, sizes, labels).plot(ax=ax)
 

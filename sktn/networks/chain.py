@@ -22,6 +22,22 @@ def open_arms(arms, readout, index, n):
     return cores, readout.astype(np.float64), int(left.sum()), order
 
 
+def close_arms(cores, h, index):
+    """Inverse of `open_arms`: the cores folded at the output, padded in front with identities.
+
+    cores (n, D, d, D), length h of the arms, index (h, 2) -> arms (h, 2, D, d, D)
+    """
+    n, D, d, _ = cores.shape
+    arms = np.zeros((h, 2, D, d, D))
+    # A padding site must pass every vector on unchanged when it is fed the constant.
+    arms[:, :, :, 0] = np.eye(D)
+    left, right = index[:, 0] < n, index[:, 1] < n
+    p = int(left.sum())
+    arms[left, 0] = cores[:p]
+    arms[right, 1] = cores[p:][::-1].transpose(0, 3, 2, 1)
+    return arms
+
+
 def scalar_chain(cores, readout, output_site, output):
     """The chain of one output: its slice of the readout becomes part of a neighbouring core.
 
@@ -86,6 +102,26 @@ def evaluate(chain, phi):
         spread = (vectors @ core.reshape(D, d * D)).reshape(-1, d, D)
         vectors = (x[:, None] @ spread)[:, 0]
     return vectors[:, 0]
+
+
+def gradient(chain, phi, slopes):
+    """f with one site's vector replaced by its derivative, for every site: d f / d x_i.
+
+    chain (n, D, d, D), phi and slopes (b, n, d) -> (b, n)
+    """
+    n, D, d, _ = chain.shape
+    cores = chain.transpose(0, 2, 1, 3).reshape(n, d, D * D)
+    left = np.zeros((n + 1, len(phi), 1, D))
+    left[0, :, :, 0] = 1
+    for i in range(n):
+        left[i + 1] = left[i] @ (phi[:, i] @ cores[i]).reshape(-1, D, D)
+    out, right = np.zeros(phi.shape[:2]), np.zeros((len(phi), D, 1))
+    right[:, 0] = 1
+    for i in reversed(range(n)):
+        moved = (slopes[:, i] @ cores[i]).reshape(-1, D, D)
+        out[:, i] = (left[i] @ moved @ right)[:, 0, 0]
+        right = (phi[:, i] @ cores[i]).reshape(-1, D, D) @ right
+    return out
 
 
 def conditional_mean(chain, mean, sites):

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sktn import MPSClassifier, MPSRegressor, NetworkDisplay, RGTNDecomposer, TTDecomposer
 from sktn.display import (
@@ -67,6 +69,23 @@ def classifier():
 def close_figures():
     yield
     mpl.pyplot.close("all")
+
+
+def test_the_network_display_sends_chains_to_theirs(classifier):
+    with pytest.raises(ValueError, match="ChainDisplay"):
+        NetworkDisplay.from_estimator(classifier[0])
+
+
+def test_pipelines_are_drawn_like_their_models(classifier):
+    model, X = classifier
+    pipeline = make_pipeline(StandardScaler(), MPSClassifier(**model.get_params()))
+    pipeline.fit(X, load_iris().target)
+    shares = VarianceSharesDisplay.from_estimator(pipeline)
+    assert {tick.get_text() for tick in shares.ax_.get_yticklabels()} == set(X.columns)
+    assert ChainDisplay.from_estimator(pipeline).entropies.site_names.count("output") == 1
+    effect = MarginalEffectDisplay.from_estimator(pipeline, X, "petal width (cm)")
+    assert effect.ax_.get_xlabel() == "petal width (cm)"
+    ShapleyDisplay.from_estimator(pipeline, X.iloc[:1])
 
 
 def test_loss_curve(classifier):

@@ -1,14 +1,19 @@
 """Exact readings against sums over all subsets, all levels and all rows."""
 
-from functools import cache
 from itertools import combinations, product
-from math import factorial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from enumeration import (
+    FAST,
+    brute_force_shapley,
+    conditional_means,
+    enumerated,
+    few_levels,
+)
 from sklearn.datasets import load_breast_cancer, load_iris, make_friedman1
 
 from sktn import (
@@ -32,38 +37,12 @@ from sktn.inspection import (
 from sktn.networks import chain as chains
 from sktn.networks import entanglement, mps, shapley, sobol
 
-FAST = {"bond_dim": 6, "degree": 3, "alpha": 0.1, "max_iter": 5, "random_state": 0}
-
 
 def random_chain(rng, n=6, D=4, d=3):
     cores = rng.normal(size=(n, D, d, D)) / np.sqrt(D)
     readout = rng.normal(size=(D, 2, D))
     p = n // 2
     return cores, readout, p, mps.to_dense(cores, readout, p)
-
-
-def few_levels(rng, n_rows=400, n_columns=5, dtype=np.float64):
-    """A table whose product of column distributions can be enumerated: three values a column."""
-    X = rng.choice([-1.0, 0.0, 2.0], p=[0.2, 0.5, 0.3], size=(n_rows, n_columns))
-    score = X[:, 0] + X[:, 1] * X[:, 2] - X[:, 3] * X[:, 4] * X[:, 0]
-    return X.astype(dtype), score
-
-
-def enumerated(X):
-    """All rows of the product of the columns' distributions, and their probabilities."""
-    values, counts = zip(*(np.unique(c, return_counts=True) for c in X.T), strict=True)
-    rows = np.array(list(product(*values)))
-    shares = np.array([np.prod(p) for p in product(*(c / len(X) for c in counts))])
-    return rows, shares
-
-
-def conditional_means(f, rows, shares, subset):
-    """E[f | columns of the subset] at every row."""
-    key = np.unique(rows[:, subset], axis=0, return_inverse=True)[1].ravel()
-    if not subset:
-        key = np.zeros(len(rows), dtype=int)
-    mass = np.bincount(key, weights=shares)
-    return (np.bincount(key, weights=shares * f) / mass)[key]
 
 
 @pytest.fixture(scope="module")
@@ -158,20 +137,6 @@ def test_marginal_effect_by_enumeration(regressor):
     for (a, u), (b, v) in product(enumerate(pair.grid_values[0]), enumerate(pair.grid_values[1])):
         here = (rows[:, 3] == u) & (rows[:, 0] == v)
         np.testing.assert_allclose(pair.average[0, a, b], at[here][0], rtol=1e-7)
-
-
-def brute_force_shapley(value, n):
-    """value: frozenset -> worth (b,)."""
-    value, out = cache(value), []
-    for i in range(n):
-        others = [j for j in range(n) if j != i]
-        total = 0.0
-        for k in range(n):
-            weight = factorial(k) * factorial(n - k - 1) / factorial(n)
-            for s in combinations(others, k):
-                total = total + weight * (value(frozenset([*s, i])) - value(frozenset(s)))
-        out.append(total)
-    return np.stack(out, axis=1)
 
 
 def test_shapley_kernel_sums_over_all_coalitions(rng):
@@ -272,7 +237,7 @@ def test_averages_of_networks_average_linear_readings(rng):
     score = explanation.base_values + explanation.values.sum(axis=1)
     np.testing.assert_allclose(score, model.predict(X[:4]))
     with pytest.raises(ValueError, match="n_estimators=1"):
-        variance_shares(model)
+        bond_entropy(model)
     X, y = load_iris(return_X_y=True)
     model = MPSClassifierCV(bases=[("standard", 1)], alphas=[0.1, 1.0], cv=2, random_state=0)
     model.fit(X, y)

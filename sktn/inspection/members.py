@@ -1,0 +1,166 @@
+"""The networks of a fitted model, in float64: what all readings start from.
+
+This is the only file of the folder that knows what estimators store.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sktn.chains import predict
+from sktn.chains.density import MPSDensityEstimator
+from sktn.networks import chain as chains
+from sktn.tables.basis import embed
+from sktn.tables.columns import GroupedColumns
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One network of a model: f_c = offset_c + scale_c * chain_c, entering with a weight."""
+
+    weight: float
+    columns: object
+    basis: object
+    network: dict
+    scale: np.ndarray
+    offset: np.ndarray
+
+    def open(self):
+        """-> cores (n, D, d, D), readout (D, c, D) before scaling, output_site, order (n,)"""
+        network = self.network
+        return chains.open_arms(
+            network["arms"], network["readout"], network["index"], self.columns.n_sites
+        )
+
+    def outputs(self):
+        """Scalar chains of all outputs, the order of their sites, and the mean vectors."""
+        cores, readout, p, order = self.open()
+        readout = readout * self.scale[:, None]
+        parts = [chains.scalar_chain(cores, readout, p, c) for c in range(len(self.scale))]
+        return parts, order, self.basis.mean[order].astype(np.float64)
+
+    def whitening(self, order):
+        mean, gram = (np.asarray(a, np.float64)[order] for a in (self.basis.mean, self.basis.gram))
+        return chains.whitening(mean, gram)
+
+    def column_order(self, order):
+        """The model's column at each place along the chain."""
+        return self.columns.kept[order]
+
+    def site_vectors(self, X):
+        """X (b, n_features) of numbers and codes -> (b, n, d) in float64"""
+        return embed(self.basis, self.columns.transform(X.astype(np.float64)))
+
+    def with_cores(self, cores, readout):
+        """The network in the format of the estimator, from cores in the order of the chain."""
+        arms = chains.close_arms(cores, self.network["arms"].shape[0], self.network["index"])
+        dtype = self.network["arms"].dtype
+        return {
+            "arms": arms.astype(dtype),
+            "readout": readout.astype(dtype),
+            "index": self.network["index"],
+        }
+
+    @property
+    def n_parameters(self):
+        return count_parameters(self.network, self.columns.n_sites)
+
+
+def count_parameters(network, n):
+    """Numbers in the bonds of a network of n sites that are in use."""
+    dims = predict.bond_dims(network, n)
+    d, c = network["arms"].shape[3], network["readout"].shape[1]
+    p = int((network["index"][:, 0] < n).sum())
+    physical = np.insert(np.full(n, d), p, c)
+    return int(np.sum(dims[:-1] * physical * dims[1:]))
+
+
+def check_chain(model):
+    """Refuse what is no fitted chain, nor an average of chains."""
+    if hasattr(model, "fit"):
+        check_is_fitted(model)
+    average = hasattr(model, "weights_") and hasattr(model, "estimators_")
+    if not (average or hasattr(model, "networks_") or isinstance(model, MPSDensityEstimator)):
+        raise ValueError(
+            "Expected a fitted MPSClassifier, MPSRegressor or a cross-validated one, alone, at the "
+            f"end of a pipeline or chosen by a search; got {model!r}. Other predictors can be "
+            "imitated by a chain, see sktn.inspection.distill; an anomaly detector explains itself "
+            "by its method site_scores."
+        )
+
+
+def networks_of(model):
+    """The members of a fitted model; their weights add up to 1."""
+    if hasattr(model, "weights_") and hasattr(model, "estimators_"):
+        share = np.asarray(model.weights_, np.float64) / np.sum(model.weights_)
+        return [
+            replace(member, weight=w * member.weight)
+            for w, estimator in zip(share, model.estimators_, strict=True)
+            for member in networks_of(estimator)
+        ]
+    if isinstance(model, MPSDensityEstimator):
+        raise ValueError("A density has no score; bond_entropy and mutual_information read it.")
+    if isinstance(model.columns_, GroupedColumns):
+        raise ValueError(
+            f"Readings need one column a site, but the embedding {model.embedding!r} puts "
+            "several on each: fit the model with another embedding."
+        )
+    n_outputs = model.networks_[0]["readout"].shape[1]
+    scale, offset = np.ones(n_outputs), np.zeros(n_outputs)
+    if hasattr(model, "target_scale_"):
+        scale = np.asarray(model.target_scale_, np.float64)
+        offset = np.asarray(model.target_center_, np.float64)
+        if model.loss == "poisson":
+            scale, offset = np.ones(n_outputs), np.log(scale)
+    basis, weight = _in_double(model.basis_), 1 / len(model.networks_)
+    return [
+        Member(weight, model.columns_, basis, network, scale, offset) for network in model.networks_
+    ]
+
+
+def estimators_of(model):
+    """The estimators that hold the networks: those of an average, or the model itself."""
+    return getattr(model, "estimators_", [model])
+
+
+def replace_networks(estimator, networks):
+    """Give a copy of an estimator other networks."""
+    estimator.networks_ = networks
+    estimator._summarise()
+
+
+def single(model):
+    """The only network of a model."""
+    members = networks_of(model)
+    if len(members) > 1:
+        raise ValueError(
+            f"This reading needs a single network, but the model averages {len(members)}: fit it "
+            "with n_estimators=1, or pass one of the estimators_ of a cross-validated model."
+        )
+    return members[0]
+
+
+def output_names(model):
+    """The class of each score, or the names of the targets."""
+    if hasattr(model, "classes_"):
+        classes = model.classes_
+        return classes[1:] if len(classes) == 2 else classes
+    n_outputs = len(networks_of(model)[0].scale)
+    return np.array([f"y{c}" for c in range(n_outputs)] if n_outputs > 1 else ["y"], dtype=object)
+
+
+def checked_output(output, n_outputs):
+    if not 0 <= output < n_outputs:
+        raise ValueError(f"output={output} is out of range: the model has {n_outputs} scores.")
+    return output
+
+
+def _in_double(basis):
+    """The same basis with floats of 64 bits."""
+    arrays = {f.name: getattr(basis, f.name) for f in fields(basis) if f.name != "embedding"}
+    doubled = {
+        name: np.asarray(a, np.float64) if np.asarray(a).dtype.kind == "f" else a
+        for name, a in arrays.items()
+    }
+    return replace(basis, **doubled)

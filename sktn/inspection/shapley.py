@@ -1,0 +1,137 @@
+"""Shapley values: how much each feature moved the score of each row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sktn.inspection.members import networks_of, output_names
+from sktn.inspection.reading import read_model
+from sktn.networks import chain as chains
+from sktn.networks import shapley
+
+# Rows times background rows that Shapley values are computed for at once.
+_PAIRS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class ShapleyValues:
+    """What :func:`shapley_values` returns; the fields are named as in the shap package.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples, n_features) or (n_samples, n_features, n_outputs)
+    base_values : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The score averaged over the background.
+    data : ndarray of shape (n_samples, n_features)
+        The rows explained.
+    feature_names, output_names : ndarray of str
+    """
+
+    values: np.ndarray
+    base_values: np.ndarray
+    data: np.ndarray
+    feature_names: np.ndarray
+    output_names: np.ndarray
+
+    def to_shap(self):
+        """The same as a ``shap.Explanation``, for the plots of the shap package.
+
+        Returns
+        -------
+        explanation : shap.Explanation
+        """
+        try:
+            import shap  # lazy: an optional package
+        except ImportError as error:
+            raise ImportError(
+                "to_shap needs the shap package: pip install 'sktn[explain]'."
+            ) from error
+        return shap.Explanation(
+            self.values,
+            self.base_values,
+            self.data,
+            feature_names=list(self.feature_names),
+            output_names=list(self.output_names) if self.values.ndim == 3 else None,
+        )
+
+
+def shapley_values(model, X, *, background=None):
+    """Exact Shapley values: how much each feature moved the score of each row.
+
+    The value of a set S of features is the score with the columns of S as they are in the row and
+    the others averaged. No coalition is sampled: the cost is that of a few hundred predictions.
+
+    Parameters
+    ----------
+    model : MPSClassifier, MPSRegressor or one of their CV versions
+        Fitted, alone, at the end of a pipeline or chosen by a search.
+    X : array-like or data frame of shape (n_samples, n_features)
+    background : array-like or data frame of shape (n_background, n_features), default=None
+        None: columns are averaged independently, over their training distributions. Rows: columns
+        are replaced by those of one row at a time, and the values averaged over the rows, as the
+        model-agnostic explainers of the shap package do; the cost grows with their number.
+
+    Returns
+    -------
+    explanation : ShapleyValues
+        ``base_values + values.sum(axis=1)`` is the score.
+
+    References
+    ----------
+    .. [1] Shapley, "A value for n-person games", 1953.
+    .. [2] Owen, "Multilinear extensions of games", Management Science, 1972.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn import MPSRegressor
+    >>> from sktn.inspection import shapley_values
+    >>> X = np.random.default_rng(0).uniform(-1, 1, size=(300, 3))
+    >>> model = MPSRegressor(random_state=0).fit(X, X[:, 0] + 3 * X[:, 1] * X[:, 2])
+    >>> explanation = shapley_values(model, X[:5])
+    >>> score = explanation.base_values + explanation.values.sum(axis=1)
+    >>> bool(np.allclose(score, model.predict(X[:5])))
+    True
+    """
+    reading = read_model(model)
+    members = networks_of(reading.model)
+    rows = reading.rows(X)
+    table = reading.table(rows)
+    absent = None if background is None else reading.table(reading.rows(background))
+    n_outputs = len(members[0].scale)
+    values = np.zeros((len(table), len(reading.names), n_outputs))
+    base = np.zeros(n_outputs)
+    for member in members:
+        outputs, order, mean = member.outputs()
+        phi = member.site_vectors(table)[:, order]
+        vectors = mean[None] if absent is None else member.site_vectors(absent)[:, order]
+        place = reading.place(member.column_order(order))
+        for c, chain in enumerate(outputs):
+            values[:, place, c] += member.weight * _averaged(chain, vectors, phi)
+            base[c] += member.weight * chains.evaluate(chain, vectors).mean()
+            base[c] += member.weight * member.offset[c]
+    base = np.broadcast_to(base, (len(table), n_outputs)).copy()
+    single = n_outputs == 1
+    return ShapleyValues(
+        values[..., 0] if single else values,
+        base[:, 0] if single else base,
+        reading.shown(rows),
+        reading.names,
+        output_names(reading.model),
+    )
+
+
+def _averaged(chain, backgrounds, phi):
+    """Shapley values averaged over k background states, about _PAIRS rows at once.
+
+    chain (n, D, d, D), backgrounds (k, n, d), phi (b, n, d) -> (b, n)
+    """
+    if len(backgrounds) == 1:
+        return shapley.shapley_values(chain, backgrounds[0], phi)
+    total, size = 0.0, max(1, _PAIRS // max(1, len(phi)))
+    for start in range(0, len(backgrounds), size):
+        block = backgrounds[start : start + size]
+        absent = np.repeat(block, len(phi), axis=0)
+        values = shapley.shapley_values(chain, absent, np.tile(phi, (len(block), 1, 1)))
+        total = total + values.reshape(len(block), *phi.shape[:2]).sum(axis=0)
+    return total / len(backgrounds)
