@@ -17,16 +17,19 @@ All readings are NumPy in float64 and start no JAX backend.
 from sktn.inspection.effects import marginal_effect
 from sktn.inspection.entropies import bond_entropy, mutual_information
 from sktn.inspection.gradients import input_gradient
+from sktn.inspection.interactions import Interactions, interactions
 from sktn.inspection.pruning import prune
 from sktn.inspection.shapley import ShapleyValues, shapley_values
 from sktn.inspection.truncation import truncate
 from sktn.inspection.variance import feature_importances, variance_shares
 
 __all__ = [
+    "Interactions",
     "ShapleyValues",
     "bond_entropy",
     "feature_importances",
     "input_gradient",
+    "interactions",
     "marginal_effect",
     "mutual_information",
     "prune",

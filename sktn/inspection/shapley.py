@@ -1,16 +1,15 @@
 """Shapley values: how much each feature moved the score of each row."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from sktn.inspection.background import averaged
 from sktn.inspection.members import networks_of, output_names
 from sktn.inspection.reading import read_model
 from sktn.networks import chain as chains
 from sktn.networks import shapley
-
-# Rows times background rows that Shapley values are computed for at once.
-_PAIRS = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +75,11 @@ def shapley_values(model, X, *, background=None):
     explanation : ShapleyValues
         ``base_values + values.sum(axis=1)`` is the score.
 
+    See Also
+    --------
+    interactions : What sets of features do together; with ``order=1`` and ``groups`` the Shapley
+        values of groups.
+
     References
     ----------
     .. [1] Shapley, "A value for n-person games", 1953.
@@ -107,7 +111,8 @@ def shapley_values(model, X, *, background=None):
         vectors = mean[None] if absent is None else member.site_vectors(absent)[:, order]
         place = reading.place(member.column_order(order))
         for c, chain in enumerate(outputs):
-            values[:, place, c] += member.weight * _averaged(chain, vectors, phi)
+            kernel = partial(shapley.shapley_values, chain)
+            values[:, place, c] += member.weight * averaged(kernel, vectors, phi)
             base[c] += member.weight * chains.evaluate(chain, vectors).mean()
             base[c] += member.weight * member.offset[c]
     base = np.broadcast_to(base, (len(table), n_outputs)).copy()
@@ -119,19 +124,3 @@ def shapley_values(model, X, *, background=None):
         reading.names,
         output_names(reading.model),
     )
-
-
-def _averaged(chain, backgrounds, phi):
-    """Shapley values averaged over k background states, about _PAIRS rows at once.
-
-    chain (n, D, d, D), backgrounds (k, n, d), phi (b, n, d) -> (b, n)
-    """
-    if len(backgrounds) == 1:
-        return shapley.shapley_values(chain, backgrounds[0], phi)
-    total, size = 0.0, max(1, _PAIRS // max(1, len(phi)))
-    for start in range(0, len(backgrounds), size):
-        block = backgrounds[start : start + size]
-        absent = np.repeat(block, len(phi), axis=0)
-        values = shapley.shapley_values(chain, absent, np.tile(phi, (len(block), 1, 1)))
-        total = total + values.reshape(len(block), *phi.shape[:2]).sum(axis=0)
-    return total / len(backgrounds)

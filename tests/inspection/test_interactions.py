@@ -1,0 +1,183 @@
+"""Interaction indices against sums over all coalitions."""
+
+from functools import cache
+from itertools import combinations
+from math import comb, factorial
+
+import numpy as np
+import pytest
+from enumeration import FAST, brute_force_shapley, few_levels
+from sklearn.datasets import load_iris
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sktn import MPSClassifier, MPSRegressor
+from sktn.inspection import interactions, shapley_values
+from sktn.networks import chain as chains
+from sktn.networks import interactions as kernel
+
+
+def brute_force(value, n, order, index):
+    """value: frozenset -> worth (b,). All sets up to the order -> index, by its definition."""
+    value, out = cache(value), {}
+
+    def effect(S, T):
+        """The discrete derivative of S at T."""
+        return sum(
+            (-1) ** (len(S) - k) * value(frozenset(T) | frozenset(L))
+            for k in range(len(S) + 1)
+            for L in combinations(S, k)
+        )
+
+    for s in range(1, order + 1):
+        for S in combinations(range(n), s):
+            others = [j for j in range(n) if j not in S]
+            if index == "faithful":
+                total = effect(S, ())
+                for t in range(order + 1, n + 1):
+                    share = (-1) ** (order - s) * s / (order + s) * comb(order, s)
+                    share *= comb(t - 1, order) / comb(t + order - 1, order + s)
+                    for T in combinations(range(n), t):
+                        if set(S) <= set(T):
+                            total = total + share * effect(T, ())
+            elif index == "shapley-taylor" and s < order:
+                total = effect(S, ())
+            else:
+                total = 0.0
+                for k in range(len(others) + 1):
+                    share = {
+                        "shapley": factorial(k) * factorial(n - k - s) / factorial(n - s + 1),
+                        "banzhaf": 0.5 ** (n - s),
+                        "shapley-taylor": s / n / comb(n - 1, k),
+                    }[index]
+                    for T in combinations(others, k):
+                        total = total + share * effect(S, T)
+            out[S] = total
+    return out
+
+
+@pytest.mark.parametrize("index", kernel.INDICES)
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [[0], [1], [2], [3], [4], [5], [6]],
+        [[2, 3], [0, 1, 6], [4, 5]],
+        [[0, 6], [1, 3], [2, 5, 4]],
+        [[0, 4], [1], [2, 5], [3], [6]],
+    ],
+)
+def test_kernel_sums_over_all_coalitions(rng, index, groups):
+    chain, m = rng.normal(size=(7, 3, 2, 3)), rng.normal(size=(7, 2))
+    phi = rng.normal(size=(2, 7, 2))
+
+    def value(S):
+        vectors = np.broadcast_to(m, phi.shape).copy()
+        for g in S:
+            vectors[:, groups[g]] = phi[:, groups[g]]
+        return chains.evaluate(chain, vectors)
+
+    matrices, numbers = kernel.players(chain, m, phi, groups)
+    for order in (1, 2, 3):
+        expected = brute_force(value, len(groups), order, index)
+        subsets, values = kernel.interactions(
+            matrices, kernel.quadrature(index, len(groups), order)
+        )
+        assert sum(map(len, subsets)) == len(expected)
+        for sets, columns in zip(subsets, values, strict=True):
+            for subset, column in zip(sets, columns.T, strict=True):
+                key = tuple(sorted(numbers[j] for j in subset))
+                np.testing.assert_allclose(column, expected[key], rtol=1e-8, atol=1e-8)
+
+
+@pytest.fixture(scope="module")
+def model():
+    X, y = few_levels(np.random.default_rng(0))
+    return MPSRegressor(**FAST).fit(X, y), X
+
+
+def of_rows(model, explained, background, features):
+    """The game of players that replace their features in background rows."""
+
+    def value(S):
+        total = 0.0
+        for row in background:
+            mixed = np.broadcast_to(row, explained.shape).copy()
+            for g in S:
+                mixed[:, features[g]] = explained[:, features[g]]
+            total = total + model.predict(mixed)
+        return total / len(background)
+
+    return value
+
+
+@pytest.mark.parametrize("index", kernel.INDICES)
+def test_interactions_against_a_background_of_rows(model, index):
+    model, X = model
+    explained, background = X[:3], X[50:53]
+    found = interactions(model, explained, order=3, index=index, background=background)
+    value = of_rows(model, explained, background, [[j] for j in range(5)])
+    expected = brute_force(value, 5, 3, index)
+    assert found.subsets == list(expected)
+    np.testing.assert_allclose(
+        found.values, np.stack(list(expected.values()), axis=1), rtol=1e-6, atol=1e-8
+    )
+    np.testing.assert_allclose(found.base_values, value(frozenset()))
+
+
+def test_groups_play_together(model):
+    model, X = model
+    explained, background = X[:3], X[50:53]
+    found = interactions(
+        model, explained, order=1, groups={"outer": ["x0", 4]}, background=background
+    )
+    assert list(found.player_names) == ["outer", "x1", "x2", "x3"]
+    value = of_rows(model, explained, background, [[0, 4], [1], [2], [3]])
+    np.testing.assert_allclose(found.values, brute_force_shapley(value, 4), rtol=1e-6, atol=1e-8)
+    named = interactions(model, explained, groups=[["x1", "x2"]])
+    assert named.player_names[1] == "x1 + x2"
+
+
+@pytest.mark.parametrize("index", ["shapley-taylor", "faithful"])
+def test_all_sets_together_make_the_score(index):
+    X, y = load_iris(return_X_y=True)
+    X = np.column_stack([X, np.ones(len(X))])
+    model = make_pipeline(StandardScaler(), MPSClassifier(**FAST)).fit(X, y)
+    found = interactions(model, X[::40], order=3, index=index)
+    np.testing.assert_allclose(
+        found.base_values + found.values.sum(axis=1), model.decision_function(X[::40])
+    )
+    assert found.values.shape == (4, 25, 3)
+    # The constant column takes part in nothing.
+    idle = [4 in subset for subset in found.subsets]
+    np.testing.assert_array_equal(found.values[:, idle], 0)
+
+
+def test_order_one_is_the_shapley_value(model):
+    model, X = model
+    for index in ("shapley", "shapley-taylor", "faithful"):
+        found = interactions(model, X[:4], order=1, index=index)
+        np.testing.assert_allclose(found.values, shapley_values(model, X[:4]).values, atol=1e-10)
+
+
+def test_pairs_as_matrices(model):
+    model, X = model
+    found = interactions(model, X[:4])
+    matrix = found.matrix()
+    assert matrix.shape == (4, 5, 5)
+    np.testing.assert_array_equal(matrix[:, 3, 1], found.of("x1", "x3"))
+    np.testing.assert_array_equal(matrix[:, 1, 3], matrix[:, 3, 1])
+    np.testing.assert_array_equal(matrix[:, 2, 2], found.of(2))
+    with pytest.raises(ValueError, match="larger order"):
+        found.of(0, 1, 2)
+
+
+def test_errors_name_the_value(model):
+    model, X = model
+    with pytest.raises(ValueError, match="index must be one of"):
+        interactions(model, X, index="owen")
+    with pytest.raises(ValueError, match="order must be"):
+        interactions(model, X, order=6)
+    with pytest.raises(ValueError, match="one group only"):
+        interactions(model, X, groups=[[0, 1], [1, 2]])
+    with pytest.raises(ValueError, match="has no features"):
+        interactions(model, X, groups={"none": []})
