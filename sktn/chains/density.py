@@ -16,7 +16,7 @@ from sktn.embeddings import Legendre
 from sktn.losses import negative_log_likelihood
 from sktn.networks import born
 from sktn.solvers import gradient, likelihood
-from sktn.tables.categories import encode_transform
+from sktn.tables.categories import encode
 from sktn.tables.marginals import fit_margins
 from sktn.tables.reading import read_table
 from sktn.tables.sites import chain_order
@@ -530,7 +530,7 @@ class MPSDensityEstimator(DensityMixin, BaseEstimator):
         full = np.full((len(X), self.n_features_in_), np.nan, dtype=X.dtype)
         full[:, columns] = X
         if self.encoder_ is not None:
-            full = encode_transform(full, self.is_categorical_, self.encoder_)
+            full = encode(full, self.is_categorical_, self.encoder_)
         return self._log_density(full)
 
     def sample(self, n_samples=1, random_state=None):

@@ -1,15 +1,58 @@
-"""Categorical columns of data frames and arrays, by the conventions of HistGradientBoosting.
+"""Categorical columns of data frames and arrays: which they are, and numbers for their levels.
 
-A table with categories is encoded before it is validated as numbers: ``validate_data(self, X,
-skip_check_array=True)`` for the names and the number of columns, then :func:`encode`.
+By the conventions of HistGradientBoosting, except that columns of strings are categories too where
+the dtypes decide: nothing else could be meant by them.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from numbers import Number
+
 import narwhals.stable.v2 as nw
 import numpy as np
-from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils import check_array
+
+# What a column without a meaning as numbers holds, and what to do about it.
+_REMEDIES = {
+    nw.Datetime: "Turn it into numbers, e.g. days since a first date, its month, its weekday.",
+    nw.Date: "Turn it into numbers, e.g. days since a first date, its month, its weekday.",
+    nw.Duration: "Turn it into a number of seconds or days.",
+    nw.Time: "Turn it into a number, e.g. of seconds since midnight.",
+    nw.List: "Spread it over several columns.",
+    nw.Array: "Spread it over several columns.",
+    nw.Struct: "Spread it over several columns.",
+    nw.Binary: "Decode it to numbers or strings.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """Codes 0, 1, ... of the levels of categorical columns, fitted by :func:`fit_encoder`.
+
+    Attributes
+    ----------
+    columns : ndarray of shape (m,)
+        The columns of the table that it encodes.
+    categories_ : tuple of m ndarrays of objects
+        Level of every code. Those of ordered columns in their order, the others sorted.
+    ordered : ndarray of shape (m,), bool
+        Columns whose dtype says that the levels are ordered.
+    """
+
+    columns: np.ndarray
+    categories_: tuple
+    ordered: np.ndarray
+
+    def transform(self, X):
+        """X (b, n_columns) -> codes (b, m) in float64, NaN for missing values and unknown levels"""
+        values = _levels(X, self.columns)
+        codes = np.empty(values.shape)
+        for j, levels in enumerate(self.categories_):
+            numbers = {level: code for code, level in enumerate(levels)}
+            _check_finite(X, self.columns[j], values[:, j])
+            codes[:, j] = [numbers.get(value, np.nan) for value in values[:, j]]
+        return codes
 
 
 def check_categorical(X, categorical_features, feature_names=None):
@@ -20,6 +63,7 @@ def check_categorical(X, categorical_features, feature_names=None):
     X : array-like or data frame of shape (b, n_columns)
         As the user gave it, since validation loses the dtypes.
     categorical_features : "from_dtype", None, or array-like of bool, int or str
+        "from_dtype": the columns of a data frame that hold categories or strings.
     feature_names : sequence of str, default=None
         Default: the columns of a data frame.
 
@@ -30,17 +74,22 @@ def check_categorical(X, categorical_features, feature_names=None):
     """
     frame = _as_frame(X)
     n_columns = np.shape(X)[1]
-    if categorical_features is None:
-        return None
+    mask = np.zeros(n_columns, dtype=bool)
     if isinstance(categorical_features, str) and categorical_features == "from_dtype":
-        if frame is None:
-            return None
-        dtypes = frame.schema.dtypes()
-        mask = np.array([dtype in (nw.Categorical, nw.Enum) for dtype in dtypes], dtype=bool)
-        return mask if mask.any() else None
+        if frame is not None:
+            mask[:] = [_says_category(frame, j) for j in range(n_columns)]
+    elif categorical_features is not None:
+        mask = _chosen(categorical_features, frame, n_columns, feature_names)
+    check_numeric(X, mask)
+    return mask if mask.any() else None
+
+
+def _chosen(categorical_features, frame, n_columns, feature_names):
+    """The mask that names, numbers or a mask of the user stand for: (n_columns,)"""
     chosen = np.asarray(categorical_features)
+    mask = np.zeros(n_columns, dtype=bool)
     if chosen.size == 0:
-        return None
+        return mask
     if chosen.dtype.kind == "O" and all(isinstance(name, str) for name in chosen):
         chosen = chosen.astype(str)
     if chosen.dtype.kind not in "biuU":
@@ -49,15 +98,14 @@ def check_categorical(X, categorical_features, feature_names=None):
             'categorical_features must be None, "from_dtype" or an array-like of bool, int or '
             f"str, got an array-like of {', '.join(kinds)}."
         )
-    mask = np.zeros(n_columns, dtype=bool)
     if chosen.dtype.kind == "b":
         if chosen.shape != (n_columns,):
             raise ValueError(
                 "categorical_features set as a boolean mask must have shape (n_features,) = "
                 f"({n_columns},), got {chosen.shape}."
             )
-        mask = chosen.copy()
-    elif chosen.dtype.kind == "U":
+        return chosen.copy()
+    if chosen.dtype.kind == "U":
         names = frame.columns if feature_names is None and frame is not None else feature_names
         if names is None:
             raise ValueError(
@@ -72,18 +120,57 @@ def check_categorical(X, categorical_features, feature_names=None):
                 f"the training data. Observed feature names: {names}."
             )
         mask[[names.index(name) for name in chosen]] = True
-    else:
-        if chosen.min() < 0 or chosen.max() >= n_columns:
+        return mask
+    if chosen.min() < 0 or chosen.max() >= n_columns:
+        raise ValueError(
+            "categorical_features set as indices must be in [0, n_features - 1] = "
+            f"[0, {n_columns - 1}], got {chosen.tolist()}."
+        )
+    mask[chosen] = True
+    return mask
+
+
+def _says_category(frame, j):
+    """Whether the dtype of a column of a data frame, or what its objects are, says category."""
+    series = frame[:, j]
+    if _holds_objects(series):
+        return _types(series) == {str}
+    return series.dtype in (nw.Categorical, nw.Enum, nw.String)
+
+
+def check_numeric(X, is_categorical=None):
+    """Refuse, by name, columns of a data frame that are to be numbers and hold something else.
+
+    X array-like or data frame (b, n_columns), is_categorical (n_columns,) bool or None
+    """
+    frame = _as_frame(X)
+    if frame is None:
+        return
+    for j in range(len(frame.columns)):
+        if is_categorical is not None and is_categorical[j]:
+            continue
+        series = frame[:, j]
+        found, remedy = str(series.dtype), None
+        if _holds_objects(series):
+            types = _types(series)
+            found = " and ".join(sorted(kind.__name__ for kind in types))
+            if str in types and len(types) > 1:
+                remedy = "Give its values one type, e.g. by astype(str) or pandas.to_numeric."
+            elif not all(issubclass(kind, (Number, np.generic, str)) for kind in types):
+                remedy = "Turn it into numbers."
+        else:
+            for kind, text in _REMEDIES.items():
+                if isinstance(series.dtype, kind) or series.dtype == kind:
+                    remedy = text
+        if remedy is not None:
             raise ValueError(
-                "categorical_features set as indices must be in [0, n_features - 1] = "
-                f"[0, {n_columns - 1}], got {chosen.tolist()}."
+                f"Column {frame.columns[j]!r} holds {found}, which are not numbers. {remedy} "
+                "If its values are categories, name it in categorical_features."
             )
-        mask[chosen] = True
-    return mask if mask.any() else None
 
 
-def encode_fit(X, is_categorical, *, max_categories=255):
-    """Learn the categories of the categorical columns.
+def fit_encoder(X, is_categorical, *, max_categories=255):
+    """Learn the levels of the categorical columns.
 
     Parameters
     ----------
@@ -94,33 +181,41 @@ def encode_fit(X, is_categorical, *, max_categories=255):
 
     Returns
     -------
-    encoder : OrdinalEncoder
-        Codes 0, 1, ... in the order of the sorted categories; NaN where missing or unknown.
+    encoder : Encoder
     """
-    encoder = OrdinalEncoder(
-        handle_unknown="use_encoded_value",
-        unknown_value=np.nan,
-        encoded_missing_value=np.nan,
-        dtype=np.float64,
-    )
-    encoder.set_output(transform="default")
     columns = np.flatnonzero(is_categorical)
-    encoder.fit(_levels(X, columns))
+    values = _levels(X, columns)
     frame = _as_frame(X)
-    for column, categories in zip(columns, encoder.categories_, strict=True):
+    categories, ordered = [], np.zeros(len(columns), dtype=bool)
+    for j, column in enumerate(columns):
+        _check_finite(X, column, values[:, j])
         # NaN stands for missing and is no category; it is unequal to itself.
-        count = sum(level == level for level in categories.tolist())
-        if count > max_categories:
-            name = f"at index {column}" if frame is None else repr(frame.columns[column])
+        levels = {level for level in values[:, j].tolist() if level == level}
+        if frame is not None and _is_ordered(frame[:, int(column)]):
+            ordered[j] = True
+            levels = frame[:, int(column)].cat.get_categories().to_list()
+        else:
+            try:
+                levels = sorted(levels)
+            except TypeError as error:
+                kinds = " and ".join(sorted({type(level).__name__ for level in levels}))
+                raise ValueError(
+                    f"Categorical column {_name(X, column)} mixes {kinds}: give its levels one "
+                    "type, e.g. by astype(str)."
+                ) from error
+        if len(levels) > max_categories:
             raise ValueError(
-                f"Categorical feature {name} has a cardinality of {count}, but at most "
-                f"{max_categories} is supported. Group its rare categories, encode it (e.g. "
-                "with TargetEncoder), or leave it out of categorical_features."
+                f"Categorical feature {_name(X, column)} has a cardinality of {len(levels)}, but "
+                f"at most {max_categories} is supported. Group its rare categories, encode it "
+                "(e.g. with TargetEncoder), or leave it out."
             )
-    return encoder
+        array = np.empty(len(levels), dtype=object)
+        array[:] = levels
+        categories.append(array)
+    return Encoder(columns, tuple(categories), ordered)
 
 
-def encode_transform(X, is_categorical, encoder):
+def encode(X, is_categorical, encoder):
     """A float array with codes in the categorical columns and NaN for missing or unknown values.
 
     X (b, n_columns) -> (b, n_columns), float32 if all numeric columns are, else float64
@@ -135,12 +230,17 @@ def encode_transform(X, is_categorical, encoder):
     result = np.empty(np.shape(X), dtype=dtype)
     if len(numeric):
         result[:, numeric] = values
-    result[:, is_categorical] = encoder.transform(_levels(X, np.flatnonzero(is_categorical)))
+    result[:, is_categorical] = encoder.transform(X)
     return result
 
 
 def _as_frame(X):
     return nw.from_native(X, eager_only=True) if nw.dependencies.is_into_dataframe(X) else None
+
+
+def _name(X, column):
+    frame = _as_frame(X)
+    return f"at index {column}" if frame is None else repr(frame.columns[column])
 
 
 def _select(X, columns):
@@ -153,12 +253,35 @@ def _select(X, columns):
     return X[:, columns]
 
 
+def _is_ordered(series):
+    """Whether a column says that its levels are ordered. An Enum of polars only lists them."""
+    return bool(getattr(series.to_native().dtype, "ordered", False))
+
+
+def _holds_objects(series):
+    """Whether values have their own types: narwhals judges such columns by the first of them."""
+    return str(series.to_native().dtype).lower() == "object"
+
+
+def _types(series):
+    """Types of the values of a column of objects, missing ones aside."""
+    return {type(value) for value in series.drop_nulls().to_list() if not is_missing(value)}
+
+
+def is_missing(value):
+    """Whether a value says that there is none: None, NaN, NaT, NA."""
+    # NA of pandas is neither equal nor unequal to itself.
+    return value is None or type(value).__name__ == "NAType" or value != value
+
+
 def _levels(X, columns):
     """The given columns as objects, with NaN for every way to say missing."""
     frame = _as_frame(X)
     if frame is None:
-        levels = np.array(_select(X, columns), dtype=object)
-        levels[np.equal(levels, None).astype(bool)] = np.nan
+        values = np.asarray(_select(X, columns))
+        levels = values.astype(object)
+        if values.dtype.kind == "O":
+            levels[_missing_objects(values)] = np.nan
         return levels
     levels = np.empty((len(frame), len(columns)), dtype=object)
     for j, column in enumerate(columns):
@@ -167,3 +290,15 @@ def _levels(X, columns):
         # None in polars, NaN or NA in pandas.
         levels[series.is_null().to_numpy(), j] = np.nan
     return levels
+
+
+def _missing_objects(values):
+    return np.array([[is_missing(value) for value in row] for row in values.tolist()], dtype=bool)
+
+
+def _check_finite(X, column, values):
+    if any(isinstance(value, float) and np.isinf(value) for value in values.tolist()):
+        raise ValueError(
+            f"Input X contains infinity: it is no level of categorical column {_name(X, column)}. "
+            "Use NaN for a missing value."
+        )

@@ -1,63 +1,235 @@
-"""A table of the user becomes an array of numbers."""
+"""A table of the user becomes an array of numbers: the one path for all estimators."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
-from sklearn.utils.validation import validate_data
+from scipy.sparse import issparse
+from sklearn.utils import check_array, check_X_y
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sktn.tables.categories import check_categorical, encode_fit, encode_transform
+from sktn.tables.categories import (
+    Encoder,
+    check_categorical,
+    check_numeric,
+    encode,
+    fit_encoder,
+    is_missing,
+)
+
+_NO_TARGET = "no target"
 
 
-def read_table(estimator, X, y="no target", *, reset, dtype=None, regression=False):
-    """Validate X (and y), encode its categorical columns as numbers; missing values become NaN.
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a fit reads, made by :func:`read_fit`; nothing of it is on the estimator yet.
 
-    Sets `n_features_in_`, `feature_names_in_` and, when `reset`, `is_categorical_` and
-    `encoder_` (None without categorical columns).
+    Attributes
+    ----------
+    X : ndarray of shape (b, n_features), float32 or float64
+        Codes in categorical columns, NaN for missing.
+    y : ndarray of shape (b,) or (b, n_outputs), or None
+        Labels as they are, numbers in float64.
+    encoder : Encoder or None
+    is_categorical : ndarray of shape (n_features,), bool, or None
+    n_features_in : int
+    feature_names_in : ndarray of str of shape (n_features,), or None
+    """
+
+    X: np.ndarray
+    y: np.ndarray | None
+    encoder: Encoder | None
+    is_categorical: np.ndarray | None
+    n_features_in: int
+    feature_names_in: np.ndarray | None
+
+    @property
+    def is_nominal(self):
+        """Categorical columns without an order; the codes of the others are ranks, so numbers.
+
+        -> (n_features,) bool, or None where there are none
+        """
+        if self.encoder is None:
+            return None
+        nominal = self.is_categorical.copy()
+        nominal[self.encoder.columns[self.encoder.ordered]] = False
+        return nominal if nominal.any() else None
+
+    def attributes(self):
+        """Fitted attributes by name: what :func:`read` needs of an estimator."""
+        found = {
+            "n_features_in_": self.n_features_in,
+            "is_categorical_": self.is_categorical,
+            "encoder_": self.encoder,
+        }
+        if self.feature_names_in is not None:
+            found["feature_names_in_"] = self.feature_names_in
+        return found
+
+
+def read_fit(estimator, X, y=_NO_TARGET, *, target="labels"):
+    """Validate X (and y) and learn categories, without a trace on the estimator.
+
+    Parameters
+    ----------
+    estimator : object
+        Its `categorical_features` say which columns are categorical.
+    X : array-like or data frame of shape (b, n_features)
+    y : array-like of shape (b,) or (b, n_outputs), default: there is none
+    target : {"labels", "numbers"}, default="labels"
+        What y is. Only numbers may have several columns.
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features), float32 or float64
-    y : ndarray of shape (n_samples,), only if a target was given; for `regression` floats, and
-        (n_samples, n_outputs) too
+    reading : Reading
     """
-    with_target = not (isinstance(y, str) and y == "no target")
-    names = getattr(X, "columns", None) if reset else None
-    if reset:
-        categorical = estimator.categorical_features
-        frame_like = names is not None or categorical is not None
-        mask = None
-        if frame_like and getattr(X, "ndim", 2) == 2:
-            X_2d = X if hasattr(X, "shape") else check_array(X, dtype=None, ensure_all_finite=False)
-            mask = check_categorical(X_2d, categorical)
-    else:
-        mask = estimator.is_categorical_
-    arguments = {"y": y} if with_target else {}
-    if with_target and regression:
-        arguments.update(multi_output=True, y_numeric=True)
-    if mask is None:
-        out = validate_data(
-            estimator,
-            X,
-            **arguments,
-            reset=reset,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
+    # scikit-learn's checks leave names and counts on whatever they are given.
+    scout = copy(estimator)
+    X = _as_table(X, scout)
+    given = {} if _is_none(y) else {"y": y}
+    validate_data(scout, X, **given, reset=True, skip_check_array=True)
+    is_categorical = check_categorical(X, getattr(estimator, "categorical_features", None))
+    encoder = None
+    if is_categorical is not None:
+        encoder = fit_encoder(X, is_categorical)
+    X, y = _numbers(scout, X, y, is_categorical, encoder, target)
+    names = getattr(scout, "feature_names_in_", None)
+    return Reading(X, y, encoder, is_categorical, X.shape[1], names)
+
+
+def read(estimator, X, y=_NO_TARGET, *, target="labels"):
+    """Validate rows as a fitted estimator knows them: names, counts, categories.
+
+    Parameters as in :func:`read_fit` -> X (b, n_features), or X and y where there is one
+    """
+    check_is_fitted(estimator)
+    X = _as_table(X, estimator)
+    given = {} if _is_none(y) else {"y": y}
+    is_categorical = estimator.is_categorical_
+    validate_data(estimator, X, **given, reset=False, skip_check_array=True)
+    check_numeric(X, is_categorical)
+    X, y = _numbers(estimator, X, y, is_categorical, estimator.encoder_, target)
+    return (X, y) if given else X
+
+
+def _numbers(estimator, X, y, is_categorical, encoder, target):
+    """X (b, n_features) in floating point, y (b,), (b, n_outputs) or None"""
+    options = {
+        "dtype": [np.float64, np.float32],
+        "ensure_all_finite": "allow-nan",
+        "estimator": estimator,
+    }
+    if isinstance(X, np.ndarray) and X.dtype.kind in "mM":
+        raise ValueError(
+            f"X holds dates ({X.dtype}). Turn them into numbers, e.g. days since a first date, "
+            "months, weekdays."
         )
-        X, y = out if with_target else (out, None)
-        encoder = None
-    else:
-        validate_data(estimator, X, **arguments, reset=reset, skip_check_array=True)
-        if with_target:
-            if regression:
-                y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
-            else:
-                y = column_or_1d(y, warn=True)
-            check_consistent_length(X, y)
-        encoder = encode_fit(X, mask) if reset else estimator.encoder_
-        X = encode_transform(X, mask, encoder)
+    try:
+        if encoder is None or 0 in np.shape(X):
+            # An empty table is refused below.
+            table = X if encoder is None else np.empty(np.shape(X))
+        else:
+            table = encode(X, is_categorical, encoder)
+        if _is_none(y):
+            return check_array(table, input_name="X", **options), None
+        _check_target(y)
+        if target == "labels":
+            return check_X_y(table, y, **options)
+        X, y = check_X_y(table, y, multi_output=True, y_numeric=True, **options)
+        return X, y.astype(np.float64, copy=False)
+    except ValueError as error:
+        if "could not convert string to float" not in str(error):
+            raise
+        column = _column_of_strings(X, is_categorical)
+        raise ValueError(
+            f"{error}: column {column} of X holds strings. If they are categories, name it in "
+            "categorical_features, or pass a data frame with categorical_features='from_dtype'."
+        ) from error
+
+
+def _column_of_strings(X, is_categorical):
+    """The first column that is no category and not readable as numbers, as a message names it."""
+    names = getattr(X, "columns", None)
+    values = np.asarray(X, dtype=object)
+    for j in range(values.shape[1]):
+        if is_categorical is not None and is_categorical[j]:
+            continue
+        try:
+            values[:, j].astype(np.float64)
+        except (TypeError, ValueError):
+            return repr(names[j]) if names is not None else f"at index {j}"
+    return "unknown"
+
+
+def _check_target(y):
+    """What scikit-learn would say in words that mislead, or not at all."""
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        raise ValueError("Input y has masked values: leave those rows out.")
+    y = np.asarray(y)
+    if y.dtype.kind != "O" or y.ndim != 1:
+        return
+    missing = [i for i, label in enumerate(y) if is_missing(label)]
+    if missing:
+        raise ValueError(
+            f"Input y contains NaN or None, the first in row {missing[0]}: leave rows without a "
+            "target out."
+        )
+    kinds = {type(label) for label in y.tolist()}
+    if 0 < sum(issubclass(kind, str) for kind in kinds) < len(kinds):
+        names = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"Input y mixes {names}: give them one type, e.g. by astype(str).")
+
+
+def _is_none(y):
+    return isinstance(y, str) and y == _NO_TARGET
+
+
+def _as_table(X, estimator):
+    """X as a data frame or an array with two axes, NaN where it is masked; or scikit-learn's words
+    for what it is instead."""
+    if not (hasattr(X, "shape") or issparse(X)):
+        array = np.asarray(X)
+        # An array of strings would have turned the numbers beside them into strings, too.
+        X = np.asarray(X, dtype=object) if array.dtype.kind in "US" else array
+    if issparse(X) or len(X.shape) != 2:
+        return check_array(X, dtype=None, estimator=estimator, input_name="X")
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    X = X.astype(np.float64) if X.dtype.kind in "biu" else X.copy()
+    if X.dtype.kind in "fO":
+        X.data[np.ma.getmaskarray(X)] = np.nan
+    return X.data
+
+
+def read_table(estimator, X, y=_NO_TARGET, *, reset, dtype=None, regression=False):
+    """:func:`read_fit` and :func:`read` for estimators that set attributes at once."""
+    target = "numbers" if regression else "labels"
     if reset:
-        estimator.is_categorical_, estimator.encoder_ = mask, encoder
+        reading = read_fit(estimator, X, y, target=target)
+        for name in ("feature_names_in_", "n_features_in_", "is_categorical_", "encoder_"):
+            vars(estimator).pop(name, None)
+        vars(estimator).update(reading.attributes())
+        X, y = reading.X, reading.y
+    else:
+        X = read(estimator, X, y, target=target)
+        X, y = X if isinstance(X, tuple) else (X, None)
     if dtype is not None:
-        X = X.astype(dtype, copy=False)
-    if with_target and regression:
-        y = y.astype(X.dtype, copy=False)
-    return (X, y) if with_target else X
+        X = _cast(X, dtype)
+    if y is None:
+        return X
+    return X, y.astype(X.dtype, copy=False) if regression else y
+
+
+def _cast(X, dtype):
+    with np.errstate(over="ignore"):
+        found = X.astype(dtype, copy=False)
+    lost = np.isinf(found)
+    if lost.any():
+        row, column = np.argwhere(lost)[0]
+        raise ValueError(
+            f"{X[row, column]!r} in column {column} of X is beyond {np.dtype(dtype).name}: rescale "
+            "the column, or use dtype='float64'."
+        )
+    return found

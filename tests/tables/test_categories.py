@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from sklearn.utils.validation import _check_categorical_features
 
-from sktn.tables.categories import check_categorical, encode_fit, encode_transform
+from sktn.tables.categories import check_categorical, encode, fit_encoder
 
 nan = np.nan
 
@@ -65,13 +65,11 @@ def test_names_of_an_array_can_be_given():
 def test_codes(make):
     X = make(["y", None, "x"])
     mask = np.array([False, True, False])
-    encoder = encode_fit(X, mask)
-    np.testing.assert_array_equal(
-        encode_transform(X, mask, encoder), [[1, 1, 1], [2, nan, 2], [nan, 0, 3]]
-    )
+    encoder = fit_encoder(X, mask)
+    np.testing.assert_array_equal(encode(X, mask, encoder), [[1, 1, 1], [2, nan, 2], [nan, 0, 3]])
     # Unknown levels are missing values, like in HistGradientBoosting.
     np.testing.assert_array_equal(
-        encode_transform(make(["z", "y", None]), mask, encoder)[:, 1], [nan, 1, nan]
+        encode(make(["z", "y", None]), mask, encoder)[:, 1], [nan, 1, nan]
     )
 
 
@@ -84,7 +82,7 @@ def test_nullable_strings_and_integers():
     )
     mask = check_categorical(X, "from_dtype")
     np.testing.assert_array_equal(
-        encode_transform(X, mask, encode_fit(X, mask)), [[1, 0], [nan, nan], [3, 1]]
+        encode(X, mask, fit_encoder(X, mask)), [[1, 0], [nan, nan], [3, 1]]
     )
 
 
@@ -92,11 +90,11 @@ def test_nullable_strings_and_integers():
 def test_dtype_follows_the_numeric_columns(dtype):
     X = np.array([[0.5, 3], [1.5, 7]], dtype=dtype)
     mask = np.array([False, True])
-    codes = encode_transform(X, mask, encode_fit(X, mask))
+    codes = encode(X, mask, fit_encoder(X, mask))
     assert codes.dtype == dtype
     np.testing.assert_array_equal(codes, [[0.5, 0], [1.5, 1]])
     only = np.array([True, True])
-    assert encode_transform(X, only, encode_fit(X, only)).dtype == np.float64
+    assert encode(X, only, fit_encoder(X, only)).dtype == np.float64
 
 
 @pytest.mark.parametrize(
@@ -128,13 +126,13 @@ def test_names_need_names():
 )
 def test_too_many_categories(X, name):
     mask = np.array([False, True])
-    encode_fit(X, mask, max_categories=10)
+    fit_encoder(X, mask, max_categories=10)
     with pytest.raises(ValueError, match=f"{name} has a cardinality of 10, but at most 9"):
-        encode_fit(X, mask, max_categories=9)
+        fit_encoder(X, mask, max_categories=9)
 
 
 def test_infinite_values_are_refused():
     X = np.array([[np.inf, 1.0], [2.0, 2.0]])
     mask = np.array([False, True])
     with pytest.raises(ValueError, match="infinity"):
-        encode_transform(X, mask, encode_fit(X, mask))
+        encode(X, mask, fit_encoder(X, mask))

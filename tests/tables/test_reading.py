@@ -1,0 +1,190 @@
+"""One path from a table of the user to numbers, with and without categories."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from sktn.fitted import commit
+from sktn.tables.reading import read, read_fit
+
+LEVELS = ["x", "y", None, "x", "z", "y"]
+CODES = [0, 1, np.nan, 0, 2, 1]
+NUMBERS = {"a": np.arange(6) * 0.5}
+Y = np.arange(6) % 2
+
+
+class Model(ClassifierMixin, BaseEstimator):
+    def __init__(self, categorical_features="from_dtype"):
+        self.categorical_features = categorical_features
+
+    def fit(self, X, y):
+        return commit(self, read_fit(self, X, y).attributes())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def frame(values):
+    return pd.DataFrame(NUMBERS | {"k": values})
+
+
+def polars_frame(values):
+    return pl.DataFrame(NUMBERS | {"k": values})
+
+
+CATEGORIES = {
+    "pandas str": frame(LEVELS),
+    "pandas object": frame(np.array(LEVELS, dtype=object)),
+    "pandas string": frame(pd.array(LEVELS, dtype="string")),
+    "pandas category": frame(pd.Categorical(LEVELS)),
+    "polars string": polars_frame(LEVELS),
+    "polars categorical": polars_frame(LEVELS).with_columns(pl.col("k").cast(pl.Categorical)),
+    "polars enum": polars_frame(LEVELS).with_columns(pl.col("k").cast(pl.Enum(["z", "y", "x"]))),
+}
+
+
+@pytest.mark.parametrize("name", CATEGORIES)
+def test_categories_and_strings_become_codes(name):
+    X = CATEGORIES[name]
+    model = Model()
+    reading = read_fit(model, X, Y)
+    assert vars(model) == {"categorical_features": "from_dtype"}
+    np.testing.assert_array_equal(reading.X, np.c_[NUMBERS["a"], CODES])
+    np.testing.assert_array_equal(reading.is_categorical, [False, True])
+    np.testing.assert_array_equal(reading.is_nominal, [False, True])
+    np.testing.assert_array_equal(reading.y, Y)
+    np.testing.assert_array_equal(read(model.fit(X, Y), X), reading.X)
+    assert list(model.feature_names_in_) == ["a", "k"]
+
+
+def test_the_codes_of_ordered_levels_are_their_ranks():
+    levels = pd.Categorical(LEVELS, categories=["z", "w", "y", "x"], ordered=True)
+    reading = read_fit(Model(), frame(levels), Y)
+    np.testing.assert_array_equal(reading.X[:, 1], [3, 2, np.nan, 3, 0, 2])
+    assert reading.is_categorical[1]
+    assert reading.is_nominal is None
+
+
+def test_columns_of_numbers_stay_numbers():
+    X = pd.DataFrame(
+        {
+            "objects": np.array([1, 2, None, 3, 4, 5.5], dtype=object),
+            "nothing": np.array([None] * 6, dtype=object),
+            "flags": np.arange(6) > 2,
+            "nullable": pd.array([1, None, 2, 3, 4, 5], dtype="Int64"),
+        }
+    )
+    reading = read_fit(Model(), X, Y)
+    assert reading.is_categorical is None
+    assert reading.encoder is None
+    nan = np.nan
+    np.testing.assert_array_equal(
+        reading.X.T,
+        [[1, 2, nan, 3, 4, 5.5], [nan] * 6, [0, 0, 0, 1, 1, 1], [1, nan, 2, 3, 4, 5]],
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, object])
+def test_masked_values_are_missing(dtype):
+    data = np.arange(12).reshape(6, 2).astype(dtype)
+    X = np.ma.masked_array(data, mask=np.eye(6, 2, dtype=bool))
+    expected = np.where(np.eye(6, 2, dtype=bool), np.nan, np.arange(12.0).reshape(6, 2))
+    model = Model().fit(X, Y)
+    np.testing.assert_array_equal(read(model, X), expected)
+    np.testing.assert_array_equal(data, np.arange(12).reshape(6, 2))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (frame(pd.date_range("2020", periods=6)), "Column 'k' holds Datetime.*days since"),
+        (frame(pd.to_timedelta(np.arange(6), "D")), "Column 'k' holds Duration.*number of seconds"),
+        (polars_frame([datetime.date(2020, 1, 1)] * 6), "Column 'k' holds Date.*days since"),
+        (polars_frame([[1]] * 6), "Column 'k' holds List.*several columns"),
+        (frame(np.array([datetime.date(2020, 1, 1)] * 6, object)), "Column 'k' holds date"),
+        (frame(np.array(["x", 1, 2, 3, 4, "y"], object)), "Column 'k' holds int and str.*one type"),
+        (frame(pd.Categorical(["x", 1, 2, 1, 1, "x"])), "column 'k' mixes int and str"),
+        (frame(pd.Categorical([1.0, np.inf, 1, 1, 1, 1])), "infinity.* column 'k'"),
+        (np.array([["a", 1.0]] * 6, dtype=object), "column at index 0 of X holds strings"),
+        ([["a", 1.0]] * 6, "column at index 0 of X holds strings"),
+        (np.zeros((6, 2), dtype="datetime64[D]"), "X holds dates"),
+        (frame(LEVELS)[:0], r"0 sample\(s\) \(shape=\(0, 2\)\)"),
+        (np.arange(6.0), "Expected 2D array, got 1D array instead"),
+    ],
+)
+def test_what_is_no_number_is_named_with_a_remedy(X, message):
+    with pytest.raises(ValueError, match=message):
+        read_fit(Model(), X, Y)
+
+
+def test_without_categories_strings_are_named():
+    with pytest.raises(ValueError, match="column 'k' of X holds strings.*categorical_features"):
+        read_fit(Model(None), frame(LEVELS), Y)
+    model = Model().fit(frame(np.arange(6.0)), Y)
+    with pytest.raises(ValueError, match="column 'k' of X holds strings"):
+        read(model, frame(LEVELS))
+
+
+@pytest.mark.parametrize("categories", [True, False])
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array(["a", np.nan] * 3, dtype=object), "y contains NaN or None, the first in row 1"),
+        (["a", None] * 3, "y contains NaN or None"),
+        (np.array(["a", 1] * 3, dtype=object), "y mixes int and str: give them one type"),
+        (np.ma.masked_array(Y, mask=Y == 1), "y has masked values"),
+        (np.array([1.0, np.nan] * 3), "Input y contains NaN"),
+        (Y[:3], "inconsistent numbers of samples"),
+        (np.ones((6, 2)), "y should be a 1d array"),
+        (None, "requires y to be passed"),
+    ],
+)
+def test_targets_are_checked_alike(y, message, categories):
+    X = frame(LEVELS) if categories else np.ones((6, 2))
+    with pytest.raises(ValueError, match=message):
+        read_fit(Model(), X, y)
+
+
+@pytest.mark.parametrize("categories", [True, False])
+def test_numbers_as_targets(categories):
+    X = frame(LEVELS) if categories else np.ones((6, 2), dtype=np.float32)
+    # Double whatever X is: a target of 1.7e9 + signal is centred later.
+    for y in (Y, Y.astype(str).astype(object), np.c_[Y, Y]):
+        reading = read_fit(Model(), X, y, target="numbers")
+        assert reading.y.dtype == np.float64
+        np.testing.assert_array_equal(reading.y, y.astype(float))
+
+
+@pytest.mark.parametrize("categories", [True, False])
+def test_new_rows_are_checked_as_scikit_learn_does(categories):
+    X = np.c_[np.arange(6.0), Y]
+    model = Model([1] if categories else None).fit(X, Y)
+    with pytest.raises(TypeError, match="Sparse data was passed for X"):
+        read(model, sp.csr_array(X))
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array instead"):
+        read(model, X[0])
+    with pytest.raises(ValueError, match="X has 1 features, but Model is expecting 2 features"):
+        read(model, X[:, :1])
+    with pytest.raises(ValueError, match="infinity"):
+        read(model, np.where(X == 1, np.inf, X))
+    named = model.fit(frame(Y), Y)
+    with pytest.raises(ValueError, match="feature names should match"):
+        read(named, frame(Y).rename(columns={"a": "b"}))
+
+
+def test_a_refused_fit_leaves_no_trace():
+    model = Model().fit(frame(LEVELS), Y)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match="inconsistent"):
+        model.fit(np.ones((6, 3)), Y[:2])
+    assert vars(model) == before
+    model.fit(np.ones((6, 3)), Y)
+    assert model.n_features_in_ == 3
+    assert not hasattr(model, "feature_names_in_")
