@@ -1,33 +1,45 @@
 """Filling the gaps of tensors and tables with a tensor network."""
 
 import time
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    check_is_fitted,
+    validate_data,
+)
 
 from sktn.decomposition.base import History
+from sktn.fitted import commit
 from sktn.networks import graph
-from sktn.structure import completion, gaps
+from sktn.structure import codes, completion, gaps
 
 __all__ = ["RGTNImputer"]
 
 
-class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class RGTNImputer(TransformerMixin, BaseEstimator):
     """Fill missing entries with a tensor network whose structure is found automatically.
 
-    NaN is missing. The network grows bond by bond, coarse scales first; which bond, how far, and
-    when to stop are decided by observed entries that are held out, never by the missing ones.
+    NaN is missing, and so is what a mask of ``numpy.ma`` hides. Several networks grow bond by bond,
+    coarse scales first; which bond, how far, when to stop, and which networks to keep is decided
+    by observed entries that are held out, never by the missing ones.
+
+    For tables whose columns differ in kind, `MPSImputer` is the better tool.
 
     Parameters
     ----------
     ordered_modes : "auto" or list of int, default="auto"
         Modes with a spatial or temporal order: they are averaged in pairs at coarse scales, and
-        differences of neighbours along them are penalised. "auto" takes the modes of at least 16 of
-        tensors with three modes or more, and none of a table.
+        differences of neighbours along them are penalised. Negative numbers count from the last.
+        "auto" takes the modes of at least 16, of tensors with three modes or more, along which
+        neighbours resemble each other more than slices at random do; of tensors with up to 200,000
+        entries networks without any order grow as well, and the held-out entries decide.
     smoothness : "auto" or float, default="auto"
         Variance of the noise on the entries, relative to the variance of the entries: the larger,
         the smoother along the ordered modes. Differences of neighbours are measured in units of
@@ -36,24 +48,37 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     residual : bool, default=True
         Whether ``fit_transform`` adds the smooth part of the network's residual to what it fills
         in, if that helps the held-out entries.
+    n_growths : "auto" or int, default="auto"
+        Networks that are grown, from different starts and with what is "auto" tried in turn. Those
+        that predict the held-out entries best are averaged. "auto" takes 8, of tensors with more
+        than 200,000 entries 3. All go through the coarse scales, but only as many through the
+        finest as have 600,000 entries together, at least one.
     n_scales : int, default=3
         Scales, the data themselves included; 1 turns coarse-graining off.
-    validation_fraction : float, default=0.05
-        Share of the observed entries that are held out for the decisions.
+    validation_fraction : "auto" or float, default="auto"
+        Share of the observed entries that are held out for the decisions. "auto" is 0.05, and more
+        of few entries, so that there are 200, but not more than 0.2.
     growth : float, default=0.6
         Parameters added in one step, relative to those there are.
     n_sweeps : int, default=2
         Sweeps after each step.
     max_steps : int, default=30
         Most steps at one scale.
-    ridge : float, default=1e-3
+    ridge : "auto" or float, default="auto"
         Weight of each core's squared norm, relative to the curvature of its data term. Squared
         norms of the two sides of a bond bound its nuclear norm, so this is what keeps ranks low
-        within given bond dimensions.
+        within given bond dimensions. "auto" tries 0.01, 0.1 and 0.001.
     patience : int, default=2
         Steps without improvement before the growth ends.
+    keep_empty_features : bool, default=True
+        Whether columns of a table without any observed entry are kept. They are filled with the
+        mean of all observed entries, with a warning. If False they are left out of the result, as
+        scikit-learn's imputers do. A tensor keeps its shape.
+    add_indicator : bool, default=False
+        Whether columns that tell what was missing are appended to a table, as
+        `sklearn.impute.MissingIndicator` makes them.
     time_limit : float, default=None
-        Seconds after which no new step is begun.
+        Seconds after which no new step is begun. A result under a limit depends on the machine.
     callback : callable, default=None
         Called with every entry of ``history_`` as it is made.
     verbose : bool or int, default=False
@@ -64,18 +89,25 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     cores_ : list of N ndarrays
-        Network of the standardised tensor: (X - ``location_``) / ``scale_``. Core k has N axes:
-        axis k is the mode, axis j the bond to core j.
+        The network that predicts the held-out entries best, of the standardised tensor:
+        (X - ``location_``) / ``scale_``. Core k has N axes: axis k is the mode, axis j the bond to
+        core j.
     bond_dims_ : ndarray of shape (N, N)
         Bond dimensions, ones on the diagonal.
-    location_, scale_ : ndarray
+    location_, scale_ : float or ndarray of shape (n_features_in_,)
         Mean and standard deviation of the observed entries: one for a tensor, one per column for a
         table.
+    ordered_modes_ : tuple of int
+        Modes that were taken for ordered.
     validation_error_ : float
         Root mean squared error on the held-out entries, in standard deviations.
     history_ : list of dict
         Per step: scale, action, bond, relative_error (of held-out entries, in standard deviations),
-        n_parameters, seconds.
+        n_parameters, seconds. Every growth begins with the action "start".
+    indicator_ : MissingIndicator
+        What makes the columns of ``add_indicator``.
+    sample_shape_ : tuple of int
+        Shape of one sample.
     n_features_in_ : int
         Length of the second axis of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -83,13 +115,18 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
+    MPSImputer : Fill the gaps of tables, numeric and categorical.
     RGTNDecomposer : Compress a tensor to a given error.
 
     Notes
     -----
     ``fit_transform`` fills the gaps of the tensor it was fitted on from its own sample core, and is
-    what completion means. ``transform`` fills new samples: their sample cores are ridge
-    regressions on their observed entries, the other cores fixed.
+    what completion means. ``transform`` fills new samples: the codes of the training samples are a
+    normal prior on theirs, their observed entries the data, the other cores fixed; one network
+    alone, without the smooth part of its residual.
+
+    A slice without any observed entry, such as a sample that is missing altogether, gets the mean
+    of the other slices' codes; along an ordered mode it is interpolated between its neighbours.
 
     Examples
     --------
@@ -108,12 +145,15 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         "smoothness": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "residual": ["boolean"],
         "n_scales": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
         "growth": [Interval(Real, 0, None, closed="neither")],
         "n_sweeps": [Interval(Integral, 1, None, closed="left")],
         "max_steps": [Interval(Integral, 0, None, closed="left")],
-        "ridge": [Interval(Real, 0, None, closed="left")],
+        "n_growths": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "ridge": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left")],
+        "keep_empty_features": ["boolean"],
+        "add_indicator": ["boolean"],
         "time_limit": [None, Interval(Real, 0, None, closed="neither")],
         "callback": [None, callable],
         "verbose": ["verbose"],
@@ -126,13 +166,16 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         smoothness="auto",
         residual=True,
+        n_growths="auto",
         n_scales=3,
-        validation_fraction=0.05,
+        validation_fraction="auto",
         growth=0.6,
         n_sweeps=2,
         max_steps=30,
-        ridge=1e-3,
+        ridge="auto",
         patience=2,
+        keep_empty_features=True,
+        add_indicator=False,
         time_limit=None,
         callback=None,
         verbose=False,
@@ -141,6 +184,7 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.ordered_modes = ordered_modes
         self.smoothness = smoothness
         self.residual = residual
+        self.n_growths = n_growths
         self.n_scales = n_scales
         self.validation_fraction = validation_fraction
         self.growth = growth
@@ -148,6 +192,8 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.max_steps = max_steps
         self.ridge = ridge
         self.patience = patience
+        self.keep_empty_features = keep_empty_features
+        self.add_indicator = add_indicator
         self.time_limit = time_limit
         self.callback = callback
         self.verbose = verbose
@@ -173,65 +219,81 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X):
-        X = self._validated(X, reset=True)
+        blank = type(self)()  # takes the notes of the validation, until the fit is done
+        X = _validated(blank, X, reset=True)
+        if self.add_indicator and X.ndim > 2:
+            raise ValueError(
+                f"add_indicator=True needs a table, but X has {X.ndim} modes. Take np.isnan(X) "
+                "before the tensor is filled."
+            )
         history = History(type(self).__name__, range(X.ndim), self.verbose, self.callback)
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
         found = gaps.complete(X, rng, self._settings(X.shape), history)
-        self.location_ = (found.units.location * found.units.peak).astype(X.dtype)
-        self.scale_ = (found.units.scale * found.units.peak).astype(X.dtype)
-        self._units = found.units
-        self.cores_ = [core.astype(X.dtype) for core in found.cores]
-        self.bond_dims_ = graph.bond_dims(self.cores_)
-        self.history_ = history.entries
-        self.validation_error_ = float(np.sqrt(found.loss))
-        return found.values
+        if found.caveat and np.isnan(X).any():
+            warnings.warn(found.caveat, stacklevel=3)
+        empty = np.zeros(X.shape[1] if X.ndim == 2 else 0, dtype=bool)
+        if len(empty):
+            empty[found.absent[1]] = True
+        fitted = {
+            **{name: value for name, value in vars(blank).items() if name.endswith("_in_")},
+            "sample_shape_": X.shape[1:],
+            "location_": found.units.location,
+            "scale_": found.units.scale,
+            "cores_": [core.astype(X.dtype) for core in found.cores],
+            "bond_dims_": graph.bond_dims(found.cores),
+            "ordered_modes_": found.ordered,
+            "validation_error_": float(np.sqrt(found.loss)),
+            "history_": history.entries,
+            "_empty": empty,
+            "_caveat": found.caveat,
+        }
+        if self.add_indicator:
+            fitted["indicator_"] = MissingIndicator(error_on_new=False).fit(X)
+        commit(self, fitted)
+        self._warn_of_empty_columns()
+        return X, found.values
+
+    def _warn_of_empty_columns(self):
+        if not self._empty.any():
+            return
+        names = _check_feature_names_in(self)[self._empty].tolist()
+        if self.keep_empty_features:
+            value = self.location_[self._empty][0]
+            done = f"They are filled with the mean of all observed entries, {value:.6g}."
+        else:
+            done = "They are left out; keep_empty_features=True keeps them."
+        warnings.warn(f"No entry of the columns {names} is observed. {done}", stacklevel=4)
 
     def _settings(self, shape):
         deadline = None if self.time_limit is None else time.perf_counter() + self.time_limit
         return completion.Settings(
             ordered=self._ordered(shape),
-            noise=None if self.smoothness == "auto" else float(self.smoothness),
+            noise=_chosen(self.smoothness),
             residual=self.residual,
             n_scales=self.n_scales,
             max_steps=self.max_steps,
             growth=self.growth,
             sweeps=self.n_sweeps,
-            ridge=self.ridge,
+            ridge=_chosen(self.ridge),
             patience=self.patience,
-            held_out=self.validation_fraction,
+            held_out=_chosen(self.validation_fraction),
+            growths=_chosen(self.n_growths),
             deadline=deadline,
         )
 
     def _ordered(self, shape):
         if isinstance(self.ordered_modes, str):
             return None
-        ordered = [int(k) for k in self.ordered_modes]
-        for k in ordered:
-            if not 0 <= k < len(shape):
+        modes = []
+        for k in self.ordered_modes:
+            if not isinstance(k, Integral) or not -len(shape) <= k < len(shape):
                 raise ValueError(
-                    f"ordered_modes={ordered} names mode {k}, but X has {len(shape)} modes. "
-                    "Count from 0, the samples."
+                    f"ordered_modes={list(self.ordered_modes)} names mode {k}, but X has "
+                    f"{len(shape)} modes. Give integers, counted from 0, the samples, or -1, the "
+                    "last mode."
                 )
-        return tuple(ordered)
-
-    def _validated(self, X, *, reset):
-        X = validate_data(
-            self,
-            gaps.unmasked(X),
-            reset=reset,
-            allow_nd=True,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            copy=True,
-        )
-        if reset:
-            self.sample_shape_ = X.shape[1:]
-        elif X.shape[1:] != self.sample_shape_:
-            raise ValueError(
-                f"X has samples of shape {X.shape[1:]}, but RGTNImputer was fitted on samples of "
-                f"shape {self.sample_shape_}."
-            )
-        return X
+            modes.append(int(k) % len(shape))
+        return tuple(sorted(set(modes)))
 
     def fit_transform(self, X, y=None):
         """Fit, and fill the gaps of X; observed entries are returned as they are.
@@ -246,9 +308,10 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         filled : ndarray of the shape of X
-            X without gaps.
+            X without gaps; a table also without or with the columns that ``keep_empty_features``
+            and ``add_indicator`` ask for.
         """
-        return self._fit(X)
+        return self._output(*self._fit(X))
 
     def transform(self, X):
         """Fill the gaps of new samples.
@@ -261,33 +324,66 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         filled : ndarray of the shape of X
-            X without gaps.
+            X without gaps; a table also without or with the columns that ``keep_empty_features``
+            and ``add_indicator`` ask for.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        return self._filled(X, ~np.isnan(X))
-
-    def _filled(self, X, seen):
-        missing = np.flatnonzero(~seen.reshape(len(X), -1).all(axis=1))
-        if not len(missing):
-            return X
-        env = graph.environment(self.cores_, 0).astype(np.float64)
-        trained = self.cores_[0].reshape(self.cores_[0].shape[0], -1).astype(np.float64)
-        prior, spread = trained.mean(axis=0), np.cov(trained.T, bias=True).reshape(env.shape[1], -1)
-        # Posterior mean of the code: the trained codes are the prior, validation error the noise.
-        spread = spread + 1e-9 * max(np.trace(spread), 1e-12) / len(spread) * np.eye(len(spread))
-        precision = np.linalg.inv(spread)
-        noise = max(self.validation_error_, 1e-3) ** 2
-        flat, known = self._units.standard(X).reshape(len(X), -1), seen.reshape(len(X), -1)
-        for row in missing:
-            on = known[row]
-            basis = env[on]
-            target = flat[row, on] - basis @ prior
-            code = prior + np.linalg.solve(basis.T @ basis + noise * precision, basis.T @ target)
-            flat[row, ~on] = env[~on] @ code
-        return np.where(seen, X, self._units.original(flat.reshape(X.shape), X.dtype)).astype(
-            X.dtype
+        X = _validated(self, X, reset=False)
+        if X.shape[1:] != self.sample_shape_:
+            raise ValueError(
+                f"X has samples of shape {X.shape[1:]}, but RGTNImputer was fitted on samples of "
+                f"shape {self.sample_shape_}."
+            )
+        missing = np.isnan(X)
+        if not missing.any():
+            return self._output(X, X)
+        if self._caveat:
+            warnings.warn(self._caveat, stacklevel=2)
+        units = gaps.Units(self.location_, self.scale_)
+        known = ~missing
+        if X.ndim == 2:  # A column that the fit has not seen has no scale to be read in.
+            known &= ~self._empty
+        flat = codes.fill_rows(
+            units.standard(X).reshape(len(X), -1),
+            known.reshape(len(X), -1),
+            graph.environment(self.cores_, 0).astype(np.float64),
+            self.cores_[0].reshape(len(self.cores_[0]), -1).astype(np.float64),
+            # An error of nothing would make the codes an exact solution, whatever its size.
+            max(self.validation_error_, 1e-3) ** 2,
         )
+        values = units.original(flat.reshape(X.shape), X.dtype)
+        return self._output(X, np.where(missing, values, X).astype(X.dtype))
+
+    def _output(self, X, values):
+        """Filled data, with the columns that a table is to have."""
+        if X.ndim == 2 and not self.keep_empty_features:
+            values = values[:, ~self._empty]
+        if self.add_indicator:
+            values = np.hstack([values, self.indicator_.transform(X).astype(values.dtype)])
+        return values
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns that ``transform`` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns of X, if it had none; else they must be the same.
+
+        Returns
+        -------
+        names : ndarray of str
+            The columns of X, without the empty ones if these are left out, with those of the
+            indicator.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        kept = names
+        if len(self._empty) and not self.keep_empty_features:
+            kept = names[~self._empty]
+        if self.add_indicator:
+            kept = np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
+        return kept
 
     def to_tensor(self):
         """The network's values for the training tensor, observed entries included.
@@ -298,7 +394,9 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Contracted, in the units of X.
         """
         check_is_fitted(self)
-        return self._units.original(graph.to_dense(self.cores_), self.cores_[0].dtype)
+        units = gaps.Units(self.location_, self.scale_)
+        dtype = self.cores_[0].dtype
+        return units.original(graph.to_dense(self.cores_), dtype).astype(dtype)
 
     def draw(self, ax=None):
         """Draw the network.
@@ -322,3 +420,20 @@ class RGTNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _chosen(value):
+    """What the search chooses is None there."""
+    return None if isinstance(value, str) else value
+
+
+def _validated(estimator, X, *, reset):
+    return validate_data(
+        estimator,
+        gaps.unmasked(X),
+        reset=reset,
+        allow_nd=True,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite="allow-nan",
+        copy=True,
+    )

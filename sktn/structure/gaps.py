@@ -7,6 +7,7 @@
   ordered mode, interpolated between its neighbours. Either stays within what was observed.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -32,43 +33,56 @@ def unmasked(X):
 
 @dataclass(frozen=True)
 class Units:
-    """The scale of observed entries: x = peak (location + scale z), z of mean 0 and variance 1.
+    """The scale of observed entries: x = location + scale z, z of mean 0 and variance 1.
 
-    peak largest magnitude, location and scale: numbers, or (J,) for the columns of a table
+    location and scale numbers, or (J,) for the columns of a table
     """
 
-    peak: np.ndarray
     location: np.ndarray
     scale: np.ndarray
 
+    def _parts(self):
+        """Magnitude, and location and scale relative to it: 1e308 - (-1e308) is not a float."""
+        peak = np.maximum(np.abs(self.location), self.scale)
+        return peak, self.location / peak, self.scale / peak
+
     def standard(self, X):
         """x -> z in float64."""
-        return (np.asarray(X, dtype=np.float64) / self.peak - self.location) / self.scale
+        peak, location, scale = self._parts()
+        return (np.asarray(X, dtype=np.float64) / peak - location) / scale
 
     def original(self, Z, dtype=np.float64):
-        """z -> x; what the precision cannot hold becomes the largest number it can."""
-        bound = float(np.finfo(dtype).max) / np.maximum(self.peak, 1.0)
-        values = np.asarray(Z, dtype=np.float64) * self.scale + self.location
-        return np.clip(values, -bound, bound) * self.peak
+        """z -> x; what the precision cannot hold becomes the largest number that it can."""
+        peak, location, scale = self._parts()
+        bound = float(np.finfo(dtype).max) / np.maximum(peak, 1.0)
+        values = np.asarray(Z, dtype=np.float64) * scale + location
+        return np.clip(values, -bound, bound) * peak
 
 
 def units(X, seen, by_column):
-    """Mean and standard deviation of the observed entries, at unit scale.
+    """Mean and standard deviation of the observed entries.
 
-    X (I_1, .., I_N), seen (I_1, .., I_N) bool, by_column one pair for each column of a table
+    X (I_1, .., I_N), seen (I_1, .., I_N) bool, by_column one pair for each column of a table; a
+    column without observed entries has those of all entries
     -> Units
     """
     axis = 0 if by_column else None
     peak = np.abs(np.where(seen, X, 0.0).astype(np.float64)).max(axis=axis)
     peak = np.where(peak > 0.0, peak, 1.0)
     values = np.where(seen, X, 0.0) / peak
-    count = np.maximum(seen.sum(axis=axis), 1)
-    mean = values.sum(axis=axis) / count
+    count = seen.sum(axis=axis)
+    some = np.maximum(count, 1)
+    mean = values.sum(axis=axis) / some
     spread = np.where(seen, values - mean, 0.0)
-    deviation = np.sqrt((spread**2).sum(axis=axis) / count)
+    deviation = np.sqrt((spread**2).sum(axis=axis) / some)
     # A spread that is only the rounding of the mean is none.
     constant = deviation <= 8.0 * np.finfo(X.dtype).eps * np.abs(mean)
-    return Units(peak, mean, np.where(constant, 1.0, deviation))
+    location, scale = mean * peak, np.where(constant, 1.0, deviation) * peak
+    if by_column and (count == 0).any():
+        every = units(X, seen, by_column=False)
+        location = np.where(count > 0, location, every.location)
+        scale = np.where(count > 0, scale, every.scale)
+    return Units(location, scale)
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,8 @@ class Completed:
 
     cores N arrays (of the standardised tensor), values (I_1, .., I_N) in the tensor's own units,
     units `Units`, loss mean squared error of held-out entries (standardised), absent per mode the
-    indices of slices without any observed entry
+    indices of slices without any observed entry, ordered modes that were taken for ordered, caveat
+    what a user should know where gaps are filled
     """
 
     cores: list
@@ -85,6 +100,8 @@ class Completed:
     units: Units
     loss: float
     absent: tuple
+    ordered: tuple
+    caveat: str | None
 
 
 def _present(seen):
@@ -119,13 +136,6 @@ def _spread_rows(A, axis, present, length, ordered):
     return np.ascontiguousarray(np.moveaxis(full, 0, axis))
 
 
-def _ordered_modes(settings, shape):
-    """The modes that have an order; None in the settings: the long modes of a tensor."""
-    if settings.ordered is not None:
-        return tuple(settings.ordered)
-    return tuple(k for k, n in enumerate(shape) if n >= 16) if len(shape) > 2 else ()
-
-
 def _in_modes(callback, modes):
     """A callback that is told the tensor's own modes, not those the search has seen."""
     if callback is None:
@@ -155,10 +165,9 @@ def _with_unit_modes(cores, kept, order):
 def complete(T, rng, settings=None, callback: Callable | None = None):
     """Network of a tensor with gaps, and its values everywhere.
 
-    T (I_1, .., I_N) of floats, NaN where missing, settings `completion.Settings` (``ordered`` None:
-    decided here) -> Completed
+    T (I_1, .., I_N) of floats, NaN where missing, settings `completion.Settings` -> Completed
     """
-    settings = settings or completion.Settings(ordered=None)
+    settings = settings or completion.Settings()
     seen = ~np.isnan(T)
     if not seen.any():
         raise ValueError(
@@ -167,32 +176,38 @@ def complete(T, rng, settings=None, callback: Callable | None = None):
         )
     scale = units(T, seen, by_column=T.ndim == 2)
     present = _present(seen)
-    ordered = _ordered_modes(settings, T.shape)
     # The completion reads a few digits; single precision halves its memory and its time.
     work = np.where(seen, scale.standard(T), 0.0).astype(np.float32)[np.ix_(*present)]
     mask = seen[np.ix_(*present)].astype(np.float32)
     compact = work.shape
     kept = [k for k, n in enumerate(compact) if n > 1]
-    small = [compact[k] for k in kept]
     if len(kept) < 2 or not work.any():
         cores = [
             np.zeros([n if j == k else 1 for j in range(T.ndim)], dtype=np.float32)
             for k, n in enumerate(compact)
         ]
-        values, loss = np.zeros_like(work), 0.0
+        values, loss, ordered, caveat = np.zeros_like(work), 0.0, (), None
     else:
-        settings = replace(settings, ordered=tuple(kept.index(k) for k in ordered if k in kept))
-        cores, values, loss = completion.complete(
+        if settings.ordered is not None:
+            ordered = tuple(kept.index(k) for k in settings.ordered if k in kept)
+            settings = replace(settings, ordered=ordered)
+        small = [compact[k] for k in kept]
+        found = completion.complete(
             work.reshape(small), mask.reshape(small), rng, settings, _in_modes(callback, kept)
         )
-        cores = _with_unit_modes(cores, kept, T.ndim)
-        values = values.reshape(compact)
+        cores = _with_unit_modes(found.cores, kept, T.ndim)
+        values, loss = found.values.reshape(compact), found.loss
+        ordered, caveat = tuple(kept[k] for k in found.ordered), found.caveat
     for k, length in enumerate(T.shape):
         cores[k] = _spread_rows(cores[k], k, present[k], length, k in ordered)
         values = _spread_rows(values, k, present[k], length, k in ordered)
+    if T.ndim == 2:
+        # Columns differ in meaning: the mean of their rows says nothing of a column never seen.
+        empty = ~seen.any(axis=0)
+        values[:, empty], cores[1][:, empty] = 0.0, 0.0
     values = np.where(seen, T, scale.original(values, T.dtype)).astype(T.dtype)
     absent = tuple(np.setdiff1d(np.arange(n), p) for n, p in zip(T.shape, present, strict=True))
-    return Completed(cores, values, scale, loss, absent)
+    return Completed(cores, values, scale, loss, absent, ordered, caveat)
 
 
 def filled(T, rng, settings=None, callback=None):
@@ -202,4 +217,7 @@ def filled(T, rng, settings=None, callback=None):
     """
     if not np.isnan(T).any():
         return T
-    return complete(T, rng, settings, callback).values
+    found = complete(T, rng, settings, callback)
+    if found.caveat:
+        warnings.warn(found.caveat, stacklevel=2)
+    return found.values

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, load_wine
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktn import RGTNImputer
 from sktn.networks import graph
-from sktn.structure import completion
+from sktn.structure import growth, holdout
 from sktn.structure.fixed import complete_matrix
 
 
@@ -116,10 +116,10 @@ def test_completion_learns_from_training_entries_only():
     rng = np.random.default_rng(0)
     X = graph.to_dense(graph.random_cores([10, 9, 8], complete_matrix(2, 3), rng))
     W = (rng.random(X.shape) < 0.6).astype(float)
-    train, held = completion._split(W, np.random.default_rng(1), 0.1)
+    train, held = holdout.split(W, np.random.default_rng(1), 0.1)
     assert_array_equal(train + held, W)
     assert held.sum() > 0
-    data = completion._level(X * W, train, held, (0, 0, 0), (0,))
+    data = holdout.Levels(X * W, train, held).at((0, 0, 0), (0,))
     assert data.loss(np.zeros(X.shape)) == pytest.approx(np.mean(X[held > 0] ** 2))
     window = (slice(2, 7), slice(None), slice(1, 5))
     assert_array_equal(data[window].train.W, train[window])
@@ -137,9 +137,9 @@ def test_ridge_lowers_the_rank_that_noise_raises(video):
 
 
 def test_hyperparameters_follow_the_held_out_loss():
-    assert completion._descend(lambda v: np.log(v / 8.0) ** 2, 1.0, 2.0) == 8.0
-    assert completion._descend(lambda v: np.log(v * 4.0) ** 2, 1.0, 2.0) == 0.25
-    window = completion._window((64, 48, 40), {0: 1.0, 2: 0.1}, largest=64 * 48 * 10)
+    assert growth._descend(lambda v: np.log(v / 8.0) ** 2, 1.0, 2.0) == 8.0
+    assert growth._descend(lambda v: np.log(v * 4.0) ** 2, 1.0, 2.0) == 0.25
+    window = growth._window((64, 48, 40), {0: 1.0, 2: 0.1}, largest=64 * 48 * 10)
     assert window == (slice(0, 64), slice(0, 48), slice(15, 25))
 
 
@@ -152,6 +152,117 @@ def test_the_smooth_residual_helps_where_the_network_is_too_small():
         imputer = RGTNImputer(residual=residual, max_steps=1, random_state=0)
         errors.append(np.sqrt(np.mean((imputer.fit_transform(holes) - X)[gaps] ** 2)))
     assert errors[1] < 0.7 * errors[0]
-    none = RGTNImputer(smoothness=0.0, residual=True, max_steps=1, random_state=0)
+    none = RGTNImputer(smoothness=0.0, residual=True, max_steps=1, n_growths=1, random_state=0)
     filled = none.fit_transform(holes)
     assert_allclose(filled[gaps], none.to_tensor()[gaps], rtol=1e-4, atol=1e-5)
+
+
+def test_no_seed_is_far_from_the_others_on_a_table():
+    X = load_wine().data
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    holes, missing = hide(X, 0.2)
+    mean = np.sqrt(np.mean((np.broadcast_to(np.nanmean(holes, axis=0), X.shape) - X)[missing] ** 2))
+    errors = []
+    for seed in range(6):
+        filled = RGTNImputer(random_state=seed).fit_transform(holes)
+        errors.append(np.sqrt(np.mean((filled - X)[missing] ** 2)))
+    assert max(errors) < 0.85 * mean
+    assert max(errors) < 1.1 * min(errors)
+
+
+def test_a_sample_axis_without_order_is_not_smoothed():
+    rng = np.random.default_rng(0)
+    X = np.einsum("ar,br,cr->abc", *(rng.normal(size=(n, 2)) for n in (30, 9, 8)))
+    holes, missing = hide(X, 0.5)
+    imputer = RGTNImputer(random_state=0)
+    filled = imputer.fit_transform(holes)
+    assert imputer.ordered_modes_ == ()
+    assert np.sqrt(np.mean((filled - X)[missing] ** 2)) < 0.1 * X.std()
+
+
+def test_ordered_modes_count_from_either_end(video):
+    imputer = RGTNImputer(ordered_modes=[-1, 0, 2], n_growths=1, max_steps=1, random_state=0)
+    assert imputer.fit(video).ordered_modes_ == (0, 2)
+    for wrong in ([3], [-4], [0.5], ["a"]):
+        with pytest.raises(ValueError, match="names mode"):
+            RGTNImputer(ordered_modes=wrong).fit(video)
+
+
+def test_a_network_that_explains_little_says_so():
+    rng = np.random.default_rng(1)
+    noise, _ = hide(rng.normal(size=(12, 10, 8)), 0.3)
+    with pytest.warns(UserWarning, match=r"the mean fills the gaps|beyond rank one"):
+        imputer = RGTNImputer(random_state=0).fit(noise)
+    with pytest.warns(UserWarning, match=r"the mean fills the gaps|beyond rank one"):
+        imputer.transform(noise)
+    RGTNImputer(random_state=0).fit(np.nan_to_num(noise))  # no gap, no warning
+
+
+def test_more_growths_fill_better():
+    rng = np.random.default_rng(0)
+    X = graph.to_dense(graph.random_cores([12, 10, 9], complete_matrix(2, 3), rng))
+    holes, missing = hide(X + 0.3 * X.std() * rng.normal(size=X.shape), 0.6)
+    errors = []
+    for n_growths in (1, 8):
+        fits = [RGTNImputer(n_growths=n_growths, random_state=s) for s in range(4)]
+        errors.append([np.sqrt(np.mean((f.fit_transform(holes) - X)[missing] ** 2)) for f in fits])
+    assert np.mean(errors[1]) < 0.95 * np.mean(errors[0])
+    assert max(errors[1]) < max(errors[0])
+
+
+def test_empty_columns_are_kept_or_left_out_with_a_warning():
+    X, _ = hide(1e9 + np.random.default_rng(0).normal(size=(40, 1)) * np.ones((1, 4)), 0.1)
+    X[:, 2] = np.nan
+    with pytest.warns(UserWarning, match=r"columns \['x2'\] is observed. They are filled"):
+        imputer = RGTNImputer(random_state=0).fit(X)
+    new = X[:3].copy()
+    new[0, 2] = 7.0  # has no scale to be read in, and is left alone
+    filled = imputer.transform(new)
+    assert filled[0, 2] == 7.0
+    assert_allclose(filled[1:, 2], 1e9)
+    assert_allclose(np.delete(filled, 2, axis=1), 1e9)
+    left = RGTNImputer(keep_empty_features=False, random_state=0)
+    with pytest.warns(UserWarning, match="They are left out"):
+        assert left.fit_transform(X).shape == (40, 3)
+    assert left.transform(new).shape == (3, 3)
+    assert left.get_feature_names_out().tolist() == ["x0", "x1", "x3"]
+
+
+def test_indicator_columns_as_in_scikit_learn():
+    pd = pytest.importorskip("pandas")
+    X, _ = hide(load_iris().data[:, :3], 0.2)
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    ours = RGTNImputer(add_indicator=True, random_state=0).set_output(transform="pandas")
+    theirs = SimpleImputer(add_indicator=True).fit(frame)
+    filled = ours.fit_transform(frame)
+    assert_array_equal(ours.get_feature_names_out(), theirs.get_feature_names_out())
+    assert filled.columns.tolist() == theirs.get_feature_names_out().tolist()
+    assert_array_equal(filled.to_numpy()[:, 3:], theirs.transform(frame)[:, 3:])
+    with pytest.raises(ValueError, match="needs a table"):
+        RGTNImputer(add_indicator=True).fit(np.ones((3, 4, 5)))
+
+
+def test_masked_entries_are_missing():
+    M = np.ma.masked_array(np.outer(np.arange(1.0, 21), np.arange(1.0, 7)))
+    M[np.random.default_rng(0).random(M.shape) < 0.1] = np.ma.masked
+    M.data[M.mask] = 9999.0
+    assert RGTNImputer(random_state=0).fit_transform(M).max() <= 130.0
+
+
+def test_a_fit_that_ends_early_changes_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, _ = hide(rng.normal(size=(6, 1, 1)) * rng.normal(size=(1, 4, 3)), 0.1)
+    imputer = RGTNImputer(random_state=0).fit(X)
+    before, state = imputer.transform(X), dict(vars(imputer))
+    fresh = RGTNImputer(random_state=0)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sktn.structure.completion.complete", interrupted)
+    for estimator in (imputer, fresh):
+        with pytest.raises(KeyboardInterrupt):
+            estimator.fit(100.0 + 7.0 * rng.normal(size=(6, 5, 3)))
+    assert vars(imputer) == state
+    assert_array_equal(imputer.transform(X), before)
+    assert not [name for name in vars(fresh) if name.endswith("_")]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sktn.solvers.als_masked import masked_sweep
-from sktn.structure import completion, gaps
+from sktn.solvers.als_masked import Observed, masked_sweep
+from sktn.structure import codes, completion, gaps, holdout
 
 
 def planted(shape=(10, 8, 6), rank=2, seed=0):
@@ -112,10 +112,52 @@ def test_completion_keeps_a_deadline():
         sweeps.append(1)
         return len(sweeps) > 2
 
-    observed = completion.Observed(np.nan_to_num(holes), np.isfinite(holes).astype(float))
+    observed = Observed(np.nan_to_num(holes), np.isfinite(holes).astype(float))
     cores = [np.ones([24 if j == k else 1 for j in range(4)]) for k in range(4)]
     after = masked_sweep(observed, cores, expired=expired)
     assert [np.array_equal(a, b) for a, b in zip(after, cores, strict=True)] == [0, 0, 1, 1]
     # No time at all: what is left is the mean, and neither random numbers nor a wait.
-    filled = fill(holes, deadline=time.perf_counter())
+    with pytest.warns(UserWarning, match="the mean fills the gaps"):
+        filled = fill(holes, deadline=time.perf_counter())
     assert_allclose(filled[np.isnan(holes)], np.nanmean(holes))
+
+
+def test_codes_of_new_rows_are_posterior_means():
+    rng = np.random.default_rng(0)
+    basis, trained = rng.normal(size=(7, 3)), rng.normal(size=(20, 3)) @ np.diag([2.0, 1.0, 0.1])
+    trained[:, 0] += 3.0
+    Z, seen = rng.normal(size=(5, 7)), rng.random((5, 7)) < 0.5
+    seen[3], seen[4] = False, True
+    filled = codes.fill_rows(np.where(seen, Z, np.nan), seen, basis, trained, noise=0.3)
+    # The same from the joint normal distribution of the entries.
+    mean = basis @ trained.mean(axis=0)
+    C = basis @ np.cov(trained.T, bias=True) @ basis.T
+    for row, on in enumerate(seen):
+        known = C[np.ix_(on, on)] + 0.3 * np.eye(on.sum())
+        expected = mean + C[:, on] @ np.linalg.solve(known, (Z[row] - mean)[on])
+        assert_allclose(filled[row], np.where(on, Z[row], expected))
+    assert_allclose(filled[3], mean)
+
+
+def test_codes_all_the_same_stay_so():
+    basis, seen = np.eye(2), np.array([[True, False]])
+    filled = codes.fill_rows(np.array([[5.0, np.nan]]), seen, basis, np.ones((4, 2)), 1e-6)
+    assert_allclose(filled, [[5.0, 1.0]])
+
+
+def test_an_order_is_found_and_none_is_invented():
+    rng = np.random.default_rng(0)
+    t = np.linspace(0.0, 5.0, 24)
+    X = np.sin(t)[:, None, None] + 0.5 * rng.normal(size=(24, 10, 8))
+    W = (rng.random(X.shape) < 0.3).astype(float)
+    assert holdout.has_order(X * W, W, 0, rng)
+    for _ in range(5):
+        shuffled = rng.permutation(24)
+        assert not holdout.has_order((X * W)[shuffled], W[shuffled], 0, rng)
+    assert not holdout.has_order(X * W, W * 0.0, 0, rng)
+
+
+def test_more_of_few_entries_are_held_out():
+    assert holdout.share(100) == 0.2
+    assert holdout.share(2000) == 0.1
+    assert holdout.share(1e6) == 0.05
