@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sktn.backend import namespace
-from sktn.tables.statistics import level_weights, positive_rows
+from sktn.tables.statistics import level_weights, positive_rows, unit_weights
 
 # A component is dropped when what the earlier ones leave of it is smaller than this share of its
 # norm: in float32 the rest would be rounding error, magnified by the normalisation.
@@ -215,6 +215,7 @@ def fit_basis(
     if not max_value >= 1:
         raise ValueError(f"max_value must be at least 1, the constant's value, got {max_value!r}.")
     rows, weight = positive_rows(coords, sample_weight)
+    weight = unit_weights(weight)
     absent = np.isnan(rows).any(axis=-1)
     lost = np.zeros(columns.n_sites)
     if missing == "indicator":

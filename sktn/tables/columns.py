@@ -16,7 +16,11 @@ from sktn.tables.statistics import (
     level_weights,
     mean_and_deviation,
     positive_rows,
+    unit_weights,
 )
+
+#: The scalings that :func:`fit_columns` knows.
+SCALINGS = ("standard", "quantile", "minmax", "mixed", "common", "none")
 
 # The largest scale: a multiple of a deviation may not be finite.
 _LARGEST = np.finfo(np.float64).max
@@ -178,7 +182,12 @@ def fit_columns(
         Columns that are constant or all missing have no site. If that leaves none, the first
         column keeps its site, since a network needs one.
     """
+    if scaling not in SCALINGS:
+        raise ValueError(
+            f"Unknown scaling {scaling!r}: use one of {', '.join(map(repr, SCALINGS))}."
+        )
     X, weight = positive_rows(X, sample_weight)
+    weight = unit_weights(weight)
     n_columns = X.shape[1]
     is_categorical = (
         np.zeros(n_columns, dtype=bool)

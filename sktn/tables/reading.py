@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array, check_X_y
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sktn.tables.categories import (
     Encoder,
@@ -57,8 +57,8 @@ class Reading:
         nominal[self.encoder.columns[self.encoder.ordered]] = False
         return nominal if nominal.any() else None
 
-    def attributes(self):
-        """Fitted attributes by name: what :func:`read` needs of an estimator."""
+    def fitted(self):
+        """Fitted attributes by name: what :func:`read_more` needs of an estimator."""
         found = {
             "n_features_in_": self.n_features_in,
             "is_categorical_": self.is_categorical,
@@ -69,17 +69,18 @@ class Reading:
         return found
 
 
-def read_fit(estimator, X, y=_NO_TARGET, *, target="labels"):
+def read_fit(estimator, X, y=_NO_TARGET, *, categorical=None, regression=False):
     """Validate X (and y) and learn categories, without a trace on the estimator.
 
     Parameters
     ----------
     estimator : object
-        Its `categorical_features` say which columns are categorical.
     X : array-like or data frame of shape (b, n_features)
     y : array-like of shape (b,) or (b, n_outputs), default: there is none
-    target : {"labels", "numbers"}, default="labels"
-        What y is. Only numbers may have several columns.
+    categorical : "from_dtype", None, or array-like, default=None
+        See :func:`~sktn.tables.categories.check_categorical`.
+    regression : bool, default=False
+        y is numbers, of one or several outputs, instead of labels.
 
     Returns
     -------
@@ -90,31 +91,40 @@ def read_fit(estimator, X, y=_NO_TARGET, *, target="labels"):
     X = _as_table(X, scout)
     given = {} if _is_none(y) else {"y": y}
     validate_data(scout, X, **given, reset=True, skip_check_array=True)
-    is_categorical = check_categorical(X, getattr(estimator, "categorical_features", None))
-    encoder = None
-    if is_categorical is not None:
-        encoder = fit_encoder(X, is_categorical)
-    X, y = _numbers(scout, X, y, is_categorical, encoder, target)
+    is_categorical = check_categorical(X, categorical)
+    encoder = None if is_categorical is None else fit_encoder(X, is_categorical)
+    X, y = _numbers(scout, X, y, is_categorical, encoder, regression)
     names = getattr(scout, "feature_names_in_", None)
     return Reading(X, y, encoder, is_categorical, X.shape[1], names)
 
 
-def read(estimator, X, y=_NO_TARGET, *, target="labels"):
+def read_more(estimator, X, y=_NO_TARGET, *, regression=False):
     """Validate rows as a fitted estimator knows them: names, counts, categories.
 
-    Parameters as in :func:`read_fit` -> X (b, n_features), or X and y where there is one
+    Parameters as in :func:`read_fit` -> Reading
     """
     check_is_fitted(estimator)
     X = _as_table(X, estimator)
     given = {} if _is_none(y) else {"y": y}
-    is_categorical = estimator.is_categorical_
+    is_categorical, encoder = estimator.is_categorical_, estimator.encoder_
     validate_data(estimator, X, **given, reset=False, skip_check_array=True)
     check_numeric(X, is_categorical)
-    X, y = _numbers(estimator, X, y, is_categorical, estimator.encoder_, target)
-    return (X, y) if given else X
+    X, y = _numbers(estimator, X, y, is_categorical, encoder, regression)
+    names = getattr(estimator, "feature_names_in_", None)
+    return Reading(X, y, encoder, is_categorical, X.shape[1], names)
 
 
-def _numbers(estimator, X, y, is_categorical, encoder, target):
+def read(estimator, X):
+    """:func:`read_more` for prediction: -> X (b, n_features), float32 or float64"""
+    return read_more(estimator, X).X
+
+
+def table_weight(sample_weight, X):
+    """Weights of the rows in double, of which at least one is positive: -> (b,)"""
+    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+
+
+def _numbers(estimator, X, y, is_categorical, encoder, regression):
     """X (b, n_features) in floating point, y (b,), (b, n_outputs) or None"""
     options = {
         "dtype": [np.float64, np.float32],
@@ -135,7 +145,7 @@ def _numbers(estimator, X, y, is_categorical, encoder, target):
         if _is_none(y):
             return check_array(table, input_name="X", **options), None
         _check_target(y)
-        if target == "labels":
+        if not regression:
             return check_X_y(table, y, **options)
         X, y = check_X_y(table, y, multi_output=True, y_numeric=True, **options)
         return X, y.astype(np.float64, copy=False)
@@ -205,21 +215,18 @@ def _as_table(X, estimator):
 
 def read_table(estimator, X, y=_NO_TARGET, *, reset, dtype=None, regression=False):
     """:func:`read_fit` and :func:`read` for estimators that set attributes at once."""
-    target = "numbers" if regression else "labels"
     if reset:
-        reading = read_fit(estimator, X, y, target=target)
+        categorical = estimator.categorical_features
+        reading = read_fit(estimator, X, y, categorical=categorical, regression=regression)
         for name in ("feature_names_in_", "n_features_in_", "is_categorical_", "encoder_"):
             vars(estimator).pop(name, None)
-        vars(estimator).update(reading.attributes())
-        X, y = reading.X, reading.y
+        vars(estimator).update(reading.fitted())
     else:
-        X = read(estimator, X, y, target=target)
-        X, y = X if isinstance(X, tuple) else (X, None)
-    if dtype is not None:
-        X = _cast(X, dtype)
-    if y is None:
+        reading = read_more(estimator, X, y, regression=regression)
+    X = reading.X if dtype is None else _cast(reading.X, dtype)
+    if reading.y is None:
         return X
-    return X, y.astype(X.dtype, copy=False) if regression else y
+    return X, reading.y.astype(X.dtype, copy=False) if regression else reading.y
 
 
 def _cast(X, dtype):

@@ -176,7 +176,8 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, s
     n = len(kept)
     if not isinstance(feature_order, str):
         order = np.asarray(feature_order)
-        if order.shape != (n_columns,) or not np.array_equal(np.sort(order), np.arange(n_columns)):
+        is_permutation = np.array_equal(np.sort(order, axis=None), np.arange(n_columns))
+        if order.dtype.kind not in "iu" or order.ndim != 1 or not is_permutation:
             raise ValueError(
                 f"feature_order must be a permutation of 0..{n_columns - 1}, the columns of X "
                 "(or its groups, where the embedding reads several columns a site); "

@@ -213,3 +213,10 @@ def test_groups_are_kept_or_dropped_as_a_whole(rng):
 def test_groups_that_cannot_be_formed(rng, options, message):
     with pytest.raises(ValueError, match=message):
         fit_columns(rng.integers(0, 3, size=(20, 6)).astype(float), **options)
+
+
+def test_unknown_scalings_are_named():
+    with pytest.raises(
+        ValueError, match="Unknown scaling 'foo': use one of 'standard', 'quantile'"
+    ):
+        fit_columns(np.ones((3, 2)), scaling="foo")

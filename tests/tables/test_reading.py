@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sktn.fitted import commit
-from sktn.tables.reading import read, read_fit
+from sktn.tables.reading import read, read_fit, table_weight
 
 LEVELS = ["x", "y", None, "x", "z", "y"]
 CODES = [0, 1, np.nan, 0, 2, 1]
@@ -23,7 +23,7 @@ class Model(ClassifierMixin, BaseEstimator):
         self.categorical_features = categorical_features
 
     def fit(self, X, y):
-        return commit(self, read_fit(self, X, y).attributes())
+        return commit(self, read_fit(self, X, y, categorical=self.categorical_features).fitted())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -54,7 +54,7 @@ CATEGORIES = {
 def test_categories_and_strings_become_codes(name):
     X = CATEGORIES[name]
     model = Model()
-    reading = read_fit(model, X, Y)
+    reading = read_fit(model, X, Y, categorical="from_dtype")
     assert vars(model) == {"categorical_features": "from_dtype"}
     np.testing.assert_array_equal(reading.X, np.c_[NUMBERS["a"], CODES])
     np.testing.assert_array_equal(reading.is_categorical, [False, True])
@@ -66,7 +66,7 @@ def test_categories_and_strings_become_codes(name):
 
 def test_the_codes_of_ordered_levels_are_their_ranks():
     levels = pd.Categorical(LEVELS, categories=["z", "w", "y", "x"], ordered=True)
-    reading = read_fit(Model(), frame(levels), Y)
+    reading = read_fit(Model(), frame(levels), Y, categorical="from_dtype")
     np.testing.assert_array_equal(reading.X[:, 1], [3, 2, np.nan, 3, 0, 2])
     assert reading.is_categorical[1]
     assert reading.is_nominal is None
@@ -81,7 +81,7 @@ def test_columns_of_numbers_stay_numbers():
             "nullable": pd.array([1, None, 2, 3, 4, 5], dtype="Int64"),
         }
     )
-    reading = read_fit(Model(), X, Y)
+    reading = read_fit(Model(), X, Y, categorical="from_dtype")
     assert reading.is_categorical is None
     assert reading.encoder is None
     nan = np.nan
@@ -121,12 +121,12 @@ def test_masked_values_are_missing(dtype):
 )
 def test_what_is_no_number_is_named_with_a_remedy(X, message):
     with pytest.raises(ValueError, match=message):
-        read_fit(Model(), X, Y)
+        read_fit(Model(), X, Y, categorical="from_dtype")
 
 
 def test_without_categories_strings_are_named():
     with pytest.raises(ValueError, match="column 'k' of X holds strings.*categorical_features"):
-        read_fit(Model(None), frame(LEVELS), Y)
+        read_fit(Model(), frame(LEVELS), Y)
     model = Model().fit(frame(np.arange(6.0)), Y)
     with pytest.raises(ValueError, match="column 'k' of X holds strings"):
         read(model, frame(LEVELS))
@@ -149,7 +149,7 @@ def test_without_categories_strings_are_named():
 def test_targets_are_checked_alike(y, message, categories):
     X = frame(LEVELS) if categories else np.ones((6, 2))
     with pytest.raises(ValueError, match=message):
-        read_fit(Model(), X, y)
+        read_fit(Model(), X, y, categorical="from_dtype")
 
 
 @pytest.mark.parametrize("categories", [True, False])
@@ -157,7 +157,7 @@ def test_numbers_as_targets(categories):
     X = frame(LEVELS) if categories else np.ones((6, 2), dtype=np.float32)
     # Double whatever X is: a target of 1.7e9 + signal is centred later.
     for y in (Y, Y.astype(str).astype(object), np.c_[Y, Y]):
-        reading = read_fit(Model(), X, y, target="numbers")
+        reading = read_fit(Model(), X, y, categorical="from_dtype", regression=True)
         assert reading.y.dtype == np.float64
         np.testing.assert_array_equal(reading.y, y.astype(float))
 
@@ -188,3 +188,13 @@ def test_a_refused_fit_leaves_no_trace():
     model.fit(np.ones((6, 3)), Y)
     assert model.n_features_in_ == 3
     assert not hasattr(model, "feature_names_in_")
+
+
+def test_weights_are_checked():
+    X = np.ones((3, 2), dtype=np.float32)
+    np.testing.assert_array_equal(table_weight(None, X), np.ones(3))
+    assert table_weight([1, 0, 2], X).dtype == np.float64
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        table_weight(np.zeros(3), X)
+    with pytest.raises(ValueError, match="Negative"):
+        table_weight([1, -1, 2], X)

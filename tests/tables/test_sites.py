@@ -68,3 +68,17 @@ def test_charges_stay_finite(table, smoothness, relevance, dtype):
     assert g.dtype == dtype
     assert np.isfinite(g**2).all()
     assert (g >= 1).all()
+
+
+@pytest.mark.parametrize("order", [[0.0, 1.0, 2.0, 3.0], [0, 1, 2], [0, 1, 1, 2], [9, 9, 9, 9]])
+def test_an_order_is_a_permutation(table, order):
+    with pytest.raises(ValueError, match=r"permutation of 0\.\.3"):
+        make_sites(table[0], None).with_order(order, None)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e300, 1.7e308])
+def test_weights_have_no_unit(table, unit):
+    X, is_categorical = table
+    sites = make_sites(X, None, is_categorical)
+    other = make_sites(X, np.full(len(X), unit), is_categorical)
+    np.testing.assert_allclose(other.vectors(), sites.vectors(), rtol=1e-9, atol=1e-9)
