@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from sktn import RGTNDecomposer
+from sktn import RGSearch, RGTNDecomposer
 from sktn.networks import graph
 
 VARIANTS = {
@@ -58,7 +58,9 @@ def main():
                 for seed in range(args.seeds):
                     X = make(seed)
                     wall, cpu = time.perf_counter(), time.process_time()
-                    model = RGTNDecomposer(target, random_state=seed, **parameters).fit(X)
+                    model = RGTNDecomposer(
+                        target, random_state=seed, search=RGSearch(**parameters)
+                    ).fit(X)
                     walls.append(time.perf_counter() - wall)
                     cpus.append(time.process_time() - cpu)
                     assert model.reconstruction_error_ <= target

@@ -45,23 +45,12 @@ def planted(order, seed):
     return X / np.linalg.norm(X), graph.n_parameters(sizes, R)
 
 
-def fixed_rank(cls, X, target, seed, largest=12):
-    """The smallest equal rank that meets the target."""
-    for rank in range(1, largest + 1):
-        model = cls(rank=rank, random_state=seed).fit(X)
-        if model.reconstruction_error_ <= target:
-            break
-    return model
-
-
 def run(name, X, target, limit, seed):
     """Fit one method: compression ratio in percent, seconds, relative error."""
     cls, start = METHODS[name], time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        if name in ("TR-ALS", "FCTN-ALS"):
-            model = fixed_rank(cls, X, target, seed)
-        elif name == "TT-SVD":
+        if name == "TT-SVD":
             model = cls(target).fit(X)
         else:
             model = cls(target, time_limit=limit, random_state=seed).fit(X)

@@ -9,7 +9,7 @@ error, next to a tensor train of the same error.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 
-from sktn import RGTNDecomposer, TTDecomposer
+from sktn import NetworkDisplay, RGTNDecomposer, TTDecomposer
 from sktn.display import plot_history
 
 images = load_digits().images[:300]
@@ -26,7 +26,7 @@ fig, axes = plt.subplots(2, 4, figsize=(10, 5.5))
 for column in range(3):
     axes[0, column].imshow(models[column].to_tensor()[5], cmap="gray_r")
     axes[0, column].set_title(f"error {errors[column]}")
-    models[column].draw(ax=axes[1, column])
+    NetworkDisplay.from_estimator(models[column], ax=axes[1, column])
 axes[0, 3].imshow(images[5], cmap="gray_r")
 axes[0, 3].set_title("original")
 for ax in axes[0]:

@@ -27,6 +27,6 @@ print(
 fig, axes = plt.subplots(1, 2, figsize=(9, 4.5))
 NetworkDisplay(bonds, tensor.shape).plot(ax=axes[0])
 axes[0].set_title("planted")
-model.draw(ax=axes[1])
+NetworkDisplay.from_estimator(model, ax=axes[1])
 axes[1].set_title("found")
 plt.show()

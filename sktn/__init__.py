@@ -7,15 +7,15 @@ from sktn.chains.classification_cv import MPSClassifierCV
 from sktn.chains.density import MPSDensityEstimator
 from sktn.chains.regression import MPSRegressor
 from sktn.chains.regression_cv import MPSRegressorCV
-from sktn.decomposition.continuous import GreedyTNDecomposer, SVDinsTNDecomposer
-from sktn.decomposition.fixed import FCTNDecomposer, TRDecomposer, TTDecomposer
-from sktn.decomposition.imputer import RGTNImputer
-from sktn.decomposition.rgtn import RGTNDecomposer
-from sktn.decomposition.sampling import (
+from sktn.decomposition.comparisons.continuous import GreedyTNDecomposer, SVDinsTNDecomposer
+from sktn.decomposition.comparisons.sampling import (
     EnumerationTNDecomposer,
     GeneticTNDecomposer,
     LocalSearchTNDecomposer,
 )
+from sktn.decomposition.fixed import FCTNDecomposer, TRDecomposer, TTDecomposer
+from sktn.decomposition.imputer import RGTNImputer
+from sktn.decomposition.rgtn import RGSearch, RGTNDecomposer
 from sktn.display import NetworkDisplay
 from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
 
@@ -37,6 +37,7 @@ __all__ = [
     "PixelPadding",
     "PixelPatches",
     "PixelPooling",
+    "RGSearch",
     "RGTNDecomposer",
     "RGTNImputer",
     "SMPOAnomalyDetector",

@@ -1,50 +1,39 @@
 """What the decomposers share: shapes, scale, codes of new samples, checks of the result."""
 
-import time
+import warnings
+from copy import copy
 from math import prod
 from numbers import Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sktn.backend import one_blas_thread
+from sktn.fitted import commit
 from sktn.networks import graph
-from sktn.solvers.als import als, balance
-from sktn.structure import gaps
+from sktn.solvers.als import balance
+from sktn.solvers.deadline import Deadline
+from sktn.structure import completion, gaps, modes
+from sktn.structure.codes import encode
+from sktn.structure.history import History
+from sktn.structure.task import Task
 
-__all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "bond_matrix", "fixed_fit", "small_modes"]
+__all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "relative_error", "warn_if_cut"]
 
 # Below this many entries most BLAS calls are too short for a second thread to pay.
 _ONE_THREAD = 2_000_000
 
 
-def small_modes(n_features, largest=16):
-    """Factors of a number, grouped into modes of at most ``largest``; a prime stays one mode.
-
-    n_features int -> tuple of int
-    """
-    rest, factors, p = n_features, [], 2
-    while p * p <= rest:
-        while rest % p == 0:
-            factors.append(p)
-            rest //= p
-        p += 1
-    if rest > 1:
-        factors.append(rest)
-    modes = []
-    for factor in sorted(factors, reverse=True):
-        fits = [m for m in modes if m * factor <= largest]
-        if fits:
-            modes[modes.index(min(fits))] *= factor
-        else:
-            modes.append(factor)
-    return tuple(sorted(modes, reverse=True)) or (1,)
-
-
-class GraphDecomposer(TransformerMixin, BaseEstimator):
+class GraphDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """What all decomposers share: shapes, scale, checks of the result, codes of new samples."""
 
     _parameter_constraints: dict = {
@@ -56,26 +45,22 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
 
     def _tensor(self, X):
         """Validated data as a tensor whose axis 0 are the samples."""
-        X = validate_data(
+        X = self._validated(X, reset=True)
+        self.sample_layout_ = X.shape[1:]
+        self.sample_shape_ = X.shape[1:]
+        if self.tensor_shape is not None or X.ndim == 2:
+            self.sample_shape_ = modes.whole_shape(self.tensor_shape, prod(X.shape[1:]))
+        return X.reshape(len(X), *self.sample_shape_)
+
+    def _validated(self, X, *, reset):
+        return validate_data(
             self,
-            X,
+            gaps.unmasked(X),
+            reset=reset,
             allow_nd=True,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan" if self._allow_nan else True,
         )
-        self._table = X.ndim == 2
-        shape = X.shape[1:] if self.tensor_shape is None and X.ndim > 2 else self.tensor_shape
-        if shape is None:
-            shape = small_modes(X.shape[1])
-        shape = tuple(int(length) for length in shape)
-        n_entries = prod(X.shape[1:])
-        if prod(shape) != n_entries or min(shape, default=0) < 1:
-            raise ValueError(
-                f"tensor_shape={shape} has {prod(shape)} entries, but a sample of X has "
-                f"{n_entries}. Give a shape whose product is {n_entries}, or None."
-            )
-        self.sample_shape_ = shape
-        return X.reshape(len(X), *shape)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -93,52 +78,91 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
         self : object
             Fitted estimator.
         """
-        self._fit_tensor(self._tensor(X))
+        model = copy(self)
+        model._fit_tensor(model._tensor(X))
+        commit(self, {name: value for name, value in vars(model).items() if name.endswith("_")})
+        self._warn_if_missed()
         return self
 
     def _fit_tensor(self, T):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
-        observed = T
-        T = gaps.filled(T, rng)
+        deadline = Deadline.after(getattr(self, "time_limit", None))
+        filling = completion.Settings(ordered=None, deadline=deadline.at)
+        filled = gaps.filled(T, rng, filling)
         # Squares of entries near the ends of the float range would overflow or vanish.
-        peak = float(np.max(np.abs(T)))
-        work = T.astype(np.float64) / (peak if peak > 0 else 1.0)
+        peak = float(np.max(np.abs(filled))) or 1.0
+        work = filled.astype(np.float64) / peak
+        observed = float(np.linalg.norm(work[~np.isnan(T)]))
         norm = float(np.linalg.norm(work))
-        kept = [k for k, length in enumerate(T.shape) if length > 1]
-        work = work.reshape([T.shape[k] for k in kept]) / (norm if norm > 0 else 1.0)
+        kept = modes.squeezed(T.shape)
         history = History(type(self).__name__, kept, self.verbose, getattr(self, "callback", None))
+        task = Task(
+            work.reshape([T.shape[k] for k in kept]) / (norm or 1.0),
+            # The error allowed on the observed entries is less of a tensor whose gaps are filled.
+            self._error_target(T.dtype) * (observed / norm if norm else 1.0),
+            rng,
+            shape=T.shape,
+            kept=tuple(kept),
+            deadline=deadline,
+            history=history,
+        )
+        self._check_task(task)
         with one_blas_thread(T.size < _ONE_THREAD):
-            if norm == 0.0 or work.ndim == 0:
-                cores = [
-                    np.full([1] * k + [n] + [1] * (work.ndim - k - 1), float(norm > 0))
-                    for k, n in enumerate(work.shape)
-                ]
-            elif work.ndim == 1:
-                cores = [work]
-            else:
-                cores = self._decompose(work, kept, T, rng, history)
-        cores = _unsqueeze(cores, kept, T)
+            cores = self._solved(task, norm)
+        cores = modes.unsqueezed(cores, kept, T.shape)
+        if not kept:  # A single entry: its value is in the scale, its sign is not.
+            cores[0] = cores[0] * np.sign(filled.ravel()[0])
         if norm > 0.0:
             share = norm ** (1.0 / T.ndim) * peak ** (1.0 / T.ndim)
             cores = [core * share for core in balance(cores)]
-        self._store(cores, T, history.entries, observed)
+        self._store(cores, T, history.entries)
 
-    def _error_target(self, T):
+    def _check_task(self, task):
+        """Refuse what the parameters ask for but the tensor's shape does not allow."""
+
+    def _solved(self, task, norm):
+        if norm == 0.0 or task.X.ndim == 0:
+            order = task.X.ndim
+            return [
+                np.full([1] * k + [n] + [1] * (order - k - 1), float(norm > 0))
+                for k, n in enumerate(task.X.shape)
+            ]
+        return [task.X] if task.X.ndim == 1 else self._decompose(task)
+
+    def _error_target(self, dtype):
         """The error that the result must meet, with room for rounding to the data's precision."""
-        eps = float(np.finfo(T.dtype).eps)
-        if self.target_error >= 1.0:
-            return 1.0
-        return max(self.target_error - 4.0 * eps, 32.0 * eps)
+        eps = float(np.finfo(dtype).eps)
+        target = getattr(self, "target_error", 0.0)
+        return 1.0 if target >= 1.0 else max(target - 4.0 * eps, 32.0 * eps)
 
-    def _store(self, cores, T, history, observed):
+    def _store(self, cores, T, history):
         self.cores_ = [np.ascontiguousarray(core.astype(T.dtype)) for core in cores]
         self.bond_dims_ = graph.bond_dims(self.cores_)
-        self.reconstruction_error_ = _relative_error(observed, self.cores_)
+        self.reconstruction_error_ = relative_error(T, self.cores_)
         self.n_parameters_ = graph.n_parameters(T.shape, self.bond_dims_)
         self.compression_ratio_ = self.n_parameters_ / T.size
         self.history_ = history
         self.tensor_shape_ = T.shape
-        self._n_features_out = int(np.prod(self.bond_dims_[0]))
+
+    def _warn_if_missed(self):
+        target, eps = self._promised(), float(np.finfo(self.cores_[0].dtype).eps)
+        if target is not None and self.reconstruction_error_ > max(target, 64.0 * eps):
+            warnings.warn(
+                f"{type(self).__name__} ended at a relative error of "
+                f"{self.reconstruction_error_:.3g}, above target_error={target}. Raise its limits, "
+                "or use RGTNDecomposer, which always meets the target.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _promised(self):
+        """The error that the parameters promise, None where they fix the size instead."""
+        return self.target_error
+
+    @property
+    def _n_features_out(self):
+        """Number of codes of a sample."""
+        return int(np.prod(self.bond_dims_[0]))
 
     def fit_transform(self, X, y=None, **params):
         """Fit, then encode X: the same codes as ``fit(X).transform(X)``.
@@ -173,32 +197,19 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
             One row per sample, ``n_codes`` the product of the sample core's bond dimensions.
         """
         check_is_fitted(self)
-        X = self._new_samples(X)
-        flat = X.reshape(len(X), -1)
-        env = self._sample_basis().astype(np.float64)
-        missing = np.isnan(flat)
-        gram = env.T @ env
-        codes = _codes(gram, np.where(missing, 0.0, flat) @ env)
-        for row in np.flatnonzero(missing.any(axis=1)):
-            seen = env[~missing[row]]
-            codes[row] = _codes(seen.T @ seen, flat[row, ~missing[row]][None] @ seen)[0]
+        return self._encode(self._new_samples(X))
+
+    def _encode(self, X):
+        trained = self.cores_[0].reshape(len(self.cores_[0]), -1)
+        codes = encode(self._sample_basis(), X.reshape(len(X), -1), trained)
         return codes.astype(X.dtype)
 
     def _new_samples(self, X):
-        X = validate_data(
-            self,
-            X,
-            reset=False,
-            allow_nd=True,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan" if self._allow_nan else True,
-        )
-        if prod(X.shape[1:]) == prod(self.sample_shape_) and self._table == (X.ndim == 2):
-            X = X.reshape(len(X), *self.sample_shape_)
-        else:
+        X = self._validated(X, reset=False)
+        if X.shape[1:] != self.sample_layout_:
             raise ValueError(
                 f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on "
-                f"samples of shape {tuple(self.sample_shape_)}."
+                f"samples of shape {self.sample_layout_}."
             )
         return X
 
@@ -226,10 +237,7 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
                 f"Codes of shape {codes.shape} do not fit: {self._n_features_out} columns expected."
             )
         samples = codes @ self._sample_basis().T
-        return samples.reshape(len(codes), *self._layout())
-
-    def _layout(self):
-        return (self.n_features_in_,) if self._table else tuple(self.sample_shape_)
+        return samples.reshape(len(codes), *self.sample_layout_)
 
     def predict(self, X):
         """Reconstruct samples; missing entries (NaN) are filled from the network.
@@ -244,7 +252,8 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
         reconstruction : ndarray of the shape of X
             ``inverse_transform(transform(X))``.
         """
-        return self.inverse_transform(self.transform(X))
+        check_is_fitted(self)
+        return self.inverse_transform(self._encode(self._new_samples(X)))
 
     def score(self, X, y=None):
         """Explained share 1 - ||X - reconstruction||^2 / ||X||^2 over the observed entries.
@@ -262,11 +271,12 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
             At most 1; higher is better. A zero X scores 1 if it is reconstructed, else 0.
         """
         check_is_fitted(self)
-        T = self._new_samples(X).astype(np.float64)
-        fitted = self.predict(X).reshape(T.shape).astype(np.float64)
-        seen = ~np.isnan(T)
-        total = float(np.sum(T[seen] ** 2))
-        lost = float(np.sum((T - fitted)[seen] ** 2))
+        X = self._new_samples(X)
+        fitted = self.inverse_transform(self._encode(X)).astype(np.float64)
+        seen = ~np.isnan(X)
+        peak = float(np.max(np.abs(X), where=seen, initial=0.0)) or 1.0
+        lost = float(np.sum(((X - fitted)[seen] / peak) ** 2))
+        total = float(np.sum((X[seen].astype(np.float64) / peak) ** 2))
         if total == 0.0:
             return 1.0 if lost == 0.0 else 0.0
         return 1.0 - lost / total
@@ -282,23 +292,6 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return graph.to_dense(self.cores_)
 
-    def draw(self, ax=None):
-        """Draw the network: nodes are modes, edge widths are bond dimensions.
-
-        Parameters
-        ----------
-        ax : matplotlib axes, default=None
-            Where to draw; a new figure by default.
-
-        Returns
-        -------
-        display : NetworkDisplay
-            The display, with its axes in ``ax_``.
-        """
-        from sktn.display import NetworkDisplay  # the display imports matplotlib, when it draws
-
-        return NetworkDisplay.from_estimator(self, ax=ax)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self._allow_nan
@@ -306,42 +299,13 @@ class GraphDecomposer(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _codes(gram, projection):
-    """Least squares codes from normal equations, by the eigenvalues above rounding.
+def relative_error(T, cores):
+    """||T - TN|| / ||T|| over observed entries, safe near the ends of the float range.
 
-    gram (P, P), projection (b, P) -> (b, P)
+    T (I_1, .., I_N) NaN where missing, cores N arrays -> float
     """
-    values, vectors = np.linalg.eigh(gram)
-    use = values > 1e-12 * max(values[-1], 0.0)
-    inverse = np.where(use, 1.0 / np.where(use, values, 1.0), 0.0)
-    return ((projection @ vectors) * inverse) @ vectors.T
-
-
-def _unsqueeze(cores, kept, T):
-    """Give modes of length one their own (constant) cores back.
-
-    cores one per kept mode -> N arrays of N axes
-    """
-    full = []
-    for k, length in enumerate(T.shape):
-        shape = [1] * T.ndim
-        shape[k] = length
-        if k in kept:
-            core = cores[kept.index(k)]
-            for axis, j in enumerate(kept):
-                shape[j] = core.shape[axis]
-            full.append(core.reshape(shape))
-        else:
-            full.append(np.ones(shape))
-    if not kept:  # A single entry: its value is in the scale, its sign is not.
-        full[0] = full[0] * np.sign(T.ravel()[0])
-    return full
-
-
-def _relative_error(T, cores):
-    """||T - TN|| / ||T|| over observed entries, safe near the ends of the float range."""
     seen = ~np.isnan(T)
-    peak = float(np.max(np.abs(T[seen])))
+    peak = float(np.max(np.abs(T), where=seen, initial=0.0))
     if peak == 0.0:
         return 0.0
     exact = T[seen].astype(np.float64) / peak
@@ -349,65 +313,19 @@ def _relative_error(T, cores):
     return float(np.linalg.norm(dense - exact) / np.linalg.norm(exact))
 
 
-class History:
-    """Progress of a search: kept, printed, and handed to a callback."""
+def warn_if_cut(name, R, sizes):
+    """Bonds that their modes cannot carry will be cut: name the first.
 
-    def __init__(self, name, kept, verbose, callback):
-        self.entries = []
-        self._name, self._kept = name, kept
-        self._verbose, self._callback = verbose, callback
-        self._started = time.perf_counter()
-
-    def __call__(self, entry):
-        entry = {**entry, "seconds": time.perf_counter() - self._started}
-        if entry["bond"] is not None:
-            entry["bond"] = tuple(self._kept[k] for k in entry["bond"])
-        self.entries.append(entry)
-        if self._verbose:
-            print(
-                f"[{self._name}] {entry['seconds']:8.2f} s  scale {entry['scale']}  "
-                f"{entry['action']:<10s}  error {entry['relative_error']:.3e}  "
-                f"parameters {entry['n_parameters']}"
-            )
-        if self._callback is not None:
-            self._callback(entry)
-
-
-def bond_matrix(bonds, shape, kept):
-    """Checked bond dimensions of the modes longer than one."""
-    R = np.asarray(bonds)
-    order = len(shape)
-    if R.shape != (order, order) or not np.issubdtype(R.dtype, np.integer):
-        raise ValueError(
-            f"bond_dims has shape {R.shape} and dtype {R.dtype}; X has {order} modes: give an "
-            f"integer matrix of shape ({order}, {order})."
+    R (N, N), sizes (N,)
+    """
+    widest = modes.capacity(sizes)
+    for i, j in np.argwhere(widest < R)[:1]:
+        warnings.warn(
+            f"{name} gives bond {R[i, j]} between modes {i} and {j}, which carry no more than "
+            f"{widest[i, j]}: it is cut to that.",
+            UserWarning,
+            stacklevel=6,
         )
-    R = R.copy()
-    np.fill_diagonal(R, 1)
-    if (R < 1).any() or (R != R.T).any():
-        raise ValueError("bond_dims must be symmetric with entries of at least 1 (1: no edge).")
-    return R[np.ix_(kept, kept)]
-
-
-def fixed_fit(work, R, target, rng, history, max_sweeps=200, tol=1e-5, restarts=1):
-    """ALS on a given graph, best of several random starts."""
-    best = None
-    norm2 = float(np.vdot(work, work))
-    for _ in range(restarts):
-        start = graph.random_cores(work.shape, R, rng)
-        fit = als(work, start, max_sweeps=max_sweeps, tol=tol, give_up=False, target=target**2)
-        if best is None or fit.error < best.error:
-            best = fit
-        history(
-            {
-                "scale": 0,
-                "action": "fit",
-                "bond": None,
-                "relative_error": float(np.sqrt(fit.error / norm2)),
-                "n_parameters": graph.n_parameters(work.shape, R),
-            }
-        )
-    return best.cores
 
 
 SEARCH_CONSTRAINTS = {

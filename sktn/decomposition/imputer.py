@@ -15,10 +15,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sktn.decomposition.base import History
 from sktn.fitted import commit
 from sktn.networks import graph
 from sktn.structure import codes, completion, gaps
+from sktn.structure.history import History
 
 __all__ = ["RGTNImputer"]
 

@@ -2,12 +2,74 @@
 
 from numbers import Integral
 
+import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sktn.decomposition.base import SEARCH_CONSTRAINTS, GraphDecomposer, bond_matrix, fixed_fit
-from sktn.structure import rg
+from sktn.decomposition.base import SEARCH_CONSTRAINTS, GraphDecomposer, warn_if_cut
+from sktn.structure import fixed, modes, rg
 
-__all__ = ["RGTNDecomposer"]
+__all__ = ["RGSearch", "RGTNDecomposer"]
+
+
+class RGSearch(BaseEstimator):
+    """What the structure search of RGTNDecomposer uses: each mechanism can be switched off.
+
+    Parameters
+    ----------
+    n_scales : int, default=2
+        Scales of the flow, the data themselves included; 1 turns coarse-graining off.
+    reduction : bool, default=True
+        Whether to search on the HOSVD core.
+    tomography : bool, default=True
+        Whether to read bond dimensions off the spectra of unfoldings: exactly where they have gaps,
+        else those of the best tree.
+    gates : bool, default=True
+        Whether annealed gates close bond components together.
+    information : bool, default=True
+        Whether the least informative components are removed one by one.
+    expansion : {"residual", "tension"}, default="residual"
+        What chooses the bond to widen: the residual's own directions, or the tension of its nodes.
+    n_cycles : int, default=100
+        Most exchange cycles after the target is met: each grows one bond and prunes others, and
+        keeps the result if it is smaller. They end when no bond is left whose growth pays.
+
+    Examples
+    --------
+    >>> from sktn import RGSearch, RGTNDecomposer
+    >>> model = RGTNDecomposer(search=RGSearch(n_cycles=0))
+    >>> model.set_params(search__n_scales=1).search
+    RGSearch(n_cycles=0, n_scales=1)
+    """
+
+    _parameter_constraints: dict = {
+        "n_scales": [Interval(Integral, 1, None, closed="left")],
+        "reduction": ["boolean"],
+        "tomography": ["boolean"],
+        "gates": ["boolean"],
+        "information": ["boolean"],
+        "expansion": [StrOptions({"residual", "tension"})],
+        "n_cycles": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_scales=2,
+        reduction=True,
+        tomography=True,
+        gates=True,
+        information=True,
+        expansion="residual",
+        n_cycles=100,
+    ):
+        self.n_scales = n_scales
+        self.reduction = reduction
+        self.tomography = tomography
+        self.gates = gates
+        self.information = information
+        self.expansion = expansion
+        self.n_cycles = n_cycles
 
 
 class RGTNDecomposer(GraphDecomposer):
@@ -33,22 +95,9 @@ class RGTNDecomposer(GraphDecomposer):
     ordered_modes : "auto" or list of int, default="auto"
         Modes with a spatial or temporal order, which may be averaged in pairs. "auto" takes the
         modes of at least 16.
-    n_scales : int, default=2
-        Scales of the flow, the data themselves included; 1 turns coarse-graining off.
-    reduction : bool, default=True
-        Whether to search on the HOSVD core.
-    tomography : bool, default=True
-        Whether to read bond dimensions off the spectra of unfoldings: exactly where they have gaps,
-        else those of the best tree.
-    gates : bool, default=True
-        Whether annealed gates close bond components together.
-    information : bool, default=True
-        Whether the least informative components are removed one by one.
-    expansion : {"residual", "tension"}, default="residual"
-        What chooses the bond to widen: the residual's own directions, or the tension of its nodes.
-    n_cycles : int, default=100
-        Most exchange cycles after the target is met: each grows one bond and prunes others, and
-        keeps the result if it is smaller. They end when no bond is left whose growth pays.
+    search : RGSearch, default=None
+        What the search uses; everything by default. Its parameters can be set as
+        ``search__n_cycles`` where one is given.
     time_limit : float, default=None
         Seconds after which no new step is begun. The target is met all the same, by a tree or a
         tensor train where the search had not got there. A result under a limit depends on the
@@ -122,13 +171,7 @@ class RGTNDecomposer(GraphDecomposer):
         "max_parameters": [None, Interval(Integral, 1, None, closed="left")],
         "bond_dims": [None, "array-like"],
         "ordered_modes": [StrOptions({"auto"}), "array-like"],
-        "n_scales": [Interval(Integral, 1, None, closed="left")],
-        "reduction": ["boolean"],
-        "tomography": ["boolean"],
-        "gates": ["boolean"],
-        "information": ["boolean"],
-        "expansion": [StrOptions({"residual", "tension"})],
-        "n_cycles": [Interval(Integral, 0, None, closed="left")],
+        "search": [None, RGSearch],
     }
 
     def __init__(
@@ -139,13 +182,7 @@ class RGTNDecomposer(GraphDecomposer):
         bond_dims=None,
         tensor_shape=None,
         ordered_modes="auto",
-        n_scales=2,
-        reduction=True,
-        tomography=True,
-        gates=True,
-        information=True,
-        expansion="residual",
-        n_cycles=100,
+        search=None,
         time_limit=None,
         callback=None,
         verbose=False,
@@ -156,49 +193,52 @@ class RGTNDecomposer(GraphDecomposer):
         self.bond_dims = bond_dims
         self.tensor_shape = tensor_shape
         self.ordered_modes = ordered_modes
-        self.n_scales = n_scales
-        self.reduction = reduction
-        self.tomography = tomography
-        self.gates = gates
-        self.information = information
-        self.expansion = expansion
-        self.n_cycles = n_cycles
+        self.search = search
         self.time_limit = time_limit
         self.callback = callback
         self.verbose = verbose
         self.random_state = random_state
 
-    def _decompose(self, work, kept, T, rng, history):
-        target = self._error_target(T)
-        if self.bond_dims is not None:
-            return fixed_fit(work, bond_matrix(self.bond_dims, T.shape, kept), target, rng, history)
-        smallest = sum(T.shape)
+    def _promised(self):
+        free = self.max_parameters is None and self.bond_dims is None
+        return self.target_error if free else None
+
+    def _check_task(self, task):
+        smallest = sum(task.shape)
         if self.max_parameters is not None and self.max_parameters < smallest:
             raise ValueError(
                 f"max_parameters={self.max_parameters} is less than the {smallest} of a rank-one "
-                f"network for shape {T.shape}. Give at least {smallest}."
+                f"network for shape {task.shape}. Give at least {smallest}."
             )
-        if isinstance(self.ordered_modes, str):
-            ordered = [k for k, length in enumerate(T.shape) if length >= 16]
-        else:
-            ordered = [int(k) % T.ndim for k in self.ordered_modes if -T.ndim <= int(k) < T.ndim]
-            if len(ordered) < len(self.ordered_modes):
-                raise ValueError(
-                    f"ordered_modes={list(self.ordered_modes)} names a mode outside the {T.ndim} "
-                    "modes of X. Count from 0, the samples."
-                )
-        settings = rg.Settings(
-            n_scales=self.n_scales,
-            ordered=tuple(kept.index(k) for k in ordered if k in kept),
-            reduction=self.reduction,
-            tomography=self.tomography,
-            gates=self.gates,
-            information=self.information,
-            expansion=self.expansion,
-            cycles=self.n_cycles,
-            time_limit=self.time_limit,
+        self._settings(task)
+        self._given(task)
+
+    def _given(self, task):
+        """Bond dimensions between the modes longer than one, or None."""
+        if self.bond_dims is None:
+            return None
+        return modes.bond_matrix(self.bond_dims, len(task.shape))[np.ix_(task.kept, task.kept)]
+
+    def _settings(self, task):
+        search = RGSearch() if self.search is None else self.search
+        search._validate_params()
+        ordered = modes.ordered(self.ordered_modes, task.shape)
+        return rg.Settings(
+            ordered=tuple(task.kept.index(k) for k in ordered if k in task.kept),
+            n_scales=search.n_scales,
+            reduction=search.reduction,
+            tomography=search.tomography,
+            gates=search.gates,
+            information=search.information,
+            expansion=search.expansion,
+            cycles=search.n_cycles,
         )
-        spare = T.ndim - len(kept)  # modes of length one cost one parameter each
+
+    def _decompose(self, task):
+        R = self._given(task)
+        if R is not None:
+            warn_if_cut("bond_dims", R, task.X.shape)
+            return fixed.fit(task, R, fixed.Sweeps(), target=task.target**2)
+        spare = len(task.shape) - len(task.kept)  # modes of length one cost one parameter each
         budget = None if self.max_parameters is None else self.max_parameters - spare
-        cores, _ = rg.search(work, target, rng, settings, budget=budget, callback=history)
-        return cores
+        return rg.search(task, self._settings(task), budget)

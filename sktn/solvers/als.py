@@ -6,13 +6,13 @@ update is exact and free: ||X||^2 - 2 <B, G> + <G A, G>. Sweeps are extrapolated
 step, kept only where the error falls.
 """
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import lapack
 
 from sktn.networks import graph
+from sktn.solvers.deadline import NEVER
 
 __all__ = ["Fit", "als", "balance", "squared_error"]
 
@@ -91,7 +91,7 @@ def update(X, cores, k, norm2, ridge, squares=None):
     return core, float(error), A
 
 
-def _sweep(X, cores, order, norm2, ridge):
+def _sweep(X, cores, order, norm2, ridge, deadline):
     squares = [None] * len(cores)
     cores = list(cores)
     # An extrapolated point may overflow float32: the error is then not finite, and is refused.
@@ -101,6 +101,8 @@ def _sweep(X, cores, order, norm2, ridge):
             squares[k] = None
             if not np.isfinite(error):
                 return cores, np.inf
+            if deadline.expired():  # The error after any update is exact: no need to go round.
+                break
     return cores, error
 
 
@@ -116,15 +118,15 @@ def als(
     give_up=True,
     norm2=None,
     order=None,
-    deadline=None,
+    deadline=NEVER,
 ):
     """Sweep over the cores until the target, a standstill, or ``max_sweeps``.
 
     With ``give_up`` the sweeps also stop when the last decrease, repeated in every sweep left,
-    would not reach the target: in a search most trials fail, and should fail early. No sweep begins
-    after the deadline, but the first, which finds the error.
+    would not reach the target: in a search most trials fail, and should fail early. No core is
+    solved after the deadline, but the first, which finds the error.
 
-    X (I_1, .., I_N), cores N arrays, target squared error, deadline on time.perf_counter -> Fit
+    X (I_1, .., I_N), cores N arrays, target squared error -> Fit
     """
     n_cores = len(cores)
     norm2 = float(np.vdot(X, X)) if norm2 is None else norm2
@@ -135,13 +137,13 @@ def als(
     step, sweep = 0.7, 0
     floor = 4.0 * np.finfo(X.dtype).eps * norm2
     error = np.inf
-    while sweep < max_sweeps:
+    while sweep < max_sweeps and not (sweep and deadline.expired()):
         trial = cores
         jumped = extrapolate and previous is not None and step > 0.05
         if jumped:
             trial = [c + step * (c - p) for c, p in zip(cores, previous, strict=True)]
             kept = cores
-        new, error = _sweep(X, trial, order, norm2, ridge)
+        new, error = _sweep(X, trial, order, norm2, ridge, deadline)
         sweep += 1
         if jumped and not error <= last:
             # Too far: from where the sweeps were, without the jump.
@@ -158,8 +160,6 @@ def als(
         previous, cores = cores, new
         decrease = last - error
         if error <= max(target, floor):
-            break
-        if deadline is not None and time.perf_counter() > deadline:
             break
         if decrease <= tol * error and sweep > 1:
             break

@@ -10,13 +10,12 @@ and every step in between is a quasi-Newton step of all cores together. The erro
 residual itself, so it is exact to rounding, whatever the cores.
 """
 
-import time
-
 import numpy as np
 from scipy.linalg import lapack
 
 from sktn.networks import graph
 from sktn.solvers.als import Fit, balance
+from sktn.solvers.deadline import NEVER
 
 __all__ = ["joint"]
 
@@ -81,7 +80,7 @@ def joint(
     memory=10,
     refresh=20,
     give_up=False,
-    deadline=None,
+    deadline=NEVER,
 ):
     """L-BFGS steps until the target, a standstill over some steps, or ``max_steps``.
 
@@ -131,6 +130,6 @@ def joint(
                 break
             if give_up and error - decrease * (max_steps - steps) / 5.0 > target:
                 break
-        if deadline is not None and time.perf_counter() > deadline:
+        if deadline.expired():
             break
     return Fit(balance(cores), error, steps)

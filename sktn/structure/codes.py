@@ -1,8 +1,53 @@
-"""Codes of new samples of which some entries are missing."""
+"""Codes of samples: the sample core of a network whose other cores are fixed."""
 
 import numpy as np
 
-__all__ = ["fill_rows"]
+__all__ = ["encode", "fill_rows"]
+
+# Eigenvalues of a Gram matrix below this share of the largest are rounding.
+_ROUNDING = 1e-12
+
+
+def _peak(values):
+    """Largest magnitude that is present, 1 where there is none."""
+    with np.errstate(invalid="ignore"):
+        peak = float(np.max(np.abs(values), initial=0.0, where=~np.isnan(values)))
+    return peak if peak > 0.0 else 1.0
+
+
+def _solve(gram, projection):
+    """Least squares from normal equations, by the eigenvalues above rounding.
+
+    gram (P, P), projection (b, P) -> (b, P)
+    """
+    values, vectors = np.linalg.eigh(gram)
+    use = values > _ROUNDING * max(values[-1], 0.0)
+    inverse = np.where(use, 1.0 / np.where(use, values, 1.0), 0.0)
+    return ((projection @ vectors) * inverse) @ vectors.T
+
+
+def encode(basis, samples, trained):
+    """Codes c of least ||x - basis c|| over the observed entries of every sample.
+
+    Where the observed entries of a sample do not settle its code, the one nearest the mean of the
+    trained codes is taken: a sample without any observed entry gets that mean.
+
+    basis (M, P), samples (b, M) NaN where missing, trained (n, P) -> (b, P)
+    """
+    # Squares of entries near the ends of the float range would overflow or vanish.
+    unit, level = _peak(basis), _peak(samples)
+    basis = basis.astype(np.float64) / unit
+    flat = samples.astype(np.float64) / level
+    missing = np.isnan(flat)
+    codes = _solve(basis.T @ basis, np.where(missing, 0.0, flat) @ basis)
+    gaps = np.flatnonzero(missing.any(axis=1))
+    if len(gaps):
+        mean = (trained.astype(np.float64) / level * unit).mean(axis=0)
+    for row in gaps:
+        on = ~missing[row]
+        seen = basis[on]
+        codes[row] = mean + _solve(seen.T @ seen, (flat[row, on] - seen @ mean)[None] @ seen)[0]
+    return codes * (level / unit)
 
 
 def fill_rows(Z, seen, basis, trained, noise):

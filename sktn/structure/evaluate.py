@@ -1,14 +1,19 @@
 """What every search of the field shares: fit a given graph, score it, keep the best."""
 
-import time
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers.als import Fit, als
+from sktn.structure import modes
 
 __all__ = ["Evaluator", "padded"]
+
+# Width of a core's normal matrix above which one solution takes seconds (128 MiB in float64).
+_WIDEST = 4000
+# Flops of a contraction that takes some ten seconds on one core: no candidate may cost more.
+_DEAREST = 5e10
+# Flops a second that a small contraction reaches, to tell what fits in the time that is left.
+_SPEED = 2e9
 
 
 def padded(cores, R, rng, scale=0.1):
@@ -32,73 +37,84 @@ def padded(cores, R, rng, scale=0.1):
     return result
 
 
-@dataclass
 class Evaluator:
     """ALS fits of candidate structures on one tensor, remembered, with the best one kept.
 
     Fitness is CR + penalty max(0, RE^2 / target^2 - 1), lower is better: the papers' weighted sum
     of size and error, with the error counted from where it matters.
 
-    X (I_1, .., I_N) of norm 1, target relative error
+    task with X (I_1, .., I_N) of norm 1
     """
 
-    X: np.ndarray
-    target: float
-    rng: np.random.Generator
-    penalty: float = 1.0
-    sweeps: int = 40
-    deadline: float | None = None
-    callback: object = None
-    name: str = "evaluate"
-    seen: dict = field(default_factory=dict)
-    best: tuple | None = None
+    def __init__(self, task, penalty=1.0, sweeps=40):
+        self.task, self.penalty, self.sweeps = task, penalty, sweeps
+        self.X, self.rng, self.order = task.X, task.rng, task.X.ndim
+        self.budget = task.target**2
+        self.capacity = modes.capacity(task.X.shape)
+        self.seen, self.best = {}, None
 
     def expired(self):
-        return self.deadline is not None and time.perf_counter() > self.deadline
+        return self.task.deadline.expired()
+
+    @property
+    def cores(self):
+        """Cores of the best structure so far; of a rank-one network where none was fitted."""
+        if self.best is None:
+            self(np.ones((self.order, self.order), dtype=int), sweeps=1)
+        return self.best[2].cores
 
     def fitness(self, R, error):
         """Fitness of a structure whose fit has the given squared error."""
         ratio = graph.n_parameters(self.X.shape, R) / self.X.size
-        return ratio + self.penalty * max(0.0, error / self.target**2 - 1.0)
+        return ratio + self.penalty * max(0.0, error / self.budget - 1.0)
+
+    def affordable(self, R):
+        """Whether a structure is no larger than the tensor and can be fitted in the time left."""
+        if R.prod(axis=1).max() > _WIDEST:
+            return False
+        # A tensor of a few entries is smaller than most networks: no reason to refuse them.
+        if graph.n_parameters(self.X.shape, R) > max(2 * self.X.size, 1000):
+            return False
+        widths = R.prod(axis=1)
+        normal = np.max(2.0 * self.X.size / np.array(self.X.shape) * widths**2 + widths**3.0)
+        # Normal matrices are one large product each, ten times as fast as a contraction.
+        flops = graph.dense_flops(self.X.shape, R) + 0.1 * normal
+        return flops <= min(_DEAREST, _SPEED * self.task.deadline.left())
 
     def __call__(self, R, start=None, sweeps=None):
         """Fitness and fit of a bond matrix; every matrix is fitted once unless given a start.
 
+        Bonds wider than their modes can carry are cut to what they can.
+
         R (N, N) -> float, Fit
         """
+        R = np.minimum(R, self.capacity)
         key = tuple(R[np.triu_indices(len(R), 1)])
         if start is None and key in self.seen:
             return self.seen[key]
-        if R.prod(axis=1).max() > 4000 or graph.n_parameters(self.X.shape, R) > 2 * self.X.size:
+        if R.max() > 1 and not self.affordable(R):
             return np.inf, Fit([], np.inf, 0)
-        cores = graph.random_cores(self.X.shape, R, self.rng) if start is None else start
+        if start is not None and (graph.bond_dims(start) > R).any():
+            start = padded(start, R, self.rng)
         fit = als(
             self.X,
-            cores,
+            graph.random_cores(self.X.shape, R, self.rng) if start is None else start,
             max_sweeps=self.sweeps if sweeps is None else sweeps,
             tol=1e-4,
-            target=self.target**2,
+            target=self.budget,
             give_up=False,
             norm2=1.0,
-            deadline=self.deadline,
+            deadline=self.task.deadline,
         )
-        value = self.fitness(R, fit.error)
+        value = self.fitness(graph.bond_dims(fit.cores), fit.error)
         self.seen[key] = min(self.seen.get(key, (np.inf, None)), (value, fit), key=lambda p: p[0])
-        if self.best is None or value < self.best[0]:
-            self.best = (value, R.copy(), fit)
-            self.record(fit)
+        self.offer(fit)
         return value, fit
 
-    def record(self, fit):
-        """Report a fit to the callback."""
+    def offer(self, fit):
+        """Keep a fit if it is the best so far, and report it."""
         R = graph.bond_dims(fit.cores)
-        if self.callback is not None:
-            self.callback(
-                {
-                    "scale": 0,
-                    "action": self.name,
-                    "bond": None,
-                    "relative_error": float(np.sqrt(max(fit.error, 0.0))),
-                    "n_parameters": graph.n_parameters(self.X.shape, R),
-                }
-            )
+        value = self.fitness(R, fit.error)
+        if self.best is None or value < self.best[0]:
+            self.best = (value, R, fit)
+            self.task.note("evaluate", fit.error, graph.n_parameters(self.X.shape, R))

@@ -1,8 +1,129 @@
 """Networks of a given graph: chain, ring and complete, with one rank or ranks from an error."""
 
+from dataclasses import dataclass
+from math import prod
+
 import numpy as np
 
-__all__ = ["chain_matrix", "complete_matrix", "ring_matrix", "tensor_train"]
+from sktn.networks import graph
+from sktn.solvers.als import als
+from sktn.structure import modes
+from sktn.structure.evaluate import padded
+
+__all__ = [
+    "Sweeps",
+    "chain_matrix",
+    "complete_matrix",
+    "fit",
+    "grow",
+    "matrix",
+    "ring_matrix",
+    "tensor_train",
+]
+
+# Width of a normal matrix that takes half a gibibyte in float64, and a minute to solve.
+_WIDEST = 8192
+# Flops of a contraction that takes some minutes: complete graphs of nine modes and more.
+_DEAREST = 1e12
+# Flops a second that a small contraction reaches, to tell what fits in the time that is left.
+_SPEED = 2e9
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """How a given graph is fitted: most sweeps, smallest relative decrease, random starts."""
+
+    most: int = 200
+    tol: float = 1e-5
+    starts: int = 1
+
+
+def matrix(X, target, budget=None):
+    """A matrix has one bond, and the singular value decomposition is the answer.
+
+    X (I_1, I_2), target error, budget most parameters or None -> two arrays
+    """
+    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    tail = np.cumsum(s[::-1] ** 2)[::-1]
+    keep = max(1, int(np.sum(tail > target**2)))
+    if budget is not None:
+        keep = max(1, min(keep, budget // sum(X.shape)))
+    return [U[:, :keep] * s[:keep], np.ascontiguousarray(Vt[:keep])]
+
+
+def _refuse_giants(sizes, R):
+    """Bonds whose normal equations fit no memory, or no patience, are refused by name."""
+    widths = np.prod(R.astype(float), axis=1)
+    k = int(np.argmax(widths))
+    if widths[k] > _WIDEST:
+        raise ValueError(
+            f"The bonds of mode {k} multiply to {widths[k]:.0f}: normal equations of "
+            f"{widths[k]:.0f}^2 entries do not fit. Give bonds whose product is at most {_WIDEST}."
+        )
+    flops = graph.dense_flops(sizes, R)
+    if flops > _DEAREST:
+        raise ValueError(
+            f"One contraction of the bonds {R.tolist()} takes {flops:.0e} operations. Give fewer "
+            "bonds, or narrower ones."
+        )
+
+
+def fit(task, R, sweeps, target=0.0):
+    """ALS on a given graph, best of several random starts.
+
+    R (N, N), target squared error at which the sweeps end -> cores
+    """
+    R = np.minimum(R, modes.capacity(task.X.shape))
+    _refuse_giants(task.X.shape, R)
+    best = None
+    for _ in range(sweeps.starts):
+        if best is not None and task.deadline.expired():
+            break
+        trial = als(
+            task.X,
+            graph.random_cores(task.X.shape, R, task.rng),
+            max_sweeps=sweeps.most,
+            tol=sweeps.tol,
+            give_up=False,
+            target=target,
+            deadline=task.deadline,
+        )
+        best = trial if best is None or trial.error < best.error else best
+        task.note("fit", trial.error, graph.n_parameters(task.X.shape, R))
+    return best.cores
+
+
+def grow(task, graph_of, sweeps):
+    """The smallest equal rank of a family of graphs that meets the target, with warm starts.
+
+    graph_of function of a rank -> (N, N); -> cores, above the target where time or modes ran out
+    """
+    X, target, cores = task.X, task.target**2, None
+    widest = modes.capacity(X.shape)
+    for rank in range(1, int(widest.max()) + 1):
+        R = np.minimum(graph_of(rank), widest)
+        if cores is not None and (
+            (graph.bond_dims(cores) == R).all()
+            or graph.n_parameters(X.shape, R) > 2 * prod(X.shape) + 1000
+            or R.prod(axis=1).max() > _WIDEST
+            or graph.dense_flops(X.shape, R) > min(_DEAREST, _SPEED * task.deadline.left())
+        ):
+            break
+        start = graph.random_cores(X.shape, R, task.rng) if cores is None else cores
+        trial = als(
+            X,
+            padded(start, R, task.rng),
+            max_sweeps=sweeps.most,
+            tol=sweeps.tol,
+            target=target,
+            deadline=task.deadline,
+            give_up=False,
+        )
+        cores = trial.cores
+        task.note("grow", trial.error, graph.n_parameters(X.shape, R))
+        if trial.error <= target or task.deadline.expired():
+            break
+    return cores
 
 
 def tensor_train(X, budget):

@@ -16,6 +16,9 @@ from sktn.structure import moves
 
 __all__ = ["anneal", "bond_quadratic", "decide"]
 
+# Width of a normal matrix above which the gates of its core cost seconds.
+_WIDEST = 500
+
 
 def bond_quadratic(core, gram, projection, k, bond):
     """D_ab = <T_a, T_b> and b_a = <X, T_a> of the components of one bond of core k.
@@ -67,23 +70,27 @@ def anneal(problem, state, *, rounds=4, sweeps=3, **schedule):
     for turn in range(rounds):
         value = 0.5 * (turn + 1) / rounds * problem.target / max(best.size, 1)
         order = len(best.cores)
-        grams, projections = [], []
+        R = graph.bond_dims(best.cores)
+        if problem.expired() or R.prod(axis=1).max() > _WIDEST:
+            break
+        # Unit cores cannot overflow; the scale of the network comes back in double precision.
+        norms = [max(float(np.linalg.norm(core)), 1e-300) for core in best.cores]
+        unit = [(c / n).astype(c.dtype) for c, n in zip(best.cores, norms, strict=True)]
+        scale, grams, projections = float(np.prod(norms)), [], []
         for k in range(order):
-            A, B = graph.normal_equations(problem.X, best.cores, k)
+            A, B = graph.normal_equations(problem.X, unit, k)
             grams.append(A.astype(np.float64))
             projections.append(B.astype(np.float64))
-        R = graph.bond_dims(best.cores)
         paid = graph.core_sizes(problem.sizes, R)
         cores, closed = best.cores, 0
         for i in range(order):
             for j in range(i + 1, order):
                 if R[i, j] == 1:
                     continue
-                Xi, Xj, _ = moves.local_gauge(best.cores, grams, i, j)
-                core, gram, projection = _in_gauge(
-                    best.cores[i], grams[i], projections[i], i, j, Xi, Xj
-                )
+                Xi, Xj, _ = moves.local_gauge(unit, grams, i, j)
+                core, gram, projection = _in_gauge(unit[i], grams[i], projections[i], i, j, Xi, Xj)
                 D, b = bond_quadratic(core, gram, projection, i, j)
+                D, b = D * scale**2, b * scale
                 price = value * (paid[i] + paid[j]) / R[i, j]
                 open_ = decide(D, b, price, **schedule) > 0.5
                 if not open_.any():

@@ -18,6 +18,10 @@ __all__ = [
 ]
 
 
+# Width of a normal matrix whose inverse takes a second: wider cores are cut from their other side.
+_WIDEST = 1500
+
+
 def _unfold(core, k):
     moved = np.moveaxis(core, k, 0)
     return moved.reshape(moved.shape[0], -1)
@@ -80,13 +84,18 @@ def local_gauge(cores, grams, i, j):
     The Gram matrices of the two half-networks on the bond are partial traces of the environments;
     in the gauge of their singular value decomposition, a component's weight is its own. On trees
     this is the Schmidt decomposition; on loops it is the best basis that looks at one bond only.
+    Where a core is so wide that its environment's Gram matrix is not at hand (None), the core on
+    the other side stands for all that is behind the bond.
 
     grams N arrays (P_k, P_k) -> (R, R'), (R, R') with X_i X_j^T = 1, weights (R',)
     """
-    right = _partial_trace(grams[i], cores[i], i, j)  # what core i sees through the bond
-    left = _partial_trace(grams[j], cores[j], j, i)
     factors = []
-    for gram in (left, right):
+    for seen, behind in ((j, i), (i, j)):  # what core `seen` sees through the bond
+        if grams[seen] is None:
+            flat = np.moveaxis(cores[behind], seen, 0).reshape(cores[behind].shape[seen], -1)
+            gram = (flat @ flat.T).astype(np.float64)
+        else:
+            gram = _partial_trace(grams[seen], cores[seen], seen, behind)
         values, vectors = np.linalg.eigh(gram)
         values = np.maximum(values, 1e-12 * max(values[-1], 1e-300))
         factors.append((np.sqrt(values), vectors))
@@ -95,6 +104,26 @@ def local_gauge(cores, grams, i, j):
     # A dead component has no gauge of its own; an exact inverse keeps the network unchanged.
     root = np.sqrt(np.maximum(weights, 1e-8 * max(weights[0], 1e-300)))
     return (U / a) @ P * root, (U * a) @ P / root, weights
+
+
+def unit_grams(cores):
+    """Gram matrices of the environments of cores of norm one, and the factors left out of each.
+
+    Single precision overflows where cores have grown against each other; with unit cores no entry
+    exceeds one. A core too wide for its matrix to be inverted in a second gets None.
+
+    cores N arrays -> N arrays (P_k, P_k) or None, (N,)
+    """
+    norms = np.array([max(float(np.linalg.norm(core)), 1e-300) for core in cores])
+    unit = [(core / norm).astype(core.dtype) for core, norm in zip(cores, norms, strict=True)]
+    grams = [
+        graph.sketched_gram(unit, k).astype(np.float64)
+        if core.size // core.shape[k] <= _WIDEST
+        else None
+        for k, core in enumerate(unit)
+    ]
+    with np.errstate(over="ignore"):
+        return grams, np.array([np.prod(np.delete(norms, k) ** 2) for k in range(len(norms))])
 
 
 def _partial_trace(gram, core, k, bond):
@@ -143,16 +172,17 @@ def removals(cores, sizes, bonds=None):
     R = graph.bond_dims(cores)
     if bonds is None:
         bonds = [(i, j) for i in range(order) for j in range(i + 1, order) if R[i, j] > 1]
-    grams = [graph.sketched_gram(cores, k).astype(np.float64) for k in range(order)]
+    grams, level = unit_grams(cores)
     paid = graph.core_sizes(sizes, R)
     result, gauges = [], {}
     inverses = {}
     for i, j in bonds:
+        if grams[i] is None and grams[j] is None:
+            continue
         Xi, Xj, _ = local_gauge(cores, grams, i, j)
         gauges[i, j] = (Xi, Xj)
-        k, other, mine, theirs = (
-            (i, j, Xi, Xj) if grams[i].shape[0] <= grams[j].shape[0] else (j, i, Xj, Xi)
-        )
+        wide = [np.inf if grams[k] is None else len(grams[k]) for k in (i, j)]
+        k, other, mine = (i, j, Xi) if wide[0] <= wide[1] else (j, i, Xj)
         if k not in inverses:
             A = grams[k].copy()
             A.flat[:: A.shape[0] + 1] += 1e-10 * np.trace(A) / A.shape[0]
@@ -171,7 +201,7 @@ def removals(cores, sizes, bonds=None):
         saved = paid[i] // R[i, j] + paid[j] // R[i, j]
         for a in range(r):
             solved = np.linalg.solve(block[a], G[a].T)
-            cost = float(np.vdot(G[a].T, solved))
+            cost = float(np.vdot(G[a].T, solved)) * level[k]
             result.append(Removal((i, j), a, max(cost, 0.0), k, int(saved)))
     return gauges, result
 

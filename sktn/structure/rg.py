@@ -1,6 +1,5 @@
 """The renormalization-group structure search: coarse to fine, expand, gate, compress, exchange."""
 
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,9 +7,9 @@ import numpy as np
 from sktn.networks import graph
 from sktn.solvers.als import Fit, als, squared_error
 from sktn.structure import gates, scales, steps, tomography, trees, tucker
-from sktn.structure.fixed import tensor_train
+from sktn.structure.fixed import matrix, tensor_train
 
-__all__ = ["Settings", "matrix", "search"]
+__all__ = ["Settings", "search"]
 
 # Parameters times entries up to which starts without a tree are tried too (some 1 s), and up to
 # which exchanges are tried on other networks than the smallest, as near to it (some 5 s).
@@ -27,7 +26,7 @@ _NEAR = 4.0
 class Settings:
     """What the search uses; each mechanism can be switched off.
 
-    n_scales int, ordered modes tuple, cycles of exchange, time_limit seconds or None
+    n_scales int, ordered modes tuple, cycles of exchange
     """
 
     n_scales: int = 2
@@ -39,18 +38,16 @@ class Settings:
     expansion: str = "residual"
     cycles: int = 100
     reduction_share: float = 0.02
-    time_limit: float | None = None
 
 
-def search(X, target, rng, settings, budget=None, callback=None):
+def search(task, settings, budget=None):
     """Smallest network found with ||X - TN|| <= target ||X||, or of least error within a budget.
 
-    X (I_1, .., I_N) of norm 1, target in (0, 1] -> cores, history
+    task with X (I_1, .., I_N) of norm 1 and target in (0, 1], budget most parameters -> cores
     """
-    log = []
+    X, target = task.X, task.target
     if X.ndim == 2:
-        return matrix(X, target, budget), log
-    deadline = None if settings.time_limit is None else time.perf_counter() + settings.time_limit
+        return matrix(X, target, budget)
     start = None
     grid = scales.levels(X.shape, settings.ordered, settings.n_scales)
     for level, halvings in enumerate(grid):
@@ -59,7 +56,9 @@ def search(X, target, rng, settings, budget=None, callback=None):
         # What averaging has lost cannot be learned from it: no more precision than that.
         lost = np.linalg.norm(X - scales.refine(data, X.shape)) if scale else 0.0
         norm = float(np.linalg.norm(data))
-        if norm < 1e-3 and scale:  # Averaging cancelled the data: nothing to learn at this scale.
+        if scale and (
+            norm < 1e-3 or task.deadline.expired()
+        ):  # Averaging cancelled the data: nothing to learn at this scale.
             continue
         if start is not None:
             start = [
@@ -70,26 +69,15 @@ def search(X, target, rng, settings, budget=None, callback=None):
             data / norm,
             X.shape,
             max(target, lost) ** 2,
-            rng,
+            task.rng,
             budget=budget,
             scale=scale,
-            log=log,
-            callback=callback,
-            deadline=deadline,
+            history=task.history,
+            deadline=task.deadline,
             expansion=settings.expansion,
         )
         start = _one_scale(problem, settings, start)
-    return start, log
-
-
-def matrix(X, target, budget=None):
-    """A matrix has one bond, and the singular value decomposition is the answer."""
-    U, s, Vt = np.linalg.svd(X, full_matrices=False)
-    tail = np.cumsum(s[::-1] ** 2)[::-1]
-    keep = max(1, int(np.sum(tail > target**2)))
-    if budget is not None:
-        keep = max(1, min(keep, budget // sum(X.shape)))
-    return [U[:, :keep] * s[:keep], np.ascontiguousarray(Vt[:keep])]
+    return start
 
 
 def _one_scale(whole, settings, lifted):
@@ -117,12 +105,14 @@ def _verified(whole, cores):
     if whole.budget is not None:
         return cores
     # A hair below: the target holds after rounding too.
-    strict = replace(whole, target=whole.target * (1.0 - 1e-7), deadline=None)
+    strict = replace(whole, target=whole.target * (1.0 - 1e-7))
     state = strict.state(Fit(cores, squared_error(strict.X, cores), 0))
-    if not strict.met(state):
+    if not strict.met(state) and not strict.expired():
         state = strict.fit(state.cores, 50, tol=1e-6, give_up=False)
     if not strict.met(state):
         state = steps.expand(strict, state, limit=strict.X.size, fraction=0.01)
+    if not strict.met(state):  # What singular values give needs no search, and no time.
+        state = _direct(strict)
     if not strict.met(state):
         return tensor_train(strict.X, strict.target)
     return state.cores
@@ -131,15 +121,19 @@ def _verified(whole, cores):
 def _to_target(problem, settings, lifted):
     measured = _spectra(problem) if settings.tomography else []
     found = _from_tomography(problem, measured) if settings.tomography else None
+    if found is None and problem.expired():
+        return _direct(problem)
     if found is not None:
         return _pruned(problem, settings, found)
     results = []
     for start in _tree_starts(problem, measured):
         results.append(_pruned(problem, settings, start))
-    if lifted is not None:
+    if lifted is not None and not problem.expired():
         lifted = problem.fit(lifted, 10, give_up=False)
         problem.note("lift", lifted)
     best = min(results, key=_smaller, default=None)
+    if problem.expired() and best is not None:
+        return best
     quick = best is None or best.size * problem.X.size < _QUICK
     # Loops added to a tree are not all there is: other starts are tried where they cost little.
     if quick or (lifted is not None and lifted.error < _NEAR * problem.target):
@@ -168,7 +162,8 @@ def _smaller(state):
 def _spectra(problem):
     # A Gram matrix in float32 is rounded at about this share of the squared norm.
     exact = problem.target < 1e-6 * problem.norm2
-    return tomography.spectra(problem.X.astype(np.float64) if exact else problem.X)
+    X = problem.X.astype(np.float64) if exact else problem.X
+    return tomography.spectra(X, deadline=problem.deadline)
 
 
 def _tree_starts(problem, measured):
@@ -186,18 +181,38 @@ def _tree_starts(problem, measured):
         yield state if problem.met(state) else problem.fit(cores, 12, give_up=False)
 
 
+def _direct(problem):
+    """What singular values give at once at the target: a tensor train, or the star of Tucker.
+
+    The star keeps the tensor's core in its longest mode, so that even noise costs little more than
+    its entries.
+    """
+    order, X = problem.X.ndim, problem.X
+    chain = [c.astype(X.dtype) for c in tensor_train(X, problem.target)]
+    hub = int(np.argmax(X.shape))
+    R = np.ones((order, order), dtype=int)
+    for subset, values in tomography.spectra(X, max_flops=0.0):
+        if len(subset) == 1 and subset[0] != hub:
+            keep = tomography.epsilon_rank(values, problem.target / order)
+            R[hub, subset[0]] = R[subset[0], hub] = keep
+    states = []
+    for cores in (chain, trees.truncated(X, R)):
+        states.append(problem.state(Fit(cores, squared_error(X, cores), 0)))
+    met = [state for state in states if problem.met(state)]
+    state = min(met or states[:1], key=_smaller)
+    problem.note("direct", state)
+    return state
+
+
 def _pruned(problem, settings, start):
     """A network at the target, from a start below or above it, without what it can spare."""
     state = steps.expand(problem, start, limit=2 * problem.X.size)
     if not problem.met(state):
-        dtype = problem.X.dtype
-        chain = [c.astype(dtype) for c in tensor_train(problem.X, problem.target)]
-        state = problem.state(Fit(chain, squared_error(problem.X, chain), 0))
-        problem.note("chain", state)
+        state = _direct(problem)
     problem.note("start", state)
     if settings.gates and not problem.expired():
         state = gates.anneal(problem, state)
-    if settings.information:
+    if settings.information and not problem.expired():
         state = steps.compress(problem, state, sweeps=15)
     return state
 
@@ -281,21 +296,36 @@ def _from_tomography(problem, measured, tries=6, restarts=15):
     for ranks in dict.fromkeys((tuple(wide), tuple(least))):
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
         explained = tomography.explanations(
-            tomography.Cuts(X.shape, subsets, ranks, sure), seed, problem.rng
+            tomography.Cuts(X.shape, subsets, ranks, sure),
+            seed,
+            problem.rng,
+            deadline=problem.deadline,
         )
         chosen = explained[:2]
-        chosen += [r for _, r in tomography.candidates(cuts, problem.sizes, seed)]
+        chosen += [
+            r
+            for _, r in tomography.candidates(cuts, problem.sizes, seed, deadline=problem.deadline)
+        ]
         chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
         for n, candidate in enumerate(chosen[:tries]):
             R = cuts.matrix(candidate)
             if cuts.parameters(candidate) >= limit or R.prod(axis=1).max() > 2000:
                 continue
+            if problem.expired():
+                return best
             for _ in range(restarts if n < len(explained[:2]) else 1):
                 cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
                 state = problem.state(
-                    als(X, cores, target=problem.target, norm2=problem.norm2, ridge=problem.ridge)
+                    als(
+                        X,
+                        cores,
+                        target=problem.target,
+                        norm2=problem.norm2,
+                        ridge=problem.ridge,
+                        deadline=problem.deadline,
+                    )
                 )
-                if problem.met(state):
+                if problem.met(state) or problem.expired():
                     break
             if problem.met(state):
                 best, limit = state, state.size

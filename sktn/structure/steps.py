@@ -1,12 +1,12 @@
 """One scale of the renormalization flow: expansion, compression and exchange on a fixed tensor."""
 
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers.als import Fit, als, squared_error
+from sktn.solvers.deadline import NEVER, Deadline
 from sktn.solvers.quasi_newton import joint
 from sktn.structure import moves
 from sktn.structure.evaluate import padded
@@ -31,15 +31,16 @@ class Problem:
     rng: np.random.Generator
     budget: int | None = None
     scale: int = 0
-    log: list = field(default_factory=list)
-    callback: object = None
-    deadline: float | None = None
+    history: object = None
+    deadline: Deadline = NEVER
     expansion: str = "residual"
     norm2: float = 0.0
     ridge: float = 1e-9
 
     def __post_init__(self):
-        self.norm2 = float(np.vdot(self.X, self.X).astype(np.float64))
+        self.norm2 = max(float(np.vdot(self.X, self.X).astype(np.float64)), 1e-300)
+        # What rounding alone leaves cannot be undercut.
+        self.target = max(self.target, np.finfo(np.float64).eps ** 2 * self.norm2)
 
     def fit(self, cores, sweeps, tol=1e-3, first=None, target=None, give_up=True):
         order = list(range(len(cores)))
@@ -82,19 +83,19 @@ class Problem:
         return State(fit.cores, error, graph.n_parameters(self.sizes, graph.bond_dims(fit.cores)))
 
     def note(self, action, state, bond=None):
-        entry = {
-            "scale": self.scale,
-            "action": action,
-            "bond": bond,
-            "relative_error": float(np.sqrt(max(state.error, 0.0) / max(self.norm2, 1e-300))),
-            "n_parameters": state.size,
-        }
-        self.log.append(entry)
-        if self.callback is not None:
-            self.callback(entry)
+        if self.history is not None:
+            self.history(
+                {
+                    "scale": self.scale,
+                    "action": action,
+                    "bond": bond,
+                    "relative_error": float(np.sqrt(max(state.error, 0.0) / self.norm2)),
+                    "n_parameters": state.size,
+                }
+            )
 
     def expired(self):
-        return self.deadline is not None and time.perf_counter() > self.deadline
+        return self.deadline.expired()
 
     def met(self, state):
         return state.error <= self.target
@@ -130,6 +131,8 @@ def scored_growth(problem, state, fraction, bonds=None):
     # Beyond the product of what the other side can carry a wider bond only adds redundancy.
     offers = []
     for bond in bonds or _bond_list(len(state.cores)):
+        if offers and problem.expired():
+            break
         i, j = bond
         price = _price(problem.sizes, R, bond)
         width = int(np.clip(fraction * state.size // price, 1, R[i, j]))

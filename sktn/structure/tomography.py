@@ -20,6 +20,7 @@ from math import prod
 import numpy as np
 
 from sktn.networks import graph
+from sktn.solvers.deadline import NEVER
 
 __all__ = ["Cuts", "candidates", "explanations", "spectra"]
 
@@ -32,8 +33,8 @@ def _subsets(order, largest):
                 yield subset
 
 
-def spectra(X, max_flops=2e10):
-    """Squared singular values, falling, of every affordable unfolding.
+def spectra(X, max_flops=2e10, deadline=NEVER):
+    """Squared singular values, falling, of every affordable unfolding; past the deadline, of modes.
 
     X (n_1, .., n_N) -> list of (modes of the rows, (min side,) array)
     """
@@ -42,7 +43,8 @@ def spectra(X, max_flops=2e10):
         rows = prod(X.shape[k] for k in subset)
         side = min(rows, X.size // rows)
         spent += 2.0 * X.size * side + 10.0 * side**3
-        if side > 3000 or (spent > max_flops and len(subset) > 1):
+        dear = spent > max_flops or deadline.expired()
+        if side > 3000 or (dear and len(subset) > 1):
             continue
         unfolding = np.moveaxis(X, subset, range(len(subset))).reshape(rows, -1)
         gram = unfolding @ unfolding.T if rows <= side else unfolding.T @ unfolding
@@ -144,7 +146,7 @@ class Cuts:
         return R
 
 
-def explanations(cuts, seed, rng, restarts=8):
+def explanations(cuts, seed, rng, restarts=8, deadline=NEVER):
     """Bond matrices whose minimum cuts are the measured ranks, cheapest first.
 
     The linear system is blind where a cut through a leg is cheaper than the bonds behind it. So the
@@ -155,7 +157,9 @@ def explanations(cuts, seed, rng, restarts=8):
     """
     found, best, start = set(), None, np.asarray(seed)
     for _ in range(restarts):
-        state = _matched(cuts, tuple(int(r) for r in start))
+        if deadline.expired():
+            break
+        state = _matched(cuts, tuple(int(r) for r in start), deadline)
         best = state if best is None else min(best, state)
         if state[0] == 0.0:
             found.add(state[1:])
@@ -163,7 +167,7 @@ def explanations(cuts, seed, rng, restarts=8):
     return [ranks for _, ranks in sorted(found)]
 
 
-def _matched(cuts, ranks):
+def _matched(cuts, ranks, deadline):
     """Steepest descent of the mismatch, then of the size: (mismatch, parameters, ranks)."""
 
     def score(ranks):
@@ -176,18 +180,26 @@ def _matched(cuts, ranks):
                 if r + by >= 1:
                     yield _changed(ranks, n, by)
 
+    def lowest(trials):
+        found = best
+        for trial in trials:
+            if deadline.expired():
+                break
+            found = min(found, score(trial))
+        return found
+
     best = score(ranks)
     while True:
         ones = list(changed(best[2]))
-        trial = min(map(score, ones))
-        if trial >= best:
-            trial = min(map(score, {two for one in ones for two in changed(one)}))
-        if trial >= best:
+        trial = lowest(ones)
+        if trial == best:
+            trial = lowest({two for one in ones for two in changed(one)})
+        if trial == best:
             return best
         best = trial
 
 
-def candidates(cuts, sizes, seed, max_visited=3000, max_found=24):
+def candidates(cuts, sizes, seed, max_visited=3000, max_found=24, deadline=NEVER):
     """Feasible bond matrices near a seed, cheapest first.
 
     A best-first walk over +1, -1 and exchange moves. The seed itself is made feasible first.
@@ -208,12 +220,12 @@ def candidates(cuts, sizes, seed, max_visited=3000, max_found=24):
         price = np.array([cost(_changed(ranks, n, 1)) for n in range(len(ranks))], dtype=float)
         gain = help_ * np.log1p(1.0 / np.array(ranks)) / (price - cost(ranks))
         ranks[int(np.argmax(gain))] += 1
-        if max(ranks) > 200:
+        if max(ranks) > 200 or deadline.expired():
             return []
     start = tuple(ranks)
     heap, seen, found = [(cost(start), start)], {start}, {start: cost(start)}
     visited = 0
-    while heap and visited < max_visited:
+    while heap and visited < max_visited and not deadline.expired():
         _, node = heapq.heappop(heap)
         visited += 1
         for other in _neighbours(node):

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sktn
-from sktn.decomposition.base import small_modes
 from sktn.networks import graph
 from sktn.structure.fixed import ring_matrix
+from sktn.structure.modes import small_modes
 
 SEARCHES = [
     sktn.EnumerationTNDecomposer,

@@ -29,7 +29,7 @@ def model():
 
 
 def test_one_line_per_edge(model):
-    display = model.draw()
+    display = NetworkDisplay.from_estimator(model)
     assert len(display.lines_) == display.n_edges == np.sum(np.triu(model.bond_dims_, 1) > 1)
     named = NetworkDisplay.from_estimator(model, labels=["a", "b", "c"], ax=display.ax_)
     assert {"a", "b", "c"} <= {text.get_text() for text in named.ax_.texts}

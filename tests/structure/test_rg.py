@@ -10,6 +10,7 @@ from sktn.networks import graph
 from sktn.solvers.als import Fit, als, squared_error, update
 from sktn.structure import gates, moves, rg, scales, steps, tomography, trees, tucker
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix, tensor_train
+from sktn.structure.task import Task
 
 
 @pytest.fixture
@@ -179,9 +180,9 @@ def test_search_meets_the_target_without_any_one_mechanism(name):
     X = graph.to_dense(graph.random_cores([16, 8, 7, 6], ring_matrix([2, 3, 2, 2]), rng))
     X = X / np.linalg.norm(X) + 0.02 * rng.normal(size=X.shape) / np.sqrt(X.size)
     X /= np.linalg.norm(X)
-    cores, history = rg.search(
-        X, 0.05, np.random.default_rng(0), rg.Settings(ordered=(0,), **{name: False})
-    )
+    history = []
+    task = Task(X, 0.05, np.random.default_rng(0), history=history.append)
+    cores = rg.search(task, rg.Settings(ordered=(0,), **{name: False}))
     assert np.linalg.norm(X - graph.to_dense(cores)) <= 0.05
     assert {"scale", "action", "bond", "relative_error", "n_parameters"} <= set(history[0])
 

@@ -19,7 +19,7 @@ def search(evaluator, *, rounds=4, reach=2, max_rank=6):
 
     -> cores
     """
-    rng, order = evaluator.rng, evaluator.X.ndim
+    rng, order = evaluator.rng, evaluator.order
     R = random_matrix(order, max_rank, rng)
     value, fit = evaluator(R)
     bonds = [(i, j) for i in range(order) for j in range(i + 1, order)]
@@ -31,7 +31,7 @@ def search(evaluator, *, rounds=4, reach=2, max_rank=6):
                 if rank == center:
                     continue
                 if evaluator.expired():
-                    return evaluator.best[2].cores if evaluator.best else None
+                    return evaluator.cores
                 candidate = R.copy()
                 candidate[i, j] = candidate[j, i] = rank
                 start = padded(fit.cores, candidate, rng) if fit.cores else None
@@ -40,7 +40,7 @@ def search(evaluator, *, rounds=4, reach=2, max_rank=6):
                     R, value, fit = candidate, trial, solution
         for i, j in bonds:
             if evaluator.expired():
-                return evaluator.best[2].cores if evaluator.best else None
+                return evaluator.cores
             swap = np.arange(order)
             swap[[i, j]] = j, i
             candidate = R[np.ix_(swap, swap)]
@@ -49,4 +49,4 @@ def search(evaluator, *, rounds=4, reach=2, max_rank=6):
                 R, value, fit = candidate, trial, solution
         if not value < before:
             break
-    return evaluator.best[2].cores if evaluator.best else None
+    return evaluator.cores

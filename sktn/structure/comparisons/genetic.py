@@ -20,7 +20,7 @@ def search(evaluator, *, population=20, generations=10, max_rank=6, mutation=0.2
 
     -> cores
     """
-    rng, order = evaluator.rng, evaluator.X.ndim
+    rng, order = evaluator.rng, evaluator.order
     pool = [random_matrix(order, max_rank, rng) for _ in range(population)]
     pairs = np.triu_indices(order, 1)
     for _ in range(generations):
@@ -47,4 +47,4 @@ def search(evaluator, *, population=20, generations=10, max_rank=6, mutation=0.2
             child = np.ones((order, order), dtype=int)
             child[pairs] = genes
             pool.append(np.maximum(child, child.T))
-    return evaluator.best[2].cores if evaluator.best else None
+    return evaluator.cores

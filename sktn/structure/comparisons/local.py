@@ -32,16 +32,16 @@ def search(evaluator, *, iterations=20, samples=10, max_rank=6, radius=1.5, deca
 
     -> cores
     """
-    rng, order = evaluator.rng, evaluator.X.ndim
+    rng, order = evaluator.rng, evaluator.order
     center = random_matrix(order, max_rank, rng)
     value, _ = evaluator(center)
     for _ in range(iterations):
         for _ in range(samples):
             if evaluator.expired():
-                return evaluator.best[2].cores if evaluator.best else None
+                return evaluator.cores
             candidate = _neighbour(center, max(radius, 0.5), rng)
             trial, _ = evaluator(candidate)
             if trial < value:
                 center, value = candidate, trial
         radius *= decay
-    return evaluator.best[2].cores if evaluator.best else None
+    return evaluator.cores

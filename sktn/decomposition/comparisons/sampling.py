@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval
 
-from sktn.decomposition.search import SearchDecomposer
+from sktn.decomposition.comparisons.search import SearchDecomposer
 from sktn.structure.comparisons import enumeration, genetic, local
 
 __all__ = ["EnumerationTNDecomposer", "GeneticTNDecomposer", "LocalSearchTNDecomposer"]

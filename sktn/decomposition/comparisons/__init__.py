@@ -1,0 +1,1 @@
+"""The structure searches of others, to be compared with."""
