@@ -71,7 +71,7 @@ def test_grown_cores_are_gauged_at_unit_scale():
 
 
 @pytest.mark.parametrize("missing", [0.2, 0.5])
-@pytest.mark.filterwarnings("ignore:The network did not grow")
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_gaps_leave_the_target_met(missing):
     T = noise(6, 5, 3)
     T[np.random.default_rng(0).random(T.shape) < missing] = np.nan
@@ -142,7 +142,7 @@ def test_every_loop_asks_for_the_time(cls, shape):
         assert model.reconstruction_error_ <= 0.1
 
 
-@pytest.mark.filterwarnings("ignore:The network did not grow")
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_limit_is_one_for_gaps_and_search():
     T = planted((9, 8, 7), [2, 2, 2])
     T[np.random.default_rng(0).random(T.shape) < 0.3] = np.nan
