@@ -1,6 +1,6 @@
 """Tensor networks for scikit-learn."""
 
-from sktn.anomaly.detector import SMPOAnomalyDetector
+from sktn.anomaly import SMPOAnomalyDetector
 from sktn.backend import config_context, get_config, set_config
 from sktn.chains.classification import MPSClassifier
 from sktn.chains.classification_cv import MPSClassifierCV

@@ -1,9 +1,8 @@
 """Anomaly detection with spaced matrix product operators."""
 
-import warnings
+from copy import copy
 from numbers import Integral, Real
 
-import jax
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
@@ -11,14 +10,17 @@ from sklearn.base import (
     OutlierMixin,
     TransformerMixin,
     _fit_context,
+    clone,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from sktn.anomaly import closed_form, trained
-from sktn.embeddings import EMBEDDINGS
+from sktn.anomaly.base import Rows, unit_weights
+from sktn.anomaly.calibration import fit_combination, offset_below, trimmed
+from sktn.anomaly.closed_form import MeanState, Projector
+from sktn.anomaly.trained import TrainedSMPO
+from sktn.fitted import commit
 from sktn.tables.reading import read_table
 from sktn.tables.statistics import distinct_rows
 
@@ -28,44 +30,7 @@ _OUTLIERS = 0.05
 # Rounds of `trim`: which rows are left out settles quickly.
 _TRIM_ROUNDS = 2
 
-_SCORES = {
-    "projector": ("one-sided", "density"),
-    "mean-embedding": ("density",),
-    "identity": ("one-sided", "two-sided"),
-    "random": ("one-sided", "two-sided"),
-}
-
-
-def trimmed(scores, weight, share):
-    """Weights without those of the rows of lowest score, at most `share` of the whole.
-
-    scores (b,), weight (b,) -> (b,)
-    """
-    order = np.argsort(scores, kind="stable")
-    out = np.cumsum(weight[order]) <= share * weight.sum() * (1 + 1e-12)
-    kept = weight.copy()
-    kept[order[out]] = 0
-    return kept
-
-
-def offset_below(scores, weight, share):
-    """A threshold that this share of the weight is below, and at least one row.
-
-    scores (b,), weight (b,) -> float
-    """
-    order = np.argsort(scores, kind="stable")
-    cumulated = np.cumsum(weight[order])
-    k = np.searchsorted(cumulated, share * cumulated[-1] * (1 + 1e-12), side="right")
-    k = min(max(k, 1), len(order) - 1)
-    return float((scores[order[max(k - 1, 0)]] + scores[order[k]]) / 2)
-
-
-def scores_of(log_norms, score, init):
-    """Scores of log ||P Phi||^2, high for typical rows: (members, b) -> (members, b)"""
-    if score == "two-sided":
-        return -((log_norms - 1) ** 2)
-    # A projector annihilates typical rows, a trained operator everything else.
-    return -log_norms if init == "projector" and score == "one-sided" else log_norms
+_OPERATORS = {"projector": Projector, "mean-state": MeanState, "trained": TrainedSMPO}
 
 
 class SMPOAnomalyDetector(
@@ -80,73 +45,14 @@ class SMPOAnomalyDetector(
 
     Parameters
     ----------
-    init : {"projector", "mean-embedding", "identity", "random"}, default="projector"
-        Where P comes from.
+    operator : {"projector", "mean-state", "trained"} or operator value, default="projector"
+        Where P comes from. A string stands for the value with its defaults.
 
-        - "projector": the complement of the leading subspace of the training states in a Gaussian
-          product kernel, with a soft edge [2]_: an operator with diagonal cores whose bond
-          dimension is the number of landmark rows. Closed form.
-        - "mean-embedding": the mean of the training states, a kernel density estimate. Closed
-          form.
-        - "identity", "random": starts of an operator that is trained with
-
-              mean_b (log ||P Phi(x_b)||^2 - 1)^2 + alpha relu(log ||P||_F^2) .
-
-    bond_dim : int, default=None
-        Bond dimension of P; None: at most 1500 landmark rows in closed form, 10 when trained.
-    output_dim : int, default=None
-        Dimension of an output leg. None: as many as the training states span in closed form, the
-        dimension of the local basis when trained.
-    spacing : int, default=None
-        Trained operators have an output leg on every `spacing`-th site. None: a single leg in the
-        middle of the chain.
-    first_output : int, default=None
-        The first site with a leg. None: 0, or the middle for a single leg.
-    score_type : {"auto", "one-sided", "two-sided", "density"}, default="auto"
-        "one-sided": log ||P Phi(x)||^2 with the sign that makes typical rows high (a projector
-        annihilates them, a trained operator annihilates everything else). "two-sided", for trained
-        operators: minus the squared distance of log ||P Phi(x)||^2 from 1, its value on typical
-        rows [1]_. "density": log <mean state, Phi(x)>, for the closed forms. "auto": "density" for
-        ``init="mean-embedding"``, otherwise "one-sided".
-    bandwidth : float or "auto", default="auto"
-        Width of the product kernel in units of sqrt(n_features) standard deviations. "auto": for a
-        projector two operators, a fine one and a coarse one, at the widths at which held-out
-        training rows have a mean novelty of 30 % and of 3 %; for the density the width of largest
-        held-out likelihood. For the closed forms.
-    ridge : float, default=0.01
-        Soft edge of the projector: directions with less than this many rows' worth of training
-        states count as empty.
-    embedding : str, embedding or callable, default="trigonometric"
-        Local basis of trained operators, see :mod:`sktn.embeddings`.
-    degree : int, default=1
-        Degree of the local basis; the number of frequencies for "trigonometric".
-    scaling : {"minmax", "standard", "quantile", "none"}, default="minmax"
-        How columns reach the local basis of trained operators. The closed forms standardise, and
-        compress what is further out than two standard deviations logarithmically.
-    feature_order : {"given", "correlation", "random"} or array-like, default="given"
-        Order of the columns along the chain of trained operators.
-    alpha : float, default=1.0
-        Strength of the norm penalty of trained operators.
-    solver : {"auto", "sweep", "adam"}, default="auto"
-        How operators are trained. "sweep": Gauss-Newton steps on all rows for one core after the
-        other, or two, without a learning rate. "adam": mini-batches, which `partial_fit` takes in
-        any case. "auto": "sweep" on tables of moderate size, "adam" on large ones and with an
-        `optimizer`. There is nothing to choose for the closed forms.
-    truncation_tol : float, default=None
-        Solver "sweep" with a number updates two neighbouring cores at a time and splits them by a
-        singular value decomposition that may lose this share of the norm, so that every bond finds
-        its own dimension, of at most `bond_dim`. None: one core at a time.
-    learning_rate : float, default=0.01
-    batch_size : int, default=32
-    max_iter : int, default=100
-        Epochs of "adam"; largest number of sweeps.
-    tol : float, default=1e-4
-        Sweeps end when one of them lowers the loss by less than a thousand times as much: the last
-        bit of it does not make a better detector.
-    n_iter_no_change : int, default=10
-        "adam" stops when the loss has not fallen by `tol` for this many epochs.
-    optimizer : optax.GradientTransformation, default=None
-        None: Adam with warm-up and cosine decay of `learning_rate`.
+        - "projector", :class:`~sktn.anomaly.Projector`: the complement of the leading subspace of
+          the training states in a Gaussian product kernel, with a soft edge [2]_. Closed form.
+        - "mean-state", :class:`~sktn.anomaly.MeanState`: the mean of the training states, a kernel
+          density estimate. Closed form.
+        - "trained", :class:`~sktn.anomaly.TrainedSMPO`: trained as published [1]_.
     n_estimators : int, default=1
         Repetitions with other landmarks, or with other feature orders and starts. In closed form a
         table of no more distinct rows than landmarks gets one, since all would be the same.
@@ -155,7 +61,7 @@ class SMPOAnomalyDetector(
         contaminated training data.
     contamination : float or "auto", default="auto"
         Sets `offset_` so that this share of the training rows, and at least one, are called
-        outliers. "auto": 5 %.
+        outliers, unless all have the same score. "auto": 5 %.
     categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
             default="from_dtype"
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
@@ -163,26 +69,24 @@ class SMPOAnomalyDetector(
 
     Attributes
     ----------
-    members_ : list
-        The operators, as records of NumPy arrays.
+    operators_ : list
+        The fitted operators, as records of NumPy arrays.
     offset_ : float
-        ``decision_function(X) = score_samples(X) - offset_``.
+        `decision_function` is `score_samples` minus this.
     bandwidths_ : ndarray
-        The bandwidths used, in units of sqrt(n). Closed forms only.
-    loss_curve_ : ndarray of shape (n_iter_,)
-        Of the first operator. Trained operators only.
-    n_iter_ : int
-        Epochs or sweeps; 1 in closed form.
+        The bandwidths in use, in units of sqrt(n_features). Only in closed form.
     bond_dims_ : ndarray of shape (n_sites + 1,)
-        Bond dimensions of the first operator, those of its closed ends included. Trained operators
-        only.
+        Bonds in use by the first operator. Only of trained operators.
+    loss_curve_ : ndarray
+        Loss of every epoch or sweep of the first operator. Only of trained operators.
+    n_iter_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str
+        Only when X had named columns.
 
     See Also
     --------
-    MPSDensityEstimator : A normalised density with exact sampling.
-    sklearn.ensemble.IsolationForest : Isolation by random trees.
+    MPSDensityEstimator : A density that integrates to 1.
     sklearn.neighbors.LocalOutlierFactor : Density relative to the neighbours'.
 
     Notes
@@ -192,6 +96,8 @@ class SMPOAnomalyDetector(
 
     Scores of several operators are standardised on training rows, held-out ones where in closed
     form, and averaged.
+
+    Only the ratios of the sample weights matter.
 
     Missing values are averaged over: the site gets the mean vector of its column. In closed form a
     column without spread in the training data still counts: a value that differs from its only
@@ -216,27 +122,7 @@ class SMPOAnomalyDetector(
     """
 
     _parameter_constraints: dict = {
-        "init": [StrOptions({"projector", "mean-embedding", "identity", "random"})],
-        "bond_dim": [Interval(Integral, 1, None, closed="left"), None],
-        "output_dim": [Interval(Integral, 1, None, closed="left"), None],
-        "spacing": [Interval(Integral, 1, None, closed="left"), None],
-        "first_output": [Interval(Integral, 0, None, closed="left"), None],
-        "score_type": [StrOptions({"auto", "one-sided", "two-sided", "density"})],
-        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "ridge": [Interval(Real, 0, None, closed="neither")],
-        "embedding": [StrOptions(set(EMBEDDINGS) - {"mixed"}), callable, HasMethods("evaluate")],
-        "degree": [Interval(Integral, 1, None, closed="left")],
-        "scaling": [StrOptions({"minmax", "standard", "quantile", "none"})],
-        "feature_order": [StrOptions({"given", "correlation", "random"}), "array-like"],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "solver": [StrOptions({"auto", "sweep", "adam"})],
-        "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "optimizer": [HasMethods(["init", "update"]), None],
+        "operator": [StrOptions(set(_OPERATORS)), *_OPERATORS.values()],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "trim": [Interval(Real, 0, 0.5, closed="left")],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
@@ -247,54 +133,14 @@ class SMPOAnomalyDetector(
     def __init__(
         self,
         *,
-        init="projector",
-        bond_dim=None,
-        output_dim=None,
-        spacing=None,
-        first_output=None,
-        score_type="auto",
-        bandwidth="auto",
-        ridge=0.01,
-        embedding="trigonometric",
-        degree=1,
-        scaling="minmax",
-        feature_order="given",
-        alpha=1.0,
-        solver="auto",
-        truncation_tol=None,
-        learning_rate=0.01,
-        batch_size=32,
-        max_iter=100,
-        tol=1e-4,
-        n_iter_no_change=10,
-        optimizer=None,
+        operator="projector",
         n_estimators=1,
         trim=0.0,
         contamination="auto",
         categorical_features="from_dtype",
         random_state=None,
     ):
-        self.init = init
-        self.bond_dim = bond_dim
-        self.output_dim = output_dim
-        self.spacing = spacing
-        self.first_output = first_output
-        self.score_type = score_type
-        self.bandwidth = bandwidth
-        self.ridge = ridge
-        self.embedding = embedding
-        self.degree = degree
-        self.scaling = scaling
-        self.feature_order = feature_order
-        self.alpha = alpha
-        self.solver = solver
-        self.truncation_tol = truncation_tol
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.optimizer = optimizer
+        self.operator = operator
         self.n_estimators = n_estimators
         self.trim = trim
         self.contamination = contamination
@@ -316,40 +162,37 @@ class SMPOAnomalyDetector(
         -------
         self : SMPOAnomalyDetector
         """
-        if self._kind not in _SCORES[self.init]:
-            raise ValueError(
-                f"score_type={self.score_type!r} is not defined for init={self.init!r}: use one of "
-                f"{', '.join(map(repr, _SCORES[self.init]))}, or 'auto'."
-            )
-        if self._closed_form and self.solver != "auto":
-            raise ValueError(
-                f"solver={self.solver!r} is for operators that are trained, but init={self.init!r} "
-                "is computed in closed form: use init='identity' or 'random', or solver='auto'."
-            )
-        if self.solver == "sweep" and self.optimizer is not None:
-            raise ValueError("optimizer is used by solver='adam' only, but solver='sweep'.")
-        X = read_table(self, X, reset=True)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        rows, row_weight = distinct_rows(X, weight)
+        value = _operator_value(self.operator)
+        draft = clone(self)
+        rows = _read_rows(draft, X, sample_weight, reset=True)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        held_out, kept = self._fit_rows(rows, row_weight, seed), row_weight
+        solution, kept = self._solve(value, rows, seed), rows.weight
+        draft._combination = _calibrate(solution, kept)
+        held_out = draft._combined(solution.operators, solution.log_norms)
         for _ in range(_TRIM_ROUNDS if self.trim > 0 else 0):
-            kept = trimmed(held_out, row_weight, self.trim)
+            kept = trimmed(held_out, rows.weight, self.trim)
             used = kept > 0
-            scores = self._fit_rows(rows[used], kept[used], seed)
-            held_out = self._score_rows(rows)
-            held_out[used] = scores
-        self._stream = {"state": [None] * len(self.members_), "calls": 0, "seed": seed}
-        return self._finish(rows, row_weight)
+            some = Rows(rows.X[used], unit_weights(kept[used]), rows.categorical)
+            solution = self._solve(value, some, seed)
+            draft._combination = _calibrate(solution, some.weight)
+            held_out = draft._score_rows(solution.operators, rows.X)
+            held_out[used] = draft._combined(solution.operators, solution.log_norms)
+        vars(draft).update(solution.summary)
+        # The value that fitted: parameters may be changed before the next `partial_fit`.
+        draft._fitted = {"value": clone(value), "seed": seed, "calls": 0, "stream": solution.stream}
+        draft._finish(solution.operators, rows)
+        return commit(self, _found(draft))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """Go on from the present operators with more rows.
 
-        The first call is a fit: it fixes the columns' scales, the landmarks, the bandwidth and how
-        scores are standardised, so its batch should be representative. Later, closed forms add the
-        rows to their moments, which is exact, and trained operators take one epoch over the batch,
-        by gradient steps whatever `solver` says. The offset is that of the latest batch.
+        The first call is a fit: it fixes the operator and its parameters, the columns' scales, the
+        landmarks, the bandwidth and how scores are standardised, so its batch should be
+        representative. Later, closed forms add the rows to their moments, which is exact, and
+        trained operators take one epoch over the batch, by gradient steps whatever their solver
+        was. The weights of a batch are relative to each other. The offset is that of the latest
+        batch.
 
         Parameters
         ----------
@@ -361,126 +204,33 @@ class SMPOAnomalyDetector(
         -------
         self : SMPOAnomalyDetector
         """
-        if not hasattr(self, "members_"):
+        if not hasattr(self, "operators_"):
             return self.fit(X, y, sample_weight)
-        X = read_table(self, X, reset=False)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        rows, row_weight = distinct_rows(X, weight)
-        self._stream["calls"] += 1
-        members = []
-        for k, member in enumerate(self.members_):
-            if self._closed_form:
-                member = closed_form.update(member, rows, row_weight)
-            else:
-                rng = np.random.RandomState((self._stream["seed"] + self._stream["calls"]) % 2**32)
-                member, result = trained.update(
-                    member,
-                    rows,
-                    row_weight,
-                    rng,
-                    self.alpha,
-                    self._stream["state"][k],
-                    self._training(),
-                )
-                self._stream["state"][k] = jax.tree.map(np.asarray, result.state)
-                self._warn_unless(result)
-            members.append(member)
-        self.members_ = members
-        return self._finish(rows, row_weight)
+        draft = copy(self)
+        rows = _read_rows(draft, X, sample_weight, reset=False)
+        fitted = self._fitted
+        calls = fitted["calls"] + 1
+        rng = np.random.RandomState((fitted["seed"] + calls) % 2**32)
+        operators, stream = fitted["value"].update(self.operators_, rows, rng, fitted["stream"])
+        draft._fitted = {**fitted, "calls": calls, "stream": stream}
+        draft._finish(operators, rows)
+        return commit(self, _found(draft))
 
-    @property
-    def _closed_form(self):
-        return self.init in ("projector", "mean-embedding")
+    def _solve(self, value, rows, seed):
+        return value.solve(rows, np.random.RandomState(seed), self.n_estimators)
 
-    @property
-    def _kind(self):
-        if self.score_type == "auto":
-            return "density" if self.init == "mean-embedding" else "one-sided"
-        return self.score_type
+    def _combined(self, operators, log_norms):
+        """One score a row from the log norms of all operators: (k, b) -> (b,)"""
+        return self._combination(_scores(operators, log_norms))
 
-    def _training(self):
-        return {
-            "batch_size": self.batch_size,
-            "max_iter": self.max_iter,
-            "tol": self.tol,
-            "learning_rate": self.learning_rate,
-            "n_iter_no_change": self.n_iter_no_change,
-            "transformation": self.optimizer,
-        }
+    def _score_rows(self, operators, X):
+        return self._combined(operators, np.array([P.log_norms(X) for P in operators]))
 
-    def _fit_rows(self, rows, weight, seed):
-        """Fit all members; returns the scores of the rows, held out where in closed form."""
-        rng = np.random.RandomState(seed)
-        if self._closed_form:
-            self.members_, norms, self.bandwidths_ = closed_form.fit(
-                rows,
-                weight,
-                rng,
-                categorical=self.is_categorical_,
-                bond_dim=self.bond_dim,
-                output_dim=self.output_dim,
-                bandwidth=self.bandwidth,
-                ridge=self.ridge,
-                density=self._kind == "density",
-                members=self.n_estimators,
-            )
-            self.n_iter_ = 1
-        else:
-            self.members_, norms, results = trained.fit(
-                rows,
-                weight,
-                rng,
-                categorical=self.is_categorical_,
-                init=self.init,
-                bond_dim=self.bond_dim,
-                output_dim=self.output_dim,
-                spacing=self.spacing,
-                first_output=self.first_output,
-                embedding=self.embedding,
-                degree=self.degree,
-                scaling=self.scaling,
-                feature_order=self.feature_order,
-                members=self.n_estimators,
-                alpha=self.alpha,
-                solver="adam" if self.optimizer is not None else self.solver,
-                truncation_tol=self.truncation_tol,
-                training=self._training(),
-            )
-            self.bond_dims_ = self.members_[0].bond_dims
-            self.loss_curve_ = results[0].losses
-            self.n_iter_ = len(self.loss_curve_)
-            for result in results:
-                self._warn_unless(result)
-        scores = scores_of(norms, self._kind, self.init)
-        self._center = np.average(scores, axis=1, weights=weight)
-        spread = np.sqrt(np.average((scores - self._center[:, None]) ** 2, axis=1, weights=weight))
-        self._spread = np.where(spread > 0, spread, 1.0)
-        return self._combined(norms)
-
-    def _combined(self, norms):
-        """One score a row from the log norms of all members: (members, b) -> (b,)"""
-        scores = scores_of(norms, self._kind, self.init)
-        if len(scores) == 1:
-            return scores[0]
-        return np.mean((scores - self._center[:, None]) / self._spread[:, None], axis=0)
-
-    def _score_rows(self, X):
-        return self._combined(np.array([member.log_norms(X) for member in self.members_]))
-
-    def _finish(self, rows, weight):
+    def _finish(self, operators, rows):
+        self.operators_ = operators
         share = _OUTLIERS if self.contamination == "auto" else self.contamination
-        self.offset_ = offset_below(self._score_rows(rows), weight, share)
-        self._n_features_out = sum(m.transform(rows[:1]).shape[1] for m in self.members_)
-        return self
-
-    def _warn_unless(self, result):
-        if not result.finite:
-            warnings.warn(
-                "The loss is no longer finite; the last finite parameters were kept. Use a smaller "
-                "learning_rate or float64 data.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+        self.offset_ = offset_below(self._score_rows(operators, rows.X), rows.weight, share)
+        self._n_features_out = sum(P.transform(rows.X[:1]).shape[1] for P in operators)
 
     def _rows(self, X):
         check_is_fitted(self)
@@ -496,10 +246,10 @@ class SMPOAnomalyDetector(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Higher is more normal, see `score_type`. With several operators the mean of their
+            Higher is more normal. With several operators the mean of their
             standardised scores.
         """
-        return self._score_rows(self._rows(X))
+        return self._score_rows(self.operators_, self._rows(X))
 
     def decision_function(self, X):
         """`score_samples` minus `offset_`: negative for outliers.
@@ -542,7 +292,7 @@ class SMPOAnomalyDetector(
             state. One estimator after the other.
         """
         X = self._rows(X)
-        parts = [member.transform(X) for member in self.members_]
+        parts = [P.transform(X) for P in self.operators_]
         return np.concatenate(parts, axis=1).astype(X.dtype, copy=False)
 
     def site_scores(self, X):
@@ -559,11 +309,11 @@ class SMPOAnomalyDetector(
             averaged over. Large for columns that make the row anomalous.
         """
         X = self._rows(X)
-        scores = self._score_rows(X)
+        scores = self._score_rows(self.operators_, X)
         changes = np.empty(X.shape)
         for j in range(X.shape[1]):
-            norms = np.array([member.log_norms_without(X, j) for member in self.members_])
-            changes[:, j] = self._combined(norms) - scores
+            norms = np.array([P.log_norms_without(X, j) for P in self.operators_])
+            changes[:, j] = self._combined(self.operators_, norms) - scores
         return changes
 
     def __sklearn_tags__(self):
@@ -571,3 +321,31 @@ class SMPOAnomalyDetector(
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _operator_value(operator):
+    """A value with valid parameters: str or operator value -> operator value"""
+    value = _OPERATORS[operator]() if isinstance(operator, str) else operator
+    value._validate_params()
+    return value
+
+
+def _read_rows(draft, X, sample_weight, reset):
+    X = read_table(draft, X, reset=reset)
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    X, weight = distinct_rows(X, unit_weights(weight))
+    return Rows(X, unit_weights(weight), draft.is_categorical_)
+
+
+def _scores(operators, log_norms):
+    """(k, b) -> (k, b)"""
+    return np.array([P.scores(norms) for P, norms in zip(operators, log_norms, strict=True)])
+
+
+def _calibrate(solution, weight):
+    return fit_combination(_scores(solution.operators, solution.log_norms), weight)
+
+
+def _found(draft):
+    parameters = draft.get_params(deep=False)
+    return {name: value for name, value in vars(draft).items() if name not in parameters}

@@ -1,88 +1,29 @@
 """The trained operator of an anomaly detector: table -> local basis -> spaced MPO."""
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import replace
+from numbers import Integral, Real
 
 import jax
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sktn.embeddings import make_embedding
+from sktn.anomaly.base import Solution
+from sktn.anomaly.solvers import Adam, Sweep
+from sktn.anomaly.spaced import TrainedOperator, log_norms, output_mask
+from sktn.embeddings import EMBEDDINGS, make_embedding
 from sktn.losses import quadratic_log_norm, relu_log_frobenius
 from sktn.networks import mpo, smpo
 from sktn.solvers import born_sweep, gradient
-from sktn.tables.basis import Basis, embed, fit_basis
-from sktn.tables.columns import Columns, fit_columns
+from sktn.tables.basis import embed, fit_basis
+from sktn.tables.columns import fit_columns
 from sktn.tables.sites import order_sites
-
-# Floats that one block of rows may take in a forward pass (128 MB in float32).
-_BLOCK_SIZE = 2**25
 
 # Numbers that the features of all sites take, up to which sweeps are the default. They are faster
 # than Adam at any size (benchmarks/density_sweeps.py), but hold what they know of all rows.
 _LARGEST_SWEEP = 2**27
-
-# Bond dimension where the user names none.
-_BOND_DIM = 10
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedOperator:
-    """A spaced MPO on the columns of a table.
-
-    Attributes
-    ----------
-    columns : Columns
-    basis : Basis
-    cores : ndarray of shape (n, D, d, o, D)
-    order : ndarray of shape (n,)
-        Sites of the table along the chain.
-    legs : ndarray
-        Positions along the chain that have an output leg.
-    """
-
-    columns: Columns
-    basis: Basis
-    cores: np.ndarray
-    order: np.ndarray
-    legs: np.ndarray
-
-    @property
-    def bond_dims(self):
-        """Bonds in use, with the closed ends: (n + 1,)"""
-        used = np.any(self.cores != 0, axis=(1, 2, 3)).sum(axis=1)
-        return np.array([1, *used[:-1], 1])
-
-    def log_norms(self, X):
-        """log ||P Phi(x)||^2: X (b, n_columns) -> (b,) in float64"""
-        # A state that P maps to 0 stays comparable, and several of them can be averaged.
-        norms = self._by_blocks(_log_norms, X).astype(np.float64)
-        return np.maximum(norms, np.finfo(np.float32).min)
-
-    def log_norms_without(self, X, j):
-        """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
-        hidden = X.copy()
-        hidden[:, j] = np.nan
-        return self.log_norms(hidden)
-
-    def transform(self, X):
-        """Distributions of the output legs: X (b, n_columns) -> (b, legs * o)"""
-        p = self._by_blocks(_leg_distributions, X)[:, self.legs]
-        return p.reshape(len(p), -1)
-
-    def _by_blocks(self, function, X):
-        """Apply a compiled function to rows in blocks of bounded memory, of few sizes."""
-        coords = self.columns.transform(X.astype(self.cores.dtype, copy=False))
-        n, D, d, o, _ = self.cores.shape
-        largest = max(1, _BLOCK_SIZE // (n * (d + D * D) + 4 * o * D * D))
-        block = 1 << min(largest.bit_length() - 1, max(5, (len(coords) - 1).bit_length()))
-        out = []
-        with jax.enable_x64(self.cores.dtype == np.float64):
-            for start in range(0, len(coords), block):
-                rows = coords[start : start + block]
-                padded = np.full((block, *rows.shape[1:]), np.nan, rows.dtype)
-                padded[: len(rows)] = rows
-                values = function(self.basis, self.cores, self.order, padded)
-                out.append(np.asarray(values)[: len(rows)])
-        return np.concatenate(out)
 
 
 def operator_loss(cores, batch, weight, context):
@@ -99,115 +40,185 @@ def operator_loss(cores, batch, weight, context):
     return fit + context["alpha"] * penalty
 
 
-@jax.jit
-def _log_norms(basis, cores, order, coords):
-    return mpo.log_squared_norms(cores, embed(basis, coords)[:, order])
+class TrainedSMPO(BaseEstimator):
+    """A spaced matrix product operator trained by gradients or sweeps, as published [1]_:
 
+        mean_b (log ||P Phi(x_b)||^2 - 1)^2 + alpha relu(log ||P||_F^2) .
 
-@jax.jit
-def _leg_distributions(basis, cores, order, coords):
-    return smpo.output_distributions(cores, embed(basis, coords)[:, order])
+    Parameters
+    ----------
+    start : {"identity", "random"}, default="identity"
+        Where training starts.
+    bond_dim : int, default=10
+    output_dim : int, default=None
+        Dimension of an output leg. None: that of the local basis.
+    spacing : int, default=None
+        An output leg on every `spacing`-th site. None: a single leg in the middle of the chain.
+    first_output : int, default=None
+        The first site with a leg. None: 0, or the middle for a single leg.
+    score : {"one-sided", "two-sided"}, default="one-sided"
+        "one-sided": log ||P Phi(x)||^2, since P annihilates what is not typical. "two-sided": minus
+        the squared distance of log ||P Phi(x)||^2 from 1, its value on typical rows [1]_.
+    embedding : str, embedding or callable, default="trigonometric"
+        Local basis, see :mod:`sktn.embeddings`.
+    degree : int, default=1
+        Degree of the local basis; the number of frequencies for "trigonometric".
+    scaling : {"minmax", "standard", "quantile", "none"}, default="minmax"
+        How columns reach the local basis.
+    feature_order : {"given", "correlation", "random"} or array-like, default="given"
+        Order of the columns along the chain.
+    alpha : float, default=1.0
+        Strength of the norm penalty.
+    solver : "auto", Sweep or Adam, default="auto"
+        "auto": :class:`Sweep` on tables of moderate size, :class:`Adam` on large ones.
 
-
-def fit(
-    X,
-    weight,
-    rng,
-    *,
-    categorical,
-    init,
-    bond_dim,
-    output_dim,
-    spacing,
-    first_output,
-    embedding,
-    degree,
-    scaling,
-    feature_order,
-    members,
-    alpha,
-    solver,
-    truncation_tol,
-    training,
-):
-    """Train operators that differ in their starts and, from the second on, in their orders.
-
-    X (b, n_columns), weight (b,) -> list of TrainedOperator, their log norms on the training rows
-    (members, b), list of gradient.Result
+    References
+    ----------
+    .. [1] J. Wang, C. Roberts, G. Vidal and S. Leichenauer, "Anomaly detection with tensor
+       networks", arXiv:2006.02516 (2020).
     """
-    embedding = make_embedding(embedding, degree)
+
+    _parameter_constraints: dict = {
+        "start": [StrOptions({"identity", "random"})],
+        "bond_dim": [Interval(Integral, 1, None, closed="left")],
+        "output_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "spacing": [Interval(Integral, 1, None, closed="left"), None],
+        "first_output": [Interval(Integral, 0, None, closed="left"), None],
+        "score": [StrOptions({"one-sided", "two-sided"})],
+        "embedding": [StrOptions(set(EMBEDDINGS) - {"mixed"}), callable, HasMethods("evaluate")],
+        "degree": [Interval(Integral, 1, None, closed="left")],
+        "scaling": [StrOptions({"minmax", "standard", "quantile", "none"})],
+        "feature_order": [StrOptions({"given", "correlation", "random"}), "array-like"],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "solver": [StrOptions({"auto"}), Sweep, Adam],
+    }
+
+    def __init__(
+        self,
+        *,
+        start="identity",
+        bond_dim=10,
+        output_dim=None,
+        spacing=None,
+        first_output=None,
+        score="one-sided",
+        embedding="trigonometric",
+        degree=1,
+        scaling="minmax",
+        feature_order="given",
+        alpha=1.0,
+        solver="auto",
+    ):
+        self.start = start
+        self.bond_dim = bond_dim
+        self.output_dim = output_dim
+        self.spacing = spacing
+        self.first_output = first_output
+        self.score = score
+        self.embedding = embedding
+        self.degree = degree
+        self.scaling = scaling
+        self.feature_order = feature_order
+        self.alpha = alpha
+        self.solver = solver
+
+    def solve(self, rows, rng, n_members):
+        """Operators that differ in their starts and, from the second on, in their orders.
+
+        rows Rows -> Solution
+        """
+        if self.solver != "auto":
+            self.solver._validate_params()
+        columns, basis, coords = _sites(self, rows)
+        legs, outs = _legs(self, *basis.mask.shape)
+        mask = output_mask(len(basis.mask), outs, legs)
+        operators, results = [], []
+        for k in range(n_members):
+            order = (
+                order_sites(self.feature_order, columns, basis, coords, rng)
+                if k == 0
+                else rng.permutation(len(mask))
+            )
+            with jax.enable_x64(coords.dtype == np.float64):
+                key = jax.random.key(rng.randint(2**31 - 1))
+                cores = _start(self.start, rng, mask, basis, order, self.bond_dim, coords)
+                operator = TrainedOperator(
+                    columns, basis, cores, order, legs, self.score == "two-sided"
+                )
+                result = self._optimise(operator, coords, rows.weight, key)
+            operators.append(replace(operator, cores=_masked(result.params, mask)))
+            results.append(result)
+        _warn_unless_finite(results)
+        losses = results[0].losses
+        return Solution(
+            operators,
+            np.array([operator.log_norms(rows.X) for operator in operators]),
+            {
+                "bond_dims_": operators[0].bond_dims,
+                "loss_curve_": losses,
+                "n_iter_": len(losses),
+            },
+            [None] * n_members,
+        )
+
+    def update(self, operators, rows, rng, stream):
+        """One epoch of gradient steps over more rows: -> operators, stream"""
+        solver = self.solver if isinstance(self.solver, Adam) else Adam()
+        results = []
+        for operator, state in zip(operators, stream, strict=True):
+            coords = operator.columns.transform(rows.X.astype(operator.cores.dtype, copy=False))
+            with jax.enable_x64(coords.dtype == np.float64):
+                key = jax.random.key(rng.randint(2**31 - 1))
+                # A schedule over epochs has no meaning for a stream of unknown length.
+                one_epoch = {"max_iter": 1, "chunk": 1, "constant_rate": True, "state": state}
+                results.append(
+                    _train(operator, coords, rows.weight, key, self.alpha, solver, **one_epoch)
+                )
+        _warn_unless_finite(results)
+        operators = [
+            replace(operator, cores=_masked(result.params, operator.output_mask))
+            for operator, result in zip(operators, results, strict=True)
+        ]
+        return operators, [jax.tree.map(np.asarray, result.state) for result in results]
+
+    def _optimise(self, operator, coords, weight, key):
+        solver = self.solver
+        if solver == "auto":
+            solver = Sweep() if _sweeps_fit(operator, len(coords)) else Adam()
+        if isinstance(solver, Sweep):
+            return _sweep(operator, coords, weight, self.alpha, solver)
+        return _train(operator, coords, weight, key, self.alpha, solver)
+
+
+def _sites(value, rows):
+    """The columns, their local basis and the training coordinates."""
+    embedding = make_embedding(value.embedding, value.degree)
     columns = fit_columns(
-        X,
-        sample_weight=weight,
-        scaling=scaling,
-        categorical=categorical,
+        rows.X,
+        sample_weight=rows.weight,
+        scaling=value.scaling,
+        categorical=rows.categorical,
         domain=embedding.domain,
         group=getattr(embedding, "group", 1),
     )
-    coords = columns.transform(X)
+    coords = columns.transform(rows.X)
     # The embedding's own vectors: unit vectors in the published method, whose Frobenius norm is a
     # mean over all states. Orthonormal ones would make it a mean over rows with shuffled columns.
-    basis = fit_basis(columns, coords, embedding, sample_weight=weight, orthonormalize=False)
-    n, d = basis.mask.shape
-    if first_output is not None and first_output >= n:
+    basis = fit_basis(columns, coords, embedding, sample_weight=rows.weight, orthonormalize=False)
+    return columns, basis, coords
+
+
+def _legs(value, n, d):
+    """Sites with an output leg (k,), dimension of a leg."""
+    first = value.first_output
+    if first is not None and first >= n:
         raise ValueError(
-            f"first_output={first_output} is beyond the end of the chain: it has {n} sites "
+            f"first_output={first} is beyond the end of the chain: it has {n} sites "
             f"(columns that are not constant), so first_output must be below {n}."
         )
-    first = first_output if first_output is not None else (0 if spacing else n // 2)
-    legs = smpo.output_sites(n, spacing or n, first)
-    o = output_dim or d
-    mask = smpo.output_mask(n, spacing or n, first, o)
-    operators, results = [], []
-    for k in range(members):
-        order = (
-            order_sites(feature_order, columns, basis, coords, rng)
-            if k == 0
-            else rng.permutation(n)
-        )
-        with jax.enable_x64(coords.dtype == np.float64):
-            key = jax.random.key(rng.randint(2**31 - 1))
-            cores = _start(init, rng, mask, basis, order, bond_dim or _BOND_DIM, coords)
-            start = TrainedOperator(columns, basis, cores, order, legs)
-            if solver == "sweep" or (solver == "auto" and _sweeps_fit(start, len(coords))):
-                result = _sweep(
-                    start,
-                    coords,
-                    weight,
-                    alpha,
-                    truncation_tol,
-                    training["max_iter"],
-                    training["tol"],
-                )
-            else:
-                result = _train(start, coords, weight, key, alpha, **training)
-        operators.append(TrainedOperator(columns, basis, _masked(result.params, mask), order, legs))
-        results.append(result)
-    norms = np.array([operator.log_norms(X) for operator in operators])
-    return operators, norms, results
-
-
-def update(operator, X, weight, rng, alpha, state, training):
-    """One epoch over more rows: -> TrainedOperator, gradient.Result"""
-    coords = operator.columns.transform(X.astype(operator.cores.dtype, copy=False))
-    with jax.enable_x64(coords.dtype == np.float64):
-        key = jax.random.key(rng.randint(2**31 - 1))
-        result = _train(
-            operator,
-            coords,
-            weight,
-            key,
-            alpha,
-            **{**training, "max_iter": 1},
-            state=state,
-            constant_rate=True,
-            chunk=1,
-        )
-    cores = _masked(result.params, _mask(operator))
-    operator = TrainedOperator(
-        operator.columns, operator.basis, cores, operator.order, operator.legs
-    )
-    return operator, result
+    if first is None:
+        first = 0 if value.spacing else n // 2
+    return smpo.output_sites(n, value.spacing or n, first), value.output_dim or d
 
 
 def _start(init, rng, mask, basis, order, bond_dim, coords):
@@ -218,20 +229,29 @@ def _start(init, rng, mask, basis, order, bond_dim, coords):
     if init == "identity":
         cores = smpo.identity(mask, basis.mean[order], bond_dim) + 0.3 * cores
     cores = (cores * mask[:, None, None, :, None]).astype(coords.dtype)
-    norms = np.asarray(_log_norms(basis, cores, order, coords[:1000]))
+    norms = np.asarray(log_norms(basis, cores, order, coords[:1000]))
     level = norms[np.isfinite(norms)].mean() if np.isfinite(norms).any() else 1.0
     return cores * np.exp((1 - level) / (2 * n)).astype(coords.dtype)
 
 
-def _train(operator, coords, weight, key, alpha, *, batch_size, max_iter, learning_rate, **options):
+def _train(operator, coords, weight, key, alpha, solver, **one_epoch):
+    """Mini-batches of `operator_loss`: -> gradient.Result"""
     n, d = operator.basis.mask.shape
     dtype = coords.dtype
     context = {
         "basis": operator.basis,
         "order": operator.order,
-        "mask": _mask(operator).astype(dtype),
+        "mask": operator.output_mask.astype(dtype),
         "metric": (np.eye(d) * operator.basis.mask[operator.order][:, None, :]).astype(dtype),
         "alpha": np.asarray(alpha, dtype),
+    }
+    options = {
+        "batch_size": solver.batch_size,
+        "max_iter": solver.max_iter,
+        "tol": solver.tol,
+        "learning_rate": solver.learning_rate,
+        "n_iter_no_change": solver.n_iter_no_change,
+        "transformation": solver.optimizer,
     }
     return gradient.minimize(
         operator_loss,
@@ -240,10 +260,7 @@ def _train(operator, coords, weight, key, alpha, *, batch_size, max_iter, learni
         weight.astype(dtype),
         context,
         key,
-        batch_size=batch_size,
-        max_iter=max_iter,
-        learning_rate=learning_rate,
-        **options,
+        **{**options, **one_epoch},
     )
 
 
@@ -253,9 +270,9 @@ def _sweeps_fit(operator, n_rows):
     return n_rows * n * d * D * min(o ** len(operator.legs), D) <= _LARGEST_SWEEP
 
 
-def _sweep(operator, coords, weight, alpha, truncation_tol, max_sweeps, tol):
+def _sweep(operator, coords, weight, alpha, solver):
     """The loss of `operator_loss` by sweeps over all rows."""
-    mask = _mask(operator)
+    mask = operator.output_mask
     n, D, d, o, _ = operator.cores.shape
     phi = np.asarray(embed(operator.basis, coords))[:, operator.order]
     ends = [1, *[D] * (n - 1), 1]
@@ -267,11 +284,11 @@ def _sweep(operator, coords, weight, alpha, truncation_tol, max_sweeps, tol):
         cores,
         [phi[:, k, None, : dims[k]] for k in range(n)],
         objective,
-        two_site=truncation_tol is not None,
+        two_site=solver.truncation_tol is not None,
         max_bond_dim=D,
-        truncation_tol=truncation_tol or 0.0,
-        max_sweeps=max_sweeps,
-        tol=1000 * tol,
+        truncation_tol=solver.truncation_tol or 0.0,
+        max_sweeps=solver.max_iter,
+        tol=solver.tol,
     )
     D = max(core.shape[3] for core in result.cores)
     found = np.zeros((n, D, d, o, D), coords.dtype)
@@ -289,14 +306,16 @@ def _sweep(operator, coords, weight, alpha, truncation_tol, max_sweeps, tol):
     )
 
 
-def _mask(operator):
-    n, _, _, o, _ = operator.cores.shape
-    mask = np.zeros((n, o))
-    mask[:, 0] = 1
-    mask[operator.legs] = 1
-    return mask
-
-
 def _masked(cores, mask):
     cores = np.asarray(cores)
     return cores * mask[:, None, None, :, None].astype(cores.dtype)
+
+
+def _warn_unless_finite(results):
+    if not all(result.finite for result in results):
+        warnings.warn(
+            "The loss is no longer finite; the last finite parameters were kept. Use a smaller "
+            "learning_rate or float64 data.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

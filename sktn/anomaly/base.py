@@ -1,0 +1,67 @@
+"""What a detector and its operators agree on: training rows in, operators out, scores of norms."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A training table: distinct rows, and how often each occurs relative to the mean row.
+
+    Attributes
+    ----------
+    X : ndarray of shape (b, n_columns), NaN where missing
+    weight : ndarray of shape (b,), positive with mean 1
+    categorical : ndarray of bool of shape (n_columns,) or None
+    """
+
+    X: np.ndarray
+    weight: np.ndarray
+    categorical: np.ndarray | None
+
+
+@runtime_checkable
+class Operator(Protocol):
+    """A fitted operator P: a record of NumPy arrays."""
+
+    def log_norms(self, X):
+        """log ||P Phi(x)||^2: X (b, n_columns) -> (b,)"""
+
+    def log_norms_without(self, X, j):
+        """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
+
+    def transform(self, X):
+        """The compressed representation: X (b, n_columns) -> (b, r)"""
+
+    def scores(self, log_norms):
+        """Higher is more typical: (b,) -> (b,)"""
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What fitting an operator value returns.
+
+    Attributes
+    ----------
+    operators : list of Operator
+    log_norms : ndarray of shape (k, b)
+        Of the training rows; as if each had been held out where that has a closed form.
+    summary : dict
+        Further fitted attributes of the detector.
+    stream : object
+        What `update` needs beside the operators.
+    """
+
+    operators: list
+    log_norms: np.ndarray
+    summary: dict = field(default_factory=dict)
+    stream: object = None
+
+
+def unit_weights(weight):
+    """Weights of mean 1: only their ratios mean something. weight (b,) -> (b,)"""
+    # Divided first: a sum of large weights may not be finite.
+    weight = weight / weight.max()
+    return weight / weight.mean()
