@@ -15,11 +15,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor
 
 from sktn import SMPOAnomalyDetector
+from sktn.anomaly import Sweep, TrainedSMPO
 
 
 def detectors(max_iter):
+    trained = TrainedSMPO(solver=Sweep(max_iter=max_iter))
     return {
-        "SMPO, trained": SMPOAnomalyDetector(init="identity", max_iter=max_iter, random_state=0),
+        "SMPO, trained": SMPOAnomalyDetector(operator=trained, random_state=0),
         "SMPO, closed form": SMPOAnomalyDetector(random_state=0),
         "LOF": LocalOutlierFactor(novelty=True),
         "isolation forest": IsolationForest(random_state=0),

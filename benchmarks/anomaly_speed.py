@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.neighbors import KernelDensity
 
 from sktn import SMPOAnomalyDetector
+from sktn.anomaly import Projector
 
 
 def table(n_rows, n_columns, rng):
@@ -39,7 +40,9 @@ def main():
     train, rows = X[: arguments.train], X[arguments.train :]
     detectors = {
         "KernelDensity(bandwidth=1)": KernelDensity(bandwidth=1.0, rtol=0, atol=0),
-        "SMPOAnomalyDetector()": SMPOAnomalyDetector(bond_dim=arguments.bond_dim, random_state=0),
+        "SMPOAnomalyDetector()": SMPOAnomalyDetector(
+            operator=Projector(bond_dim=arguments.bond_dim), random_state=0
+        ),
     }
     print(f"{'detector':30s} {'fit':>8s} {'score':>8s}  seconds")
     times = {}

@@ -22,6 +22,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from sktn import MPSDensityEstimator, SMPOAnomalyDetector
+from sktn.anomaly import Adam, Sweep, TrainedSMPO
 
 DENSITIES = {
     "sweep": {"solver": "sweep"},
@@ -31,9 +32,9 @@ DENSITIES = {
     "auto": {},
 }
 DETECTORS = {
-    "sweep": {"solver": "sweep"},
-    "two-site sweep": {"solver": "sweep", "truncation_tol": 0.1},
-    "adam": {"solver": "adam"},
+    "sweep": Sweep(),
+    "two-site sweep": Sweep(truncation_tol=0.1),
+    "adam": Adam(),
 }
 
 
@@ -75,11 +76,12 @@ def density_row(X, n_splits, params):
     return np.mean(found, axis=0)
 
 
-def detector_row(X, normal, params):
+def detector_row(X, normal, solver):
     ours = np.flatnonzero(normal)
     test = np.setdiff1d(np.arange(len(X)), ours[::2])
+    operator = TrainedSMPO(solver=solver)
     model, seconds = timed_fits(
-        lambda: SMPOAnomalyDetector(init="identity", random_state=0, **params), X[ours[::2]]
+        lambda: SMPOAnomalyDetector(operator=operator, random_state=0), X[ours[::2]]
     )
     area = roc_auc_score(normal[test], model.score_samples(X[test]))
     return area, *seconds, model.n_iter_, model.loss_curve_[-1]
@@ -106,8 +108,8 @@ def main():
     if args.part != "density":
         rows = {label: [] for label in DETECTORS}
         for name, X, normal in classes():
-            for label, params in DETECTORS.items():
-                rows[label].append(detector_row(X, normal, params))
+            for label, solver in DETECTORS.items():
+                rows[label].append(detector_row(X, normal, solver))
                 area, cold, warm, n_iter, loss = rows[label][-1]
                 print(
                     f"{name:24s} {label:16s} {area:8.4f} {warm:7.2f} s ({cold:6.2f} s), "

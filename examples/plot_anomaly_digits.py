@@ -33,7 +33,7 @@ test = np.setdiff1d(np.arange(len(y)), train)
 
 detectors = {
     "closed form": SMPOAnomalyDetector(random_state=0),
-    "trained": SMPOAnomalyDetector(init="identity", random_state=0),
+    "trained": SMPOAnomalyDetector(operator="trained", random_state=0),
     "isolation forest": IsolationForest(random_state=0),
     "local outlier factor": LocalOutlierFactor(novelty=True),
     "one-class SVM": OneClassSVM(),

@@ -13,6 +13,7 @@ from sktn import (
     MPSRegressorCV,
     SMPOAnomalyDetector,
 )
+from sktn.anomaly import Adam, Sweep, TrainedSMPO
 from sktn.chains.base import BaseChain
 
 # Settings are for speed only: small chains, few iterations, few strengths.
@@ -42,9 +43,9 @@ ESTIMATORS = [
         tol=1e-14,
     ),
     SMPOAnomalyDetector(),
-    SMPOAnomalyDetector(init="mean-embedding"),
-    SMPOAnomalyDetector(init="identity", solver="adam", bond_dim=2, max_iter=10),
-    SMPOAnomalyDetector(init="random", solver="sweep", bond_dim=2, max_iter=2),
+    SMPOAnomalyDetector(operator="mean-state"),
+    SMPOAnomalyDetector(operator=TrainedSMPO(bond_dim=2, solver=Adam(max_iter=10))),
+    SMPOAnomalyDetector(operator=TrainedSMPO(start="random", bond_dim=2, solver=Sweep(max_iter=2))),
     MPSDensityEstimator(solver="adam", bond_dim=2, degree=2, max_iter=2),
     MPSDensityEstimator(solver="sweep", bond_dim=2, degree=2, max_iter=2),
 ]

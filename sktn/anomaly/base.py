@@ -5,6 +5,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from sktn.tables.statistics import unit_weights
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -60,8 +62,7 @@ class Solution:
     stream: object = None
 
 
-def unit_weights(weight):
+def relative_weights(weight):
     """Weights of mean 1: only their ratios mean something. weight (b,) -> (b,)"""
-    # Divided first: a sum of large weights may not be finite.
-    weight = weight / weight.max()
+    weight = unit_weights(weight)
     return weight / weight.mean()

@@ -226,8 +226,12 @@ class MeanStateOperator(_KernelOperator):
         return kernel_novelty.held_out_log_density(self.network, self.total, x, weight)
 
     def moments(self):
-        """The moments that the operator was made of, without the second: -> Moments"""
-        return kernel_novelty.Moments(self.network, None, self.network.readout[:, 0] * self.total)
+        """The moments that the operator was made of: -> Moments"""
+        network = self.network
+        start = kernel_novelty.start_moments(
+            network.landmarks, network.bandwidth, network.mean, network.variance
+        )
+        return replace(start, mass=network.readout[:, 0] * self.total)
 
     def _log_norms(self, x, own=None):
         return kernel_novelty.log_density(self.network, self.total, x, own)

@@ -16,13 +16,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from sktn.anomaly.base import Rows, unit_weights
+from sktn.anomaly.base import Rows, relative_weights
 from sktn.anomaly.calibration import fit_combination, offset_below, trimmed
 from sktn.anomaly.closed_form import MeanState, Projector
 from sktn.anomaly.trained import TrainedSMPO
 from sktn.fitted import commit
 from sktn.tables.reading import read_table
-from sktn.tables.statistics import distinct_rows
+from sktn.tables.statistics import distinct_rows, unit_weights
 
 # Without a contamination to aim at, this share of the training rows is called an outlier.
 _OUTLIERS = 0.05
@@ -172,7 +172,7 @@ class SMPOAnomalyDetector(
         for _ in range(_TRIM_ROUNDS if self.trim > 0 else 0):
             kept = trimmed(held_out, rows.weight, self.trim)
             used = kept > 0
-            some = Rows(rows.X[used], unit_weights(kept[used]), rows.categorical)
+            some = Rows(rows.X[used], relative_weights(kept[used]), rows.categorical)
             solution = self._solve(value, some, seed)
             draft._combination = _calibrate(solution, some.weight)
             held_out = draft._score_rows(solution.operators, rows.X)
@@ -249,7 +249,8 @@ class SMPOAnomalyDetector(
             Higher is more normal. With several operators the mean of their
             standardised scores.
         """
-        return self._score_rows(self.operators_, self._rows(X))
+        X = self._rows(X)
+        return self._score_rows(self.operators_, X)
 
     def decision_function(self, X):
         """`score_samples` minus `offset_`: negative for outliers.
@@ -334,7 +335,7 @@ def _read_rows(draft, X, sample_weight, reset):
     X = read_table(draft, X, reset=reset)
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     X, weight = distinct_rows(X, unit_weights(weight))
-    return Rows(X, unit_weights(weight), draft.is_categorical_)
+    return Rows(X, relative_weights(weight), draft.is_categorical_)
 
 
 def _scores(operators, log_norms):

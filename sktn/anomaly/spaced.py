@@ -38,7 +38,7 @@ class TrainedOperator:
     two_sided: bool
 
     @property
-    def outputoutput_mask(self):
+    def output_mask(self):
         """(n, o)"""
         return output_mask(len(self.cores), self.cores.shape[3], self.legs)
 

@@ -23,6 +23,12 @@ from scipy.linalg.blas import dtrmm
 # Entries of kappa held at once (128 MB in float64).
 _BLOCK_SIZE = 2**24
 
+# Narrower kernels than this tell the same rows apart, and squares of it are numbers.
+_NARROWEST = 1e-100
+
+# A squared distance from three products of n terms is off by this much of their size, times n.
+_ROUNDING = 4 * np.finfo(np.float64).eps
+
 
 @dataclass(frozen=True, eq=False)
 class DiagonalNetwork:
@@ -63,14 +69,11 @@ def log_overlaps(x, landmarks, bandwidth, mean, variance):
 
     x (b, n), landmarks (m, n), bandwidth h, mean (n,), variance (n,) -> (b, m)
     """
-    x, landmarks = x / bandwidth, landmarks / bandwidth
+    bandwidth = max(bandwidth, _NARROWEST)
     there, known = ~np.isnan(x), ~np.isnan(landmarks)
     if there.all() and known.all():
-        # One matrix product; rounding may leave a small positive exponent between equal rows.
-        out = x @ landmarks.T
-        out -= 0.5 * np.einsum("bn,bn->b", x, x)[:, None]
-        out -= 0.5 * np.einsum("mn,mn->m", landmarks, landmarks)
-        return np.minimum(out, 0, out=out)
+        return squared_distances(x, landmarks) * (-0.5 / bandwidth**2)
+    x, landmarks = x / bandwidth, landmarks / bandwidth
     mean, variance = mean / bandwidth, variance / bandwidth**2
 
     def with_mean_state(v, present):
@@ -83,6 +86,20 @@ def log_overlaps(x, landmarks, bandwidth, mean, variance):
     out += ~there @ with_mean_state(landmarks, known).T
     out += with_mean_state(x, there) @ ~known.T
     return np.minimum(out, 0, out=out)
+
+
+def squared_distances(x, landmarks):
+    """|x_b - l_m|^2 by one matrix product; exactly 0 for equal rows, whatever the bandwidth makes
+    of a rounding error.
+
+    x (b, n), landmarks (m, n) -> (b, m)
+    """
+    sizes = np.einsum("bn,bn->b", x, x)[:, None] + np.einsum("mn,mn->m", landmarks, landmarks)
+    out = x @ landmarks.T
+    out *= -2
+    out += sizes
+    out[out <= _ROUNDING * x.shape[1] * sizes] = 0
+    return out
 
 
 def overlaps(network, x):

@@ -72,7 +72,7 @@ def restore(network, spectrum, ridge):
 
 def add_rows(moments, x, weight):
     """C + sum_b w_b Phi(x_b) Phi(x_b)^T, projected: x (b, n), weight (b,) -> Moments"""
-    second, mass = moments.second.copy(), moments.mass.copy()
+    second, mass = np.copy(moments.second), moments.mass.copy()
     for rows in _blocks(len(x), len(mass)):
         overlaps = product_sum.overlaps(moments.frame, x[rows])
         np.add.at(mass, np.argmax(overlaps, axis=1), weight[rows])

@@ -5,18 +5,25 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import roc_auc_score
 
 from sktn import SMPOAnomalyDetector
-from sktn.anomaly.detector import offset_below, trimmed
+from sktn.anomaly import Adam, MeanState, Projector, Sweep, TrainedSMPO
+from sktn.anomaly.base import relative_weights
+from sktn.anomaly.calibration import offset_below, trimmed
 from sktn.networks import mpo
 from sktn.solvers import kernel_novelty
-from sktn.solvers.gradient import adam
 from sktn.tables.coordinates import fit_coordinates, squash
 
-TRAINED = {"init": "identity", "max_iter": 3, "bond_dim": 3, "random_state": 0}
+
+def trained(solver=None, **parameters):
+    return TrainedSMPO(solver=solver or Sweep(max_iter=3), **{"bond_dim": 3, **parameters})
+
+
+TRAINED = {"operator": trained()}
 
 
 def correlated(rng, n_rows=200):
@@ -29,11 +36,10 @@ def correlated(rng, n_rows=200):
     "parameters",
     [
         {},
-        {"score_type": "density"},
-        {"init": "mean-embedding"},
-        {"n_estimators": 2, "bond_dim": 50},
-        {"bandwidth": 0.3},
-        {"output_dim": 20},
+        {"operator": "mean-state"},
+        {"n_estimators": 2, "operator": Projector(bond_dim=50)},
+        {"operator": Projector(bandwidth=0.3)},
+        {"operator": Projector(output_dim=20)},
         {"trim": 0.05},
     ],
 )
@@ -48,53 +54,44 @@ def test_broken_correlations_are_anomalies(rng, parameters):
 
 
 @pytest.mark.parametrize("score", ["one-sided", "two-sided"])
-@pytest.mark.parametrize("init", ["identity", "random"])
-def test_training_lowers_the_loss(rng, init, score):
+@pytest.mark.parametrize("start", ["identity", "random"])
+@pytest.mark.parametrize("solver", [Sweep(), Adam(max_iter=30)])
+def test_training_lowers_the_loss(rng, start, score, solver):
     X = correlated(rng, 64)
-    parameters = {**TRAINED, "init": init, "score_type": score, "max_iter": 30, "spacing": 2}
-    detector = SMPOAnomalyDetector(**parameters).fit(X)
+    operator = trained(solver, start=start, score=score, spacing=2)
+    detector = SMPOAnomalyDetector(operator=operator, random_state=0).fit(X)
     assert detector.loss_curve_[-1] < detector.loss_curve_[0]
     assert detector.transform(X).shape == (64, 4)
     np.testing.assert_allclose(detector.transform(X).reshape(64, 2, 2).sum(axis=2), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("init", ["identity", "random"])
+@pytest.mark.parametrize("start", ["identity", "random"])
 @pytest.mark.parametrize("spacing", [None, 1, 2])
-def test_sweeps_descend_to_the_loss_of_their_operator(rng, init, spacing):
+def test_sweeps_descend_to_the_loss_of_their_operator(rng, start, spacing):
     X, weight, alpha = correlated(rng, 64), rng.integers(0, 3, 64), 0.3
-    detector = SMPOAnomalyDetector(
-        **{**TRAINED, "init": init, "max_iter": 6},
-        solver="sweep",
-        spacing=spacing,
-        alpha=alpha,
-        tol=0.0,
-    ).fit(X, sample_weight=weight)
+    operator = trained(Sweep(max_iter=6, tol=0.0), start=start, spacing=spacing, alpha=alpha)
+    detector = SMPOAnomalyDetector(operator=operator, random_state=0)
+    detector.fit(X, sample_weight=weight)
     assert np.all(np.diff(detector.loss_curve_) < 1e-9)
-    [member] = detector.members_
-    frobenius = np.log(np.sum(mpo.to_dense(member.cores) ** 2))
+    [P] = detector.operators_
+    frobenius = np.log(np.sum(mpo.to_dense(P.cores) ** 2))
     fit = np.average((detector.score_samples(X) - 1) ** 2, weights=weight)
     assert detector.loss_curve_[-1] == pytest.approx(fit + alpha * max(frobenius, 0), rel=1e-5)
-    repeated = detector.__class__(**detector.get_params()).fit(np.repeat(X, weight, axis=0))
+    repeated = clone(detector).fit(np.repeat(X, weight, axis=0))
     np.testing.assert_allclose(repeated.loss_curve_, detector.loss_curve_, rtol=1e-6)
 
 
 def test_two_site_sweeps_find_the_bond_dimensions(rng):
     X = correlated(rng, 64).astype(np.float32)
     single, pairs = (
-        SMPOAnomalyDetector(**TRAINED, solver="sweep", truncation_tol=tol).fit(X)
+        SMPOAnomalyDetector(
+            operator=trained(Sweep(max_iter=3, truncation_tol=tol)), random_state=0
+        ).fit(X)
         for tol in (None, 0.3)
     )
     assert single.bond_dims_.tolist() == [1, 2, 2, 1]
     assert pairs.bond_dims_.sum() < 6
-    assert pairs.members_[0].cores.dtype == np.float32
-
-
-def test_solvers_that_do_not_apply():
-    X = np.zeros((3, 2))
-    with pytest.raises(ValueError, match="solver='sweep' is for operators that are trained, but"):
-        SMPOAnomalyDetector(solver="sweep").fit(X)
-    with pytest.raises(ValueError, match="optimizer is used by solver='adam' only"):
-        SMPOAnomalyDetector(init="random", solver="sweep", optimizer=adam()).fit(X)
+    assert pairs.operators_[0].cores.dtype == np.float32
 
 
 def test_the_published_method_finds_strange_digits():
@@ -102,27 +99,18 @@ def test_the_published_method_finds_strange_digits():
     X, y = load_digits(return_X_y=True)
     ours = np.flatnonzero(y == 0)
     test = np.setdiff1d(np.arange(len(y)), ours[::2])
-    detector = SMPOAnomalyDetector(init="identity", max_iter=40, random_state=0)
+    detector = SMPOAnomalyDetector(operator="trained", random_state=0)
     detector.fit(X[ours[::2]].astype(np.float32))
     scores = detector.score_samples(X[test].astype(np.float32))
     assert roc_auc_score(y[test] == 0, scores) > 0.985
 
 
-def test_scores_that_an_operator_does_not_have():
-    X = np.zeros((3, 2))
-    for init, score in [("projector", "two-sided"), ("identity", "density")]:
-        with pytest.raises(
-            ValueError, match=f"score_type='{score}' is not defined for init='{init}'"
-        ):
-            SMPOAnomalyDetector(init=init, score_type=score).fit(X)
-
-
 def test_first_output_beyond_the_chain(rng):
     with pytest.raises(ValueError, match="first_output=3 is beyond the end of the chain"):
-        SMPOAnomalyDetector(**TRAINED, first_output=3).fit(correlated(rng))
+        SMPOAnomalyDetector(operator=trained(first_output=3)).fit(correlated(rng))
 
 
-@pytest.mark.parametrize("parameters", [{}, {"init": "mean-embedding"}, TRAINED])
+@pytest.mark.parametrize("parameters", [{}, {"operator": "mean-state"}, TRAINED])
 def test_awkward_rows_and_columns(rng, parameters):
     X = correlated(rng, 60)
     X = np.column_stack([X, np.full(60, 7.0), np.full(60, np.nan), X[:, 0]])
@@ -142,14 +130,14 @@ def test_awkward_rows_and_columns(rng, parameters):
     assert set(detector.predict(new)) <= {-1, 1}
 
 
-@pytest.mark.parametrize("parameters", [{}, {"init": "mean-embedding"}, TRAINED])
+@pytest.mark.parametrize("parameters", [{}, {"operator": "mean-state"}, TRAINED])
 def test_a_single_column_and_a_single_value(rng, parameters):
     for X in (rng.normal(size=(40, 1)), np.full((10, 1), 3.0)):
         detector = SMPOAnomalyDetector(**{"random_state": 0, **parameters}).fit(X)
         assert np.all(np.isfinite(detector.score_samples([[0.0], [3.0], [1e30]])))
 
 
-@pytest.mark.parametrize("parameters", [{}, {**TRAINED, "max_iter": 1}])
+@pytest.mark.parametrize("parameters", [{}, {"operator": trained(Sweep(max_iter=1))}])
 def test_many_columns(rng, parameters):
     X = rng.normal(size=(30, 1500)).astype(np.float32)
     X[:, 1000:] = X[:, :500] > 0
@@ -199,7 +187,7 @@ def test_offset(rng, contamination):
     assert share == pytest.approx(0.05 if contamination == "auto" else contamination)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"init": "mean-embedding"}])
+@pytest.mark.parametrize("parameters", [{}, {"operator": "mean-state"}])
 def test_partial_fit_adds_rows(rng, parameters):
     X = correlated(rng, 400)
     detector = SMPOAnomalyDetector(random_state=0, **parameters).partial_fit(X[:100])
@@ -211,18 +199,18 @@ def test_partial_fit_adds_rows(rng, parameters):
 
 def test_partial_fit_is_a_fit_on_all_rows_with_the_first_landmarks(rng):
     X = correlated(rng, 150)
-    detector = SMPOAnomalyDetector(bandwidth=0.5, random_state=0)
-    [member] = detector.partial_fit(X[:50]).partial_fit(X[50:]).members_
-    network, coordinates = member.projector, member.coordinates
+    detector = SMPOAnomalyDetector(operator=Projector(bandwidth=0.5), random_state=0)
+    [P] = detector.partial_fit(X[:50]).partial_fit(X[50:]).operators_
+    network, coordinates, ridge = P.network, P.coordinates, P.ridge
     moments = kernel_novelty.start_moments(
         network.landmarks, network.bandwidth, coordinates.mean, coordinates.variance
     )
     moments = kernel_novelty.add_rows(moments, coordinates.transform(X), np.ones(len(X)))
-    expected = kernel_novelty.projector(moments, detector.ridge)
+    expected = kernel_novelty.projector(moments, ridge)
     new = coordinates.transform(correlated(rng))
     np.testing.assert_allclose(
-        kernel_novelty.novelty(network, member.spectrum, detector.ridge, new),
-        kernel_novelty.novelty(*expected, detector.ridge, new),
+        kernel_novelty.novelty(network, P.spectrum, ridge, new),
+        kernel_novelty.novelty(*expected, ridge, new),
         rtol=0.01,
     )
 
@@ -230,17 +218,17 @@ def test_partial_fit_is_a_fit_on_all_rows_with_the_first_landmarks(rng):
 def test_partial_fit_of_a_trained_operator(rng):
     X = correlated(rng, 64)
     detector = SMPOAnomalyDetector(**TRAINED).partial_fit(X)
-    cores = detector.members_[0].cores
+    cores = detector.operators_[0].cores
     for _ in range(2):
         detector.partial_fit(X)
-    assert not np.array_equal(detector.members_[0].cores, cores)
+    assert not np.array_equal(detector.operators_[0].cores, cores)
     assert np.all(np.isfinite(detector.score_samples(X)))
 
 
 def test_the_column_that_makes_a_row_anomalous(rng):
     X = rng.normal(size=(300, 4))
     row = np.array([[0.0, 0.0, 5.0, 0.0]])
-    for parameters in ({}, {"score_type": "density"}):
+    for parameters in ({}, {"operator": "mean-state"}):
         detector = SMPOAnomalyDetector(random_state=0, **parameters).fit(X)
         assert np.argmax(detector.site_scores(row)) == 2
 
@@ -248,7 +236,7 @@ def test_the_column_that_makes_a_row_anomalous(rng):
 def test_training_rows_are_explained_like_new_ones(rng):
     """A training row is scored as if left out, and must be so when a value is hidden as well."""
     X = rng.normal(size=(300, 4))
-    for parameters in ({}, {"init": "mean-embedding"}):
+    for parameters in ({}, {"operator": "mean-state"}):
         detector = SMPOAnomalyDetector(random_state=0, **parameters).fit(X)
         known = np.mean(detector.site_scores(X[:100]))
         new = np.mean(detector.site_scores(rng.normal(size=(100, 4))))
@@ -278,7 +266,7 @@ def test_categories_and_names(rng):
 
 
 def test_new_rows_are_no_stranger_than_training_rows(rng):
-    for parameters in ({}, {"init": "mean-embedding"}):
+    for parameters in ({}, {"operator": "mean-state"}):
         detector = SMPOAnomalyDetector(random_state=0, **parameters).fit(correlated(rng))
         false_alarms = np.mean(detector.predict(correlated(rng, 2000)) == -1)
         assert 0.02 < false_alarms < 0.1
@@ -287,7 +275,7 @@ def test_new_rows_are_no_stranger_than_training_rows(rng):
 def test_pickle_and_same_seed(rng):
     X = correlated(rng)
     for parameters in ({}, TRAINED):
-        parameters = {"random_state": 3, **parameters}
+        parameters = {**parameters, "random_state": 3}
         detector = SMPOAnomalyDetector(**parameters).fit(X)
         copy = pickle.loads(pickle.dumps(detector))
         np.testing.assert_array_equal(copy.score_samples(X), detector.score_samples(X))
@@ -304,14 +292,17 @@ def test_fitted_detectors_hold_numpy_arrays(rng, parameters):
 def test_repetitions(rng):
     """Other landmarks; with all rows as landmarks there are no others."""
     X = correlated(rng, 60)
-    detector = SMPOAnomalyDetector(n_estimators=3, bond_dim=20, bandwidth=0.5, random_state=0)
-    assert len(detector.fit(X).members_) == 3
-    assert len(detector.set_params(bond_dim=60).fit(X).members_) == 1
+    operator = Projector(bond_dim=20, bandwidth=0.5)
+    detector = SMPOAnomalyDetector(operator=operator, n_estimators=3, random_state=0)
+    assert len(detector.fit(X).operators_) == 3
+    assert len(detector.set_params(operator__bond_dim=60).fit(X).operators_) == 1
 
 
 def test_output_as_a_frame(rng):
     X = pd.DataFrame(correlated(rng, 20), columns=list("abc"))
-    detector = SMPOAnomalyDetector(output_dim=2, bandwidth=0.5).set_output(transform="pandas")
+    detector = SMPOAnomalyDetector(operator=Projector(output_dim=2, bandwidth=0.5)).set_output(
+        transform="pandas"
+    )
     frame = detector.fit_transform(X)
     assert list(frame.columns) == ["smpoanomalydetector0", "smpoanomalydetector1"]
     np.testing.assert_array_equal(detector.feature_names_in_, X.columns)
@@ -319,7 +310,8 @@ def test_output_as_a_frame(rng):
 
 def test_a_loss_that_explodes(rng):
     X = correlated(rng, 30)
-    detector = SMPOAnomalyDetector(**TRAINED, solver="adam", learning_rate=1e300)
+    operator = trained(Adam(max_iter=3, learning_rate=1e300))
+    detector = SMPOAnomalyDetector(operator=operator, random_state=0)
     with pytest.warns(ConvergenceWarning, match="no longer finite"):
         detector.fit(X)
     assert np.all(np.isfinite(detector.score_samples(X)))
@@ -347,3 +339,94 @@ def test_one_far_value_does_not_flatten_the_others(rng):
     X[0] = 1e30
     coordinates = fit_coordinates(X, np.ones(100))
     assert 0.5 < coordinates.transform(X[1:]).std() < 2
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e14, 1 / 300, 1e-300])
+def test_only_ratios_of_weights_matter(rng, scale):
+    X, weight = correlated(rng, 80), rng.integers(1, 4, size=80)
+    new = correlated(rng, 30)
+    for operator in ("projector", "mean-state", trained()):
+        detector = SMPOAnomalyDetector(operator=operator, random_state=0)
+        scores = detector.fit(X, sample_weight=weight).score_samples(new)
+        rescaled = detector.fit(X, sample_weight=weight * scale).score_samples(new)
+        np.testing.assert_allclose(rescaled, scores, rtol=1e-4, atol=1e-6)
+
+
+def test_relative_weights():
+    np.testing.assert_allclose(relative_weights(np.array([1.7e308, 1.7e308])), 1)
+    np.testing.assert_allclose(relative_weights(np.array([1.0, 3.0])), [0.5, 1.5])
+
+
+@pytest.mark.parametrize("operator", ["projector", "mean-state", "trained"])
+def test_ties_at_the_offset_flag_all_of_the_lowest(operator):
+    X = np.repeat([1.0, -1.0], [37, 13])[:, None]
+    detector = SMPOAnomalyDetector(operator=operator, contamination=0.2, random_state=0).fit(X)
+    assert np.sum(detector.predict(X) == -1) == 13
+
+
+def test_a_refused_or_interrupted_fit_leaves_the_detector_as_it_was(rng, monkeypatch):
+    X = correlated(rng, 60)
+    detector = SMPOAnomalyDetector(random_state=0)
+    with pytest.raises(ValueError, match="beyond the end of the chain"):
+        detector.set_params(operator=trained(first_output=9)).fit(X)
+    assert not [name for name in vars(detector) if name.endswith("_")]
+    with pytest.raises(NotFittedError):
+        detector.predict(X)
+    before = detector.set_params(operator="projector").fit(X).decision_function(X)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sktn.anomaly.detector.offset_below", interrupt)
+    for method in (detector.fit, detector.partial_fit):
+        with pytest.raises(KeyboardInterrupt):
+            method(100 + 7 * X)
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(X[:, :2])
+    np.testing.assert_array_equal(detector.decision_function(X), before)
+
+
+def test_attributes_of_an_earlier_operator_disappear(rng):
+    X = correlated(rng, 30)
+    detector = SMPOAnomalyDetector(**TRAINED).fit(X)
+    assert hasattr(detector, "loss_curve_")
+    detector.set_params(operator="projector").fit(X)
+    assert not hasattr(detector, "loss_curve_")
+    assert hasattr(detector, "bandwidths_")
+    detector.set_params(operator=trained()).fit(X)
+    assert not hasattr(detector, "bandwidths_")
+
+
+def test_partial_fit_goes_on_with_the_operator_that_was_fitted(rng):
+    X = correlated(rng, 60)
+    detector = SMPOAnomalyDetector(random_state=0).fit(X)
+    detector.set_params(operator=trained()).partial_fit(X)
+    assert len(detector.bandwidths_) == len(detector.operators_)
+    assert np.all(np.isfinite(detector.score_samples(X)))
+
+
+@pytest.mark.parametrize("operator", [MeanState(bandwidth=1e-200), Projector(bandwidth=1e-200)])
+def test_a_tiny_bandwidth(rng, operator):
+    X = rng.normal(size=(12, 2))
+    detector = SMPOAnomalyDetector(operator=operator, random_state=0).fit(X)
+    assert np.all(np.isfinite(detector.score_samples(np.concatenate([X, X + 1]))))
+
+
+def test_parameters_of_values_are_checked_and_nested():
+    X = np.zeros((3, 2))
+    detector = SMPOAnomalyDetector(operator=trained(Adam()))
+    detector.set_params(operator__solver__learning_rate=-1.0)
+    with pytest.raises(ValueError, match="'learning_rate' parameter of Adam"):
+        detector.fit(X)
+    with pytest.raises(ValueError, match="'ridge' parameter of Projector"):
+        SMPOAnomalyDetector(operator=Projector(ridge=0)).fit(X)
+    with pytest.raises(ValueError, match="'operator' parameter of SMPOAnomalyDetector"):
+        SMPOAnomalyDetector(operator=Adam()).fit(X)
+
+
+def test_offsets_between_ties_and_neighbouring_numbers():
+    one = np.ones(4)
+    assert offset_below(np.array([1.0, 1.0, 1.0, 2.0]), one, 0.1) == 1.5
+    assert offset_below(np.array([1.0, 1.0, 1.0, 1.0]), one, 0.1) == 1.0
+    close = np.array([1.0, np.nextafter(1.0, 2), 2.0, 3.0])
+    assert np.sum(close < offset_below(close, one, 0.25)) == 1
