@@ -211,6 +211,14 @@ class NumPyExecutor:
         x[where] = values
         return x
 
+    def constant(self, x):
+        """x, through which no derivative flows."""
+        return x
+
+    def bits(self, x, dtype):
+        """The same bytes as another dtype of the same size."""
+        return x.view(dtype)
+
     def solve_spd(self, A, b):
         """A^-1 b for symmetric positive definite A: A (..., n, n), b (..., n, k) -> (..., n, k)
 
@@ -296,6 +304,12 @@ class JaxExecutor:
 
     def set_at(self, x, where, values):
         return x.at[where].set(values)
+
+    def constant(self, x):
+        return jax.lax.stop_gradient(x)
+
+    def bits(self, x, dtype):
+        return jax.lax.bitcast_convert_type(x, dtype)
 
     def solve_spd(self, A, b):
         """As NumPy's, with NaN in place of an error."""

@@ -199,6 +199,32 @@ def test_evicted_programs_free_their_memory_maps():
     assert not programs.programs
 
 
+# Nothing is compiled where NumPy serves
+
+NO_JAX = """
+import warnings
+import numpy as np
+from sklearn.datasets import load_breast_cancer
+import sktn
+warnings.simplefilter("ignore")
+X, y = load_breast_cancer(return_X_y=True)
+X, y = X[::4, :6], y[::4]
+gaps = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+model = sktn.MPSClassifier(alpha=0.1).fit(X, y)
+model.predict_proba(X), model.transform(X), model.cores_
+sktn.MPSClassifier().fit(gaps, y).predict(gaps)
+sktn.MPSRegressor(alpha=0.1).fit(X, y).predict(X)
+sktn.SMPOAnomalyDetector().fit(X).score_samples(X)
+sktn.RGTNDecomposer(0.3).fit(gaps[:12].reshape(3, 4, 6))
+sktn.RGTNImputer(time_limit=5).fit_transform(gaps)
+"""
+
+
+def test_default_fits_and_predictions_start_no_jax_backend():
+    # On a platform that does not exist, any computation of JAX fails.
+    run_python(NO_JAX, JAX_PLATFORMS="nowhere", SKTN_BACKEND="numpy")
+
+
 # Threads and forks
 
 

@@ -1,59 +1,75 @@
 """What a fitted chain says of rows: scores, bond vectors, its cores in order."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sktn.backend import get_executor
 from sktn.networks import mps
-from sktn.tables.basis import embed
-
-# Floats that one block of rows may take in a forward pass (128 MB in float32).
-_BLOCK_SIZE = 2**25
+from sktn.tables.basis import embed, embed_sites
 
 
-@jax.jit
-def _forward(basis, network, coords):
+def scores(basis, network, coords):
+    """f_c(x) of one network: coords (N, n, k) -> (N, c)"""
+    return _by_blocks(_scores, _compiled_scores, basis, network, coords)
+
+
+def bond_vectors(basis, network, coords):
+    """The learned representation: left and right bond vectors at the output, (N, 2 D)"""
+    return _by_blocks(_bond_vectors, _compiled_bond_vectors, basis, network, coords)
+
+
+def _by_blocks(function, compiled, basis, network, coords):
+    """Blocks of rows through NumPy's loop over trimmed cores, or through a compiled one over padded
+    cores. On a CPU the first is faster at any number of rows: benchmarks/device.py."""
+    run = get_executor()
+    index = network["index"]
+    _, _, D, d, _ = network["arms"].shape
+    n = coords.shape[1]
+    if run.name == "numpy":
+        arms = mps.trim_arms(network["arms"], index, n)
+        readout = network["readout"]
+
+        def block(rows):
+            return function(basis, arms, readout, rows)
+
+        return run.map_rows(block, coords, 2 * n * d + 2 * D * d)
+    network = {name: network[name] for name in ("arms", "readout", "index")}
+    with run.precision(coords.dtype):
+        program, arguments = run.jit(compiled), run.put((basis, network))
+        return run.map_rows(lambda rows: program(*arguments, rows), coords, n * d + 4 * D * d)
+
+
+def _scores(basis, arms, readout, coords):
+    (l, r), log_scale, (left, right) = _ends(basis, arms, coords)
+    reached = np.tensordot(readout[left][:, :, right], l, (0, 0))  # (c, r, b)
+    return ((reached * r).sum(axis=1) * np.exp(log_scale)).T
+
+
+def _bond_vectors(basis, arms, readout, coords):
+    (l, r), log_scale, (left, right) = _ends(basis, arms, coords)
+    D = len(readout)
+    out = np.zeros((2 * D, len(coords)), coords.dtype)
+    out[left], out[D + right] = l, r
+    # One scale for both: only the product of a left and a right vector has a meaning.
+    return (out * np.exp(log_scale / 2)).T
+
+
+def _ends(basis, arms, coords):
+    phi = embed_sites(basis, coords)
+    (l, log_l), (r, log_r) = (mps.run_arm(steps, phi) for steps, _ in arms)
+    return (l, r), log_l + log_r, [used for _, used in arms]
+
+
+def _compiled_scores(basis, network, coords):
     phi = mps.fold_inputs(embed(basis, coords), network["index"])
     out, log_scale = mps.contract_arms(network["arms"], network["readout"], phi)
     return out * jnp.exp(log_scale)[:, None]
 
 
-@jax.jit
-def _bond_vectors(basis, network, coords):
+def _compiled_bond_vectors(basis, network, coords):
     phi = mps.fold_inputs(embed(basis, coords), network["index"])
     (left, right), log_scale = mps.environments(network["arms"], phi)
-    # One scale for both: only the product of a left and a right vector has a meaning.
     return jnp.concatenate([left, right], axis=1) * jnp.exp(log_scale.sum(0) / 2)[:, None]
-
-
-def by_blocks(function, basis, network, coords):
-    """Apply a compiled function to rows in blocks of bounded memory, of few different sizes.
-
-    coords (N, n, k) -> (N, m), NumPy
-    """
-    _, n, _ = coords.shape
-    D, d = network["arms"].shape[2], network["arms"].shape[3]
-    largest = max(1, _BLOCK_SIZE // (n * d * 4 + 4 * D * d))
-    block = 1 << min(int(largest).bit_length() - 1, max(6, (len(coords) - 1).bit_length()))
-    with jax.enable_x64(coords.dtype == np.float64):
-        basis, network = jax.tree.map(jnp.asarray, (basis, network))
-        out = []
-        for start in range(0, len(coords), block):
-            rows = coords[start : start + block]
-            padded = np.full((block, *rows.shape[1:]), np.nan, rows.dtype)
-            padded[: len(rows)] = rows
-            out.append(np.asarray(function(basis, network, padded))[: len(rows)])
-    return np.concatenate(out)
-
-
-def scores(basis, network, coords):
-    """f_c(x) of one network: coords (N, n, k) -> (N, c)"""
-    return by_blocks(_forward, basis, network, coords)
-
-
-def bond_vectors(basis, network, coords):
-    """The learned representation: left and right bond vectors at the output, (N, 2 D)"""
-    return by_blocks(_bond_vectors, basis, network, coords)
 
 
 def bond_dims(network, n):
@@ -75,8 +91,7 @@ def chain_cores(network, n):
     """The cores in order along the chain: n arrays (D_left, d, D_right), trimmed to their bonds."""
     index = network["index"]
     p = int((index[:, 0] < n).sum())
-    with jax.enable_x64(network["arms"].dtype == np.float64):
-        cores = np.asarray(mps.unfold(jnp.asarray(network["arms"]), p, n))
+    cores = mps.unfold(network["arms"], p, n)
     # The readout stands between bonds p and p + 1 of the list of n + 2.
     dims = bond_dims(network, n)
     left = [*dims[:p], *dims[p + 1 : n + 1]]

@@ -72,10 +72,13 @@ class _Recurrence(_ByDegree):
 
     def evaluate(self, z):
         x = z[..., 0]
-        p = [namespace(z).ones_like(x), self.first(x)]
+        xp = namespace(z)
+        p = [xp.ones_like(x), self.first(x)]
         for k in range(1, self.degree):
             p.append(self.following(k, x, p[k], p[k - 1]))
-        return namespace(z).stack([self.norm(k) * p[k] for k in range(self.degree + 1)], axis=-1)
+        # One after the other in memory, as they are computed and used: the last axis is a view.
+        parts = [self.norm(k) * p[k] for k in range(self.degree + 1)]
+        return xp.moveaxis(xp.stack(parts), 0, -1)
 
 
 class Legendre(_Recurrence):

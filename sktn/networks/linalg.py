@@ -1,7 +1,8 @@
 """Linear algebra that networks share: truncated SVD, scales and norms safe at 0."""
 
-import jax
-import jax.numpy as jnp
+import numpy as np
+
+from sktn.backend import executor_of, namespace
 
 
 def power_of_two_scale(x, axis):
@@ -12,16 +13,18 @@ def power_of_two_scale(x, axis):
 
     x (..., m, ...) -> (..., 1, ...)
     """
-    largest = jnp.max(jnp.abs(jax.lax.stop_gradient(x)), axis=axis, keepdims=True)
-    usable = (largest >= jnp.finfo(x.dtype).tiny) & jnp.isfinite(largest)
+    run = executor_of(x)
+    xp = run.xp
+    largest = xp.max(xp.abs(run.constant(x)), axis=axis, keepdims=True)
+    usable = (largest >= xp.finfo(x.dtype).tiny) & xp.isfinite(largest)
     # The bits of the exponent alone: log2 and exp2 are off by some ulp, and 2^k then is no power
     # of two any more.
-    kind, exponent = _EXPONENT_BITS[jnp.dtype(x.dtype).itemsize]
-    bits = jax.lax.bitcast_convert_type(jnp.where(usable, largest, 1), kind)
-    return jax.lax.bitcast_convert_type(bits & kind(exponent), x.dtype)
+    kind, exponent = _EXPONENT_BITS[np.dtype(x.dtype).itemsize]
+    bits = run.bits(xp.where(usable, largest, xp.ones_like(largest)), kind)
+    return run.bits(bits & kind(exponent), x.dtype)
 
 
-_EXPONENT_BITS = {4: (jnp.uint32, 0x7F800000), 8: (jnp.uint64, 0x7FF0000000000000)}
+_EXPONENT_BITS = {4: (np.uint32, 0x7F800000), 8: (np.uint64, 0x7FF0000000000000)}
 
 
 def safe_norm(x, axis=None, keepdims=False):
@@ -29,9 +32,10 @@ def safe_norm(x, axis=None, keepdims=False):
 
     x (...,) -> (...,) without `axis`
     """
-    squares = jnp.sum(x * x, axis=axis, keepdims=keepdims)
+    xp = namespace(x)
+    squares = xp.sum(x * x, axis=axis, keepdims=keepdims)
     positive = squares > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
+    return xp.where(positive, xp.sqrt(xp.where(positive, squares, 1)), 0)
 
 
 def truncated_svd(matrix, max_rank, tol=0.0):
@@ -42,12 +46,13 @@ def truncated_svd(matrix, max_rank, tol=0.0):
 
     matrix (m, k) -> U (m, R), s (R,), Vt (R, k), rank (); R = min(m, k, max_rank)
     """
-    U, s, Vt = jnp.linalg.svd(matrix, full_matrices=False)
+    xp = namespace(matrix)
+    U, s, Vt = xp.linalg.svd(matrix, full_matrices=False)
     weights = s * s
     # What would be lost by cutting at each position, the tail included.
-    tail = jnp.cumsum(weights[::-1])[::-1]
-    keep = (tail > tol * tol * jnp.sum(weights)) & (jnp.arange(len(s)) < max_rank)
+    tail = xp.cumsum(weights[::-1])[::-1]
+    index = xp.arange(len(s))
     # The first value stays whatever `tol` says: a bond has at least dimension 1.
-    keep = keep.at[0].set(True)
+    keep = (index == 0) | ((tail > tol * tol * xp.sum(weights)) & (index < max_rank))
     r = min(len(s), max_rank)
-    return U[:, :r], jnp.where(keep, s, 0)[:r], Vt[:r], jnp.sum(keep)
+    return U[:, :r], xp.where(keep, s, 0)[:r], Vt[:r], xp.sum(keep)

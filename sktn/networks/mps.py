@@ -1,4 +1,4 @@
-"""Matrix product states: contraction, norms and canonical forms, all by `lax.scan`.
+"""Matrix product states: contraction, norms and canonical forms, all by one scan over the sites.
 
 A chain of n sites is one array `cores` (n, D, d, D), its axes left bond, physical, right bond,
 padded with zeros to the largest bond dimension; both ends are closed with the first unit vector.
@@ -13,10 +13,9 @@ Contractions run from both ends towards the output at once. For that the chain i
 end of the chain towards the output, the shorter one padded in front with identity sites.
 """
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from sktn.backend import executor_of, namespace
 from sktn.networks.linalg import power_of_two_scale
 
 
@@ -25,25 +24,27 @@ def fold(cores, output_site):
 
     cores (n, D, d, D), output_site p -> (h, 2, D, d, D), h = max(p, n - p)
     """
+    xp = namespace(cores)
     n, D, d, _ = cores.shape
     left = cores[:output_site]
-    right = jnp.flip(cores[output_site:], axis=0).transpose(0, 3, 2, 1)
+    right = xp.flip(cores[output_site:], axis=0).transpose(0, 3, 2, 1)
     # A padding site must pass every vector on unchanged when it is fed the constant.
-    identity = jnp.zeros((D, d, D), cores.dtype).at[:, 0].set(jnp.eye(D, dtype=cores.dtype))
-    padding = jnp.broadcast_to(identity, (abs(n - 2 * output_site), D, d, D))
+    identity = xp.eye(D, dtype=cores.dtype)[:, None] * xp.eye(1, d, dtype=cores.dtype).T
+    padding = xp.broadcast_to(identity, (abs(n - 2 * output_site), D, d, D))
     if len(left) < len(right):
-        left = jnp.concatenate([padding, left])
+        left = xp.concatenate([padding, left])
     else:
-        right = jnp.concatenate([padding, right])
-    return jnp.stack([left, right], axis=1)
+        right = xp.concatenate([padding, right])
+    return xp.stack([left, right], axis=1)
 
 
 def unfold(arms, output_site, n):
     """Inverse of `fold`: arms (h, 2, D, d, D) -> cores (n, D, d, D)."""
+    xp = namespace(arms)
     h = arms.shape[0]
     left = arms[h - output_site :, 0]
-    right = jnp.flip(arms[h - (n - output_site) :, 1], axis=0).transpose(0, 3, 2, 1)
-    return jnp.concatenate([left, right])
+    right = xp.flip(arms[h - (n - output_site) :, 1], axis=0).transpose(0, 3, 2, 1)
+    return xp.concatenate([left, right])
 
 
 def absorb_padding(arms, readout, index, n):
@@ -98,10 +99,11 @@ def fold_inputs(phi, index):
 
     phi (b, n, d), index (h, 2) -> (h, 2, b, d)
     """
+    xp = namespace(phi)
     b, _, d = phi.shape
-    constant = jnp.zeros((b, 1, d), phi.dtype).at[:, :, 0].set(1)
-    arranged = jnp.concatenate([phi, constant], axis=1)[:, index]
-    return jnp.moveaxis(arranged, 0, 2)
+    constant = xp.broadcast_to(xp.eye(1, d, dtype=phi.dtype), (b, 1, d))
+    arranged = xp.concatenate([phi, constant], axis=1)[:, index]
+    return xp.moveaxis(arranged, 0, 2)
 
 
 def environments(arms, inputs):
@@ -109,22 +111,24 @@ def environments(arms, inputs):
 
     arms (h, 2, D, d, D), inputs (h, 2, b, d) -> (2, b, D), (2, b)
     """
+    run = executor_of(arms, inputs)
+    xp = run.xp
     _, _, D, d, _ = arms.shape
     b = inputs.shape[2]
-    start = jnp.zeros((2, b, D), arms.dtype).at[:, :, 0].set(1)
+    start = xp.broadcast_to(xp.eye(1, D, dtype=arms.dtype), (2, b, D))
 
     def absorb(carry, site):
         vectors, log_scale = carry
         core, x = site
         # One (b, D) x (D, d D) product, then the sum over s: b d D^2 multiply-adds, and never
         # a (b, D, D) array.
-        spread = jnp.einsum("tbl,tlm->tbm", vectors, core.reshape(2, D, d * D))
-        vectors = jnp.einsum("tbsr,tbs->tbr", spread.reshape(2, b, d, D), x)
+        spread = vectors @ core.reshape(2, D, d * D)
+        vectors = xp.einsum("tbsr,tbs->tbr", spread.reshape(2, b, d, D), x)
         # A product of n numbers leaves float32's range after a few dozen sites.
         scale = power_of_two_scale(vectors, axis=-1)
-        return (vectors / scale, log_scale + jnp.log(scale[..., 0])), None
+        return (vectors / scale, log_scale + xp.log(scale[..., 0])), None
 
-    return jax.lax.scan(absorb, (start, jnp.zeros((2, b), arms.dtype)), (arms, inputs))[0]
+    return run.scan(absorb, (start, xp.zeros((2, b), arms.dtype)), (arms, inputs))[0]
 
 
 def contract_arms(arms, readout, inputs):
@@ -132,8 +136,9 @@ def contract_arms(arms, readout, inputs):
 
     arms (h, 2, D, d, D), readout (D, c, D), inputs (h, 2, b, d) -> (b, c), (b,)
     """
+    xp = namespace(arms, inputs)
     vectors, log_scale = environments(arms, inputs)
-    out = jnp.einsum("bcr,br->bc", jnp.einsum("bl,lcr->bcr", vectors[0], readout), vectors[1])
+    out = xp.einsum("bcr,br->bc", xp.einsum("bl,lcr->bcr", vectors[0], readout), vectors[1])
     return out, log_scale.sum(0)
 
 
@@ -146,6 +151,65 @@ def contract(cores, readout, phi, output_site):
     return contract_arms(fold(cores, output_site), readout, fold_inputs(phi, index))
 
 
+def trim_arms(arms, index, n):
+    """The arms without padding, for `run_arm`: of either its sites in order, each with its core as
+    a matrix of the bonds in use, and which bonds are in use at its end. NumPy.
+
+    arms (h, 2, D, d, D), index (h, 2) -> two of: list of (site, matrix (r, l d)), bonds (r,)
+    """
+    trimmed = []
+    for t, sites in enumerate(index.T):
+        steps, used = [], np.array([0])
+        for core, site in zip(arms[sites < n, t], sites[sites < n], strict=True):
+            core = core[used]
+            used = np.flatnonzero(np.any(core != 0, axis=(0, 1)))
+            matrix = core[:, :, used].reshape(core.shape[0] * core.shape[1], len(used)).T
+            steps.append((int(site), np.ascontiguousarray(matrix)))
+        trimmed.append((steps, used))
+    return trimmed
+
+
+def run_arm(steps, phi):
+    """The bond vectors at the end of an arm of `trim_arms`, and the logs of their scales.
+
+    NumPy, rows last, so that all its loops are long: v_r <- sum_ls A_lsr v_l x_s is one product of
+    matrices for a block of rows.
+
+    steps: list of (site, matrix (r, l d)), phi (n, d, b) -> (r, b), (b,)
+    """
+    _, d, b = phi.shape
+    vector, log_scale = np.ones((1, b), phi.dtype), np.zeros(b, phi.dtype)
+    buffer = np.empty(b * max((matrix.shape[1] for _, matrix in steps), default=0), phi.dtype)
+    for site, matrix in steps:
+        pairs = buffer[: matrix.shape[1] * b].reshape(-1, b)
+        np.multiply(vector[:, None], phi[site], out=pairs.reshape(-1, d, b))
+        vector = np.empty((len(matrix), b), phi.dtype)
+        width = max(16, _SMALL_PRODUCT // max(1, matrix.size))
+        for part in range(0, b, width):
+            columns = slice(part, part + width)
+            np.matmul(matrix, pairs[:, columns], out=vector[:, columns])
+        size = np.abs(vector).max(axis=0, initial=0)
+        # A product of n numbers leaves float32's range after a few dozen sites.
+        if size.max(initial=1) > _LARGE or size.min(initial=1) < 1 / _LARGE:
+            vector, log_scale = _rescaled(vector, log_scale)
+    return _rescaled(vector, log_scale)
+
+
+def _rescaled(vector, log_scale):
+    if not len(vector):
+        return vector, log_scale
+    scale = power_of_two_scale(vector, axis=0)
+    return vector / scale, log_scale + np.log(scale[0])
+
+
+# OpenBLAS multiplies matrices with less than 10^6 multiply-adds as they lie, twice as fast as it
+# copies larger ones into blocks first.
+_SMALL_PRODUCT = 10**6
+
+# A site multiplies by far less than float32's range, 2^127, over this.
+_LARGE = 2.0**32
+
+
 def inner(arms, readout, other_arms, other_readout, metric):
     """<f_c, g_c> = sum_st F_c[s] (prod_i metric_i[s_i, t_i]) G_c[t] for every c, its log-scale.
 
@@ -154,24 +218,31 @@ def inner(arms, readout, other_arms, other_readout, metric):
     arms (h, 2, D, d, D), other_arms (h, 2, E, d, E), readout (D, c, D), other_readout (E, c, E),
     metric (h, 2, d, d) -> (c,), ()
     """
+    run = executor_of(arms, other_arms, metric)
+    xp = run.xp
     D, E = arms.shape[2], other_arms.shape[2]
-    start = jnp.zeros((2, D, E), arms.dtype).at[:, 0, 0].set(1)
+    start = xp.broadcast_to(_corner(xp, (D, E), arms.dtype), (2, D, E))
 
     def absorb(carry, site):
         M, log_scale = carry
         A, B, G = site
-        half = jnp.einsum("tle,tlsr->tesr", M, A)
-        half = jnp.einsum("tesr,tsu->teur", half, G)
-        M = jnp.einsum("teur,teuf->trf", half, B)
+        half = xp.einsum("tle,tlsr->tesr", M, A)
+        half = xp.einsum("tesr,tsu->teur", half, G)
+        M = xp.einsum("teur,teuf->trf", half, B)
         scale = power_of_two_scale(M, axis=(1, 2))
-        return (M / scale, log_scale + jnp.log(scale[:, 0, 0])), None
+        return (M / scale, log_scale + xp.log(scale[:, 0, 0])), None
 
-    (M, log_scale), _ = jax.lax.scan(
-        absorb, (start, jnp.zeros(2, arms.dtype)), (arms, other_arms, metric)
+    (M, log_scale), _ = run.scan(
+        absorb, (start, xp.zeros(2, arms.dtype)), (arms, other_arms, metric)
     )
-    left = jnp.einsum("le,lcr->ecr", M[0], readout)
-    right = jnp.einsum("ecr,rf->ecf", left, M[1])
-    return jnp.einsum("ecf,ecf->c", right, other_readout), log_scale.sum()
+    left = xp.einsum("le,lcr->ecr", M[0], readout)
+    right = xp.einsum("ecr,rf->ecf", left, M[1])
+    return xp.einsum("ecf,ecf->c", right, other_readout), log_scale.sum()
+
+
+def _corner(xp, shape, dtype):
+    """1 in the first entry of a matrix, 0 elsewhere: where a chain is closed."""
+    return xp.eye(1, shape[1], dtype=dtype) * xp.eye(1, shape[0], dtype=dtype).T
 
 
 def mean_and_penalty(arms, readout, weights):
@@ -185,33 +256,35 @@ def mean_and_penalty(arms, readout, weights):
 
     arms (h, 2, D, d, D), readout (D, c, D), weights g (h, 2, d) -> (c,), ()
     """
+    run = executor_of(arms, readout)
+    xp = run.xp
     D = arms.shape[2]
     # J must not come out as the difference of two large numbers: the constant path, v, is carried
     # apart from the paths that have left it, M.
-    v = jnp.zeros((2, D), arms.dtype).at[:, 0].set(1)
-    M = jnp.zeros((2, D, D), arms.dtype)
+    v = xp.broadcast_to(xp.eye(1, D, dtype=arms.dtype), (2, D))
+    M = xp.zeros((2, D, D), arms.dtype)
 
     def absorb(carry, site):
         v, M, log_scale = carry
         A, g = site
-        half = jnp.einsum("tlk,tlsr->tksr", M, A)
-        M = jnp.einsum("tksr,tksu->tru", half * g[:, None, :, None], A)
-        leaving = jnp.einsum("tl,tlsr->tsr", v, A[:, :, 1:])
-        M = M + jnp.einsum("tsr,tsu->tru", leaving * g[:, 1:, None], leaving)
-        v = jnp.einsum("tl,tlr->tr", v, A[:, :, 0])
-        size = jnp.abs(v).max(-1) + jnp.sqrt(jnp.abs(M).max((1, 2)))
+        half = xp.einsum("tlk,tlsr->tksr", M, A)
+        M = xp.einsum("tksr,tksu->tru", half * g[:, None, :, None], A)
+        leaving = xp.einsum("tl,tlsr->tsr", v, A[:, :, 1:])
+        M = M + xp.einsum("tsr,tsu->tru", leaving * g[:, 1:, None], leaving)
+        v = xp.einsum("tl,tlr->tr", v, A[:, :, 0])
+        size = xp.abs(v).max(-1) + xp.sqrt(xp.abs(M).max((1, 2)))
         scale = power_of_two_scale(size[:, None], axis=-1)
-        carry = v / scale, M / (scale * scale)[:, :, None], log_scale + jnp.log(scale[:, 0])
+        carry = v / scale, M / (scale * scale)[:, :, None], log_scale + xp.log(scale[:, 0])
         return carry, None
 
-    (v, M, log_scale), _ = jax.lax.scan(absorb, (v, M, jnp.zeros(2, arms.dtype)), (arms, weights))
-    scale = jnp.exp(log_scale.sum())
+    (v, M, log_scale), _ = run.scan(absorb, (v, M, xp.zeros(2, arms.dtype)), (arms, weights))
+    scale = xp.exp(log_scale.sum())
     # Left varying with anything on the right, plus left constant with right varying.
-    anything = M[1] + jnp.outer(v[1], v[1])
-    penalty = jnp.einsum("lk,lcr,ru,kcu->", M[0], readout, anything, readout)
-    from_constant = jnp.einsum("l,lcr->cr", v[0], readout)
-    penalty = penalty + jnp.einsum("cr,ru,cu->", from_constant, M[1], from_constant)
-    return scale * jnp.einsum("cr,r->c", from_constant, v[1]), scale * scale * penalty
+    anything = M[1] + xp.outer(v[1], v[1])
+    penalty = xp.einsum("lk,lcr,ru,kcu->", M[0], readout, anything, readout, optimize=True)
+    from_constant = xp.einsum("l,lcr->cr", v[0], readout)
+    penalty = penalty + xp.einsum("cr,ru,cu->", from_constant, M[1], from_constant)
+    return scale * xp.einsum("cr,r->c", from_constant, v[1]), scale * scale * penalty
 
 
 def canonicalize(arms, readout):
@@ -222,22 +295,24 @@ def canonicalize(arms, readout):
 
     arms (h, 2, D, d, D), readout (D, c, D) -> the same shapes
     """
+    run = executor_of(arms, readout)
+    xp = run.xp
     _, _, D, d, _ = arms.shape
-    start = jnp.zeros((2, D, D), arms.dtype).at[:, 0, 0].set(1)
+    start = xp.broadcast_to(_corner(xp, (D, D), arms.dtype), (2, D, D))
 
     def absorb(R, core):
-        merged = jnp.einsum("tkl,tlsr->tksr", R, core).reshape(2, D * d, D)
-        Q, R = jnp.linalg.qr(merged)
+        merged = xp.einsum("tkl,tlsr->tksr", R, core).reshape(2, D * d, D)
+        Q, R = xp.linalg.qr(merged)
         # QR leaves the sign of each row of R free: fix it, so that equal chains get equal cores.
-        sign = jnp.where(jnp.diagonal(R, axis1=1, axis2=2) < 0, -1.0, 1.0).astype(core.dtype)
+        sign = xp.where(xp.diagonal(R, axis1=1, axis2=2) < 0, -1.0, 1.0).astype(core.dtype)
         # QR fills Q up with arbitrary columns where there is nothing: they would pass for bonds.
-        size = jnp.abs(R).max(-1)
-        rounding = D * d * jnp.finfo(core.dtype).eps * size.max(-1, keepdims=True)
-        sign = jnp.where(size > rounding, sign, 0)
+        size = xp.abs(R).max(-1)
+        rounding = D * d * xp.finfo(core.dtype).eps * size.max(-1, keepdims=True)
+        sign = xp.where(size > rounding, sign, 0)
         return R * sign[:, :, None], (Q * sign[:, None, :]).reshape(2, D, d, D)
 
-    R, isometries = jax.lax.scan(absorb, start, arms)
-    return isometries, jnp.einsum("kl,lcr,ur->kcu", R[0], readout, R[1])
+    R, isometries = run.scan(absorb, start, arms)
+    return isometries, xp.einsum("kl,lcr,ur->kcu", R[0], readout, R[1])
 
 
 def bond_spectra(cores, readout, output_site):

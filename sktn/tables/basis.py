@@ -123,6 +123,8 @@ def embed(basis, coords):
     basis Basis, coords (b, n, channels) with NaN for missing -> (b, n, d)
     """
     xp = namespace(coords)
+    if xp is np:
+        return np.moveaxis(embed_sites(basis, coords), -1, 0)
     transform = xp.asarray(basis.transform)
     absent = xp.isnan(coords).any(axis=-1, keepdims=True)
     low, high = basis.embedding.domain
@@ -133,13 +135,31 @@ def embed(basis, coords):
     if basis.sites.shape[0]:
         table = xp.asarray(basis.table)
         level = xp.nan_to_num(coords[:, basis.sites, 0]).astype(int)
-        vectors = table[xp.arange(table.shape[0]), level]
-        if xp is np:
-            phi[:, basis.sites] = vectors
-        else:
-            phi = phi.at[:, basis.sites].set(vectors)
+        phi = phi.at[:, basis.sites].set(table[xp.arange(table.shape[0]), level])
     phi = xp.clip(phi, -basis.bound, basis.bound)
     return xp.where(absent, xp.asarray(basis.missing), phi)
+
+
+def embed_sites(basis, coords):
+    """`embed` in NumPy with the rows last, along which its loops are long.
+
+    coords (b, n, channels) -> (n, d, b)
+    """
+    z = np.ascontiguousarray(coords.transpose(1, 0, 2))
+    absent = np.isnan(z).any(axis=-1)
+    some_absent = absent.any()
+    low, high = basis.embedding.domain
+    if some_absent:
+        z[absent] = low
+    raw = _raw(basis.embedding, np.clip(z, low, high, out=z))
+    phi = basis.transform.mT @ np.moveaxis(raw, -1, 1)
+    if len(basis.sites):
+        level = np.nan_to_num(coords[:, basis.sites, 0]).astype(int)
+        vectors = basis.table[np.arange(len(basis.table)), level]
+        phi[basis.sites] = vectors.transpose(1, 2, 0)
+    if np.isfinite(basis.bound):
+        np.clip(phi, -basis.bound, basis.bound, out=phi)
+    return np.where(absent[:, None], basis.missing[:, :, None], phi) if some_absent else phi
 
 
 def penalty_metric(basis, omega, q):

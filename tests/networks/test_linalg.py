@@ -10,9 +10,12 @@ from sktn.networks.linalg import power_of_two_scale, safe_norm, truncated_svd
 compiled_svd = jax.jit(truncated_svd, static_argnums=1)
 
 
-def test_scale_is_exact_and_close(rng):
-    x = (rng.normal(size=(50, 7)) * 10.0 ** rng.uniform(-30, 30, (50, 1))).astype(np.float32)
-    scale = np.asarray(power_of_two_scale(x, axis=1))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scale_is_exact_and_close(executor, rng, dtype):
+    x = (rng.normal(size=(50, 7)) * 10.0 ** rng.uniform(-30, 30, (50, 1))).astype(dtype)
+    with executor.precision(dtype):
+        scale = executor.get(power_of_two_scale(executor.put(x), axis=1))
+    assert scale.dtype == dtype
     assert scale.shape == (50, 1)
     assert np.all(np.frexp(scale)[0] == 0.5), "not a power of two"
     largest = np.abs(x / scale).max(axis=1)
@@ -21,8 +24,8 @@ def test_scale_is_exact_and_close(rng):
 
 
 @pytest.mark.parametrize("value", [0.0, np.inf, np.nan])
-def test_scale_of_what_has_none_is_one(value):
-    x = np.full((1, 3), value, np.float32)
+def test_scale_of_what_has_none_is_one(executor, value):
+    x = executor.put(np.full((1, 3), value, np.float32))
     assert power_of_two_scale(x, axis=1).item() == 1
 
 
@@ -44,10 +47,11 @@ def test_safe_norm(rng):
 # Every shape compiles anew, so they are few.
 @pytest.mark.parametrize("tol", [0.0, 0.1, 0.5, 2.0])
 @pytest.mark.parametrize(("rows", "columns", "max_rank"), [(5, 3, 8), (4, 4, 2), (1, 3, 1)])
-def test_truncated_svd_is_the_best_approximation(rng, rows, columns, max_rank, tol):
+def test_truncated_svd_is_the_best_approximation(executor, rng, rows, columns, max_rank, tol):
     matrix = rng.normal(size=(rows, columns))
-    with jax.enable_x64(True):
-        U, s, Vt, rank = map(np.asarray, compiled_svd(matrix, max_rank, tol))
+    svd = compiled_svd if executor.name == "jax" else truncated_svd
+    with executor.precision(np.float64):
+        U, s, Vt, rank = executor.get(svd(executor.put(matrix), max_rank, tol))
     full = np.linalg.svd(matrix, compute_uv=False)
     lost = np.append(np.cumsum(full[::-1] ** 2)[::-1], 0.0)  # lost[r]: the error of rank r
     wanted = int(np.argmax(lost <= tol**2 * lost[0]))

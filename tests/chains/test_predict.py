@@ -1,0 +1,86 @@
+"""The forward pass of a fitted chain: NumPy's loop over trimmed cores and the compiled one."""
+
+import numpy as np
+import pytest
+
+import sktn
+from sktn.chains import predict
+from sktn.networks import mps
+from sktn.tables.sites import make_sites
+
+
+def table_and_network(rng, n=5, D=4, c=2, output_site=2, dtype=np.float64, bonds=None):
+    X = rng.normal(size=(70, n)).astype(dtype)
+    X[:, 1] = rng.integers(3, size=70)
+    X[::7, 0] = np.nan
+    X[3, 1] = np.nan
+    sites = make_sites(X, None, np.arange(n) == 1, dtype=dtype)
+    index = mps.site_index(n, output_site, rng.permutation(n))
+    shape = (len(index), 2, D, sites.dim, D)
+    arms = (rng.normal(size=shape) / np.sqrt(D)).astype(dtype)
+    arms[index == n] = (np.eye(D)[:, None] * np.eye(1, sites.dim).T).astype(dtype)
+    if bonds is not None:
+        arms[..., bonds:] = 0
+    readout = rng.normal(size=(D, c, D)).astype(dtype)
+    return sites, {"arms": arms, "readout": readout, "index": index}
+
+
+def dense_scores(sites, network):
+    """The reference: the whole weight tensor against the product of the site vectors."""
+    n = sites.n_sites
+    index = network["index"]
+    p = int((index[:, 0] < n).sum())
+    order = [*index[len(index) - p :, 0], *index[len(index) - (n - p) :, 1][::-1]]
+    out = mps.to_dense(mps.unfold(network["arms"], p, n), network["readout"], p)[None]
+    phi = sites.vectors().astype(np.float64)
+    out = np.repeat(out, len(phi), axis=0)
+    for i in order:
+        out = np.einsum("bs...,bs->b...", out, phi[:, i])
+    return out
+
+
+@pytest.mark.parametrize("output_site", [0, 2, 5])
+@pytest.mark.parametrize("bonds", [None, 2])
+def test_scores_are_the_dense_contraction(executor, output_site, bonds, rng):
+    sites, network = table_and_network(rng, output_site=output_site, bonds=bonds)
+    with sktn.config_context(backend=executor.name):
+        found = predict.scores(sites.basis, network, sites.coords)
+    np.testing.assert_allclose(found, dense_scores(sites, network), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_executors_agree_on_scores_and_bond_vectors(dtype, rng):
+    sites, network = table_and_network(rng, n=40, D=5, output_site=13, dtype=dtype)
+    # The product of either arm leaves the range of float32, that of both does not.
+    sizes = np.repeat([1e4, 1e-4, 1], [20, 20, 1])  # the last for padding
+    network["arms"] *= sizes[network["index"]][:, :, None, None, None].astype(dtype)
+    found = {}
+    for name in ("numpy", "jax"):
+        with sktn.config_context(backend=name):
+            found[name] = [
+                function(sites.basis, network, sites.coords)
+                for function in (predict.bond_vectors, predict.scores)
+            ]
+    tolerance = 1e-3 if dtype == np.float32 else 1e-10
+    vectors, others = found["numpy"][0], found["jax"][0]
+    assert vectors.dtype == others.dtype == dtype
+    finite = np.isfinite(others)
+    np.testing.assert_array_equal(np.isfinite(vectors), finite)
+    size = np.abs(others[finite]).max()
+    np.testing.assert_allclose(vectors[finite] / size, others[finite] / size, atol=tolerance)
+
+
+def test_a_network_without_bonds_scores_zero(executor, rng):
+    sites, network = table_and_network(rng)
+    network["arms"][:] = 0
+    with sktn.config_context(backend=executor.name):
+        assert not predict.scores(sites.basis, network, sites.coords).any()
+
+
+def test_scores_do_not_depend_on_the_blocks(rng, monkeypatch):
+    from sktn import backend
+
+    sites, network = table_and_network(rng)
+    whole = predict.scores(sites.basis, network, sites.coords)
+    monkeypatch.setattr(backend, "_NUMPY_BLOCK", 400)
+    np.testing.assert_allclose(predict.scores(sites.basis, network, sites.coords), whole)
