@@ -180,8 +180,8 @@ class NumPyExecutor:
         """A tree of arrays, where this executor computes."""
         return jax.tree.map(np.asarray, tree)
 
-    def put_rows(self, tree):
-        """As `put`, for arrays whose first axis are rows: spread over the devices."""
+    def put_rows(self, tree, axis=0):
+        """As `put`, for arrays of which an axis counts rows: spread over the devices."""
         return self.put(tree)
 
     def get(self, tree):
@@ -263,16 +263,18 @@ class JaxExecutor:
 
     def put(self, tree):
         _enter_jax()
-        return jax.device_put(tree, _spread(None))
+        return jax.device_put(tree, _spread())
 
-    def put_rows(self, tree):
+    def put_rows(self, tree, axis=0):
         """Rows are divided among the devices where their number allows it; else every device has
         all of them."""
         n = self.n_devices
-        rows, every = _spread("rows"), _spread(None)
-        return jax.tree.map(
-            lambda x: jax.device_put(x, rows if np.ndim(x) and len(x) % n == 0 else every), tree
-        )
+
+        def put(x):
+            divided = np.ndim(x) > axis and np.shape(x)[axis] % n == 0
+            return jax.device_put(x, _spread(axis) if divided else _spread())
+
+        return jax.tree.map(put, tree)
 
     def get(self, tree):
         return jax.tree.map(np.asarray, jax.device_get(tree))
@@ -411,9 +413,10 @@ def _mesh():
     return jax.sharding.Mesh(np.array(jax.local_devices()), ("rows",))
 
 
-def _spread(axis):
-    spec = jax.sharding.PartitionSpec() if axis is None else jax.sharding.PartitionSpec(axis)
-    return jax.sharding.NamedSharding(_mesh(), spec)
+def _spread(axis=None):
+    """All of an array on every device, or its rows divided among them."""
+    names = () if axis is None else (*[None] * axis, "rows")
+    return jax.sharding.NamedSharding(_mesh(), jax.sharding.PartitionSpec(*names))
 
 
 _jax_process = None

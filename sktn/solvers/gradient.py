@@ -4,14 +4,19 @@ Both minimise `loss(params, batch, weight, context)`, where `batch` is a pytree 
 (b,) their weights (0 for padding) and `context` a pytree of everything else: penalty strengths,
 bases, site indices. Numbers in `context` are traced, so that a grid over them compiles once.
 `loss` is a static argument: pass module-level functions, since a new closure compiles anew.
+
+Derivatives need JAX, whatever the executor of the rest. On several devices the rows of a batch are
+divided among them.
 """
 
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from sktn.backend import bucket, get_executor
 
 
 class Result(NamedTuple):
@@ -31,6 +36,10 @@ class Result(NamedTuple):
     converged: bool
     finite: bool
     state: object
+
+
+# Step and finiteness before the first. Arrays: Python's numbers make other programs.
+_FRESH = np.asarray(0, np.int32), np.asarray(True)
 
 
 class _Progress(NamedTuple):
@@ -78,10 +87,6 @@ def pad_rows(tree, n_rows, multiple):
     )
 
 
-@partial(
-    jax.jit,
-    static_argnames=("loss", "transformation", "scheduled"),
-)
 def _run_epochs(
     progress,
     data,
@@ -107,6 +112,11 @@ def _run_epochs(
         return loss(params, jax.tree.map(lambda x: x[rows], data), weight[rows], context)
 
     def train_batch(carry, rows):
+        # Batches of padding alone, which fill up their number, take no time and move nothing.
+        nothing = (carry, jnp.zeros((), dtype))
+        return jax.lax.cond(weight[rows].sum() > 0, move, lambda *_: nothing, carry, rows)
+
+    def move(carry, rows):
         params, opt_state, step = carry
         value, gradient = jax.value_and_grad(loss_of_batch)(params, rows)
         # The loss is a mean over the batch: a batch that weighs less than others, as the last one
@@ -121,10 +131,8 @@ def _run_epochs(
         if scheduled:
             rate = -settings["learning_rate"] * learning_rate_at(step, settings["n_steps"])
             updates = jax.tree.map(lambda u: u * rate.astype(u.dtype), updates)
-        # A last batch of padding alone moves nothing.
-        some = batch_weight > 0
-        params = jax.tree.map(lambda p, u: p + jnp.where(some, u, 0), params, updates)
-        return (params, opt_state, step + 1), jnp.where(some, value * batch_weight, 0)
+        params = jax.tree.map(lambda p, u: p + u, params, updates)
+        return (params, opt_state, step + 1), (value * batch_weight).astype(dtype)
 
     def epoch(progress, batches):
         start = (progress.params, progress.opt_state, progress.step)
@@ -209,7 +217,7 @@ def minimize(
     weight : array (N,)
     context : pytree
         Passed through.
-    key : JAX random key
+    key : int or JAX random key
     transformation : optax.GradientTransformation, default=None
         None: Adam with warm-up and cosine decay of `learning_rate`. Anything else is used as it
         is, its own learning rate included.
@@ -230,45 +238,42 @@ def minimize(
     Result
     """
     n_rows = len(weight)
-    # A single batch of a multiple of 16 rows, or whole batches, a multiple of 8 of them from 8 on,
-    # so that tables of similar size (the folds of a cross-validation) share one program.
+    # A single batch of a multiple of 16 rows, or whole batches in one of few numbers, so that
+    # tables of similar size (the folds of a cross-validation) share one program.
     in_batch = min(batch_size, n_rows)
     batch_size = int(min(batch_size, -(-n_rows // 16) * 16))
-    n_batches = -(-n_rows // batch_size)
-    if n_batches > 8:
-        n_batches = -(-n_batches // 8) * 8
+    n_steps = max_iter * -(-n_rows // batch_size)
+    n_batches = bucket(-(-n_rows // batch_size))
     data, weight = pad_rows((data, np.asarray(weight)), n_rows, n_batches * batch_size)
     scheduled = transformation is None
     transformation = adam() if scheduled else transformation
-    dtype = jax.tree.leaves(params)[0].dtype
+    run = get_executor("jax")
+    dtype = np.dtype(jax.tree.leaves(params)[0].dtype)
     settings = {
-        "learning_rate": jnp.asarray(learning_rate, dtype),
-        "n_steps": jnp.asarray(0.0 if constant_rate else float(max_iter * n_batches), dtype),
-        "max_gradient_norm": jnp.asarray(max_gradient_norm, dtype),
+        "learning_rate": learning_rate,
+        "n_steps": 0 if constant_rate else n_steps,
+        "max_gradient_norm": max_gradient_norm,
+        # What a whole batch weighs on average.
+        "batch_weight": max(weight.sum(), 1e-30) * in_batch / n_rows,
     }
-    # What a whole batch weighs on average.
-    settings["batch_weight"] = jnp.asarray(max(weight.sum(), 1e-30) * in_batch / n_rows, dtype)
-    opt_state = transformation.init(params) if state is None else state
-    progress = _Progress(
-        params,
-        params,
-        opt_state,
-        jnp.asarray(0),
-        params,
-        jnp.asarray(jnp.inf, dtype),
-        jnp.asarray(True),
+    settings = {name: np.asarray(value, dtype) for name, value in settings.items()}
+    params, data, weight, validation, context, settings, step, finite, best = run.put(
+        (params, data, weight, validation, context, settings, *_FRESH, dtype.type(np.inf))
     )
-    data, weight = jax.tree.map(jnp.asarray, (data, weight))
+    opt_state = run.jit(transformation.init)(params) if state is None else state
+    progress = _Progress(params, params, run.put(opt_state), step, params, best, finite)
+    run_epochs = run.jit(_run_epochs, static=("loss", "transformation", "scheduled"))
     losses, monitored, converged = [], [], False
     # Drawn here, not on the device: a sort and a generator would be half of the compiled program.
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    seed = key if isinstance(key, int) else np.asarray(jax.random.key_data(key))
+    rng = np.random.default_rng(seed)
     while len(losses) < max_iter and not converged:
-        progress, history = _run_epochs(
+        progress, history = run_epochs(
             progress,
             data,
             weight,
-            _orders(rng, n_rows, n_batches, batch_size, chunk),
-            np.arange(chunk) < max_iter - len(losses),
+            run.put_rows(_orders(rng, n_rows, n_batches, batch_size, chunk), axis=2),
+            run.put(np.arange(chunk) < max_iter - len(losses)),
             validation,
             context,
             settings,
@@ -304,7 +309,6 @@ def _stalled(values, patience, tol):
     return not min(values[-patience:]) < min(values[:-patience]) - tol
 
 
-@partial(jax.jit, static_argnames=("loss", "max_iter"))
 def _lbfgs(params, data, weight, context, tol, *, loss, max_iter):
     import optax
 
@@ -352,9 +356,14 @@ def minimize_lbfgs(loss, params, data, weight, context, *, max_iter=500, tol=1e-
 
     Arguments as in :func:`minimize`; `tol` is for the norm of the gradient.
     """
-    data, weight = jax.tree.map(jnp.asarray, (data, weight))
-    params, size, iterations, curve, ok = _lbfgs(
-        params, data, weight, context, tol, loss=loss, max_iter=max_iter
+    run = get_executor("jax")
+    n_rows = len(weight)
+    rows = run.put_rows(pad_rows((data, np.asarray(weight)), n_rows, bucket(n_rows, 16)))
+    dtype = jax.tree.leaves(params)[0].dtype
+    params, context, tol = run.put((params, context, np.asarray(tol, dtype)))
+    minimized = run.jit(_lbfgs, static=("loss", "max_iter"))
+    params, size, iterations, curve, ok = minimized(
+        params, *rows, context, tol, loss=loss, max_iter=max_iter
     )
     losses = np.asarray(curve)[: int(iterations)]
     finite = bool(ok) and bool(np.isfinite(losses).all())
