@@ -14,6 +14,7 @@ Several networks (`n_estimators`, the members of a `...CV` model) are averaged: 
 All readings are NumPy in float64 and start no JAX backend.
 """
 
+from sktn.inspection.distillation import Fidelity, distill
 from sktn.inspection.effects import marginal_effect
 from sktn.inspection.entropies import bond_entropy, mutual_information
 from sktn.inspection.gradients import input_gradient
@@ -24,9 +25,11 @@ from sktn.inspection.truncation import truncate
 from sktn.inspection.variance import feature_importances, variance_shares
 
 __all__ = [
+    "Fidelity",
     "Interactions",
     "ShapleyValues",
     "bond_entropy",
+    "distill",
     "feature_importances",
     "input_gradient",
     "interactions",

@@ -143,6 +143,8 @@ def single(model):
 
 def output_names(model):
     """The class of each score, or the names of the targets."""
+    if hasattr(model, "output_names_"):
+        return np.asarray(model.output_names_)  # of an imitated predictor
     if hasattr(model, "classes_"):
         classes = model.classes_
         return classes[1:] if len(classes) == 2 else classes

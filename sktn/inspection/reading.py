@@ -122,6 +122,8 @@ def column_sources(step):
         return np.arange(step.n_features_in_) if sources is None else sources
     if isinstance(step, ColumnTransformer):
         return _compound_sources(step)
+    if getattr(step, "_column_to_column", False):
+        return np.arange(step.n_features_in_)
     if isinstance(step, SelectorMixin):
         return np.flatnonzero(step.get_support())
     if isinstance(step, FunctionTransformer):

@@ -1,0 +1,128 @@
+"""What any predictor says of rows, as numbers that a chain can imitate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.base import is_classifier
+
+OUTPUTS = ("auto", "decision", "log_odds", "probability", "predict")
+
+# Rows that a predictor is asked about at once.
+_BLOCK = 50_000
+# Probabilities this small are as good as 0: beyond it log-odds would follow rounding errors.
+_SMALLEST = 1e-12
+# With a larger share of certain answers (forests, neighbours) log-odds are no scale.
+_CERTAIN = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """A function of rows with the name of what it returns.
+
+    Attributes
+    ----------
+    function : callable
+    output : str
+    names : ndarray of shape (n_outputs,)
+    """
+
+    function: object
+    output: str
+    names: np.ndarray
+
+    def __call__(self, X):
+        """X (b, n) -> (b, n_outputs) in float64"""
+        parts = [
+            _two_dimensional(self.function(_rows(X, start))) for start in range(0, len(X), _BLOCK)
+        ]
+        scores = np.concatenate(parts)
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                f"The predictor's {self.output} is not finite for "
+                f"{np.sum(~np.isfinite(scores).all(axis=1))} of {len(scores)} rows: choose another "
+                f"output, one of {', '.join(map(repr, OUTPUTS[1:]))}."
+            )
+        return scores
+
+
+def scores_of(predictor, X, output="auto"):
+    """The scores of a predictor or of a function. -> Scores
+
+    "auto" is the decision function where there is one, else log-odds, else (where more than a few
+    probabilities are 0 or 1) probabilities; predictions of a regressor.
+    """
+    if output not in OUTPUTS:
+        raise ValueError(f"output must be one of {', '.join(map(repr, OUTPUTS))}, got {output!r}.")
+    if output == "auto":
+        output = _natural_output(predictor, X)
+    if output == "predict" and not hasattr(predictor, "predict"):
+        function, output = predictor, "function"
+    else:
+        method = {"decision": "decision_function", "predict": "predict"}.get(
+            output, "predict_proba"
+        )
+        if not hasattr(predictor, method):
+            raise ValueError(f"output={output!r} needs {method}, which {predictor!r} has not.")
+        answer = getattr(predictor, method)
+        function = {"log_odds": _log_odds_of, "probability": _probability_of}.get(output)
+        function = answer if function is None else function(answer)
+    width = _two_dimensional(function(_rows(X, 0, 2))).shape[1]
+    return Scores(function, output, _names(predictor, width))
+
+
+def _natural_output(predictor, X):
+    if not hasattr(predictor, "predict") and callable(predictor):
+        return "predict"
+    if hasattr(predictor, "decision_function"):
+        return "decision"
+    if hasattr(predictor, "predict_proba"):
+        p = np.asarray(predictor.predict_proba(_rows(X, 0, _BLOCK)))
+        return "probability" if np.mean(p.min(axis=1) <= 0) > _CERTAIN else "log_odds"
+    if is_classifier(predictor):
+        raise ValueError(
+            f"{predictor!r} has only labels: a chain needs decision_function, predict_proba or a "
+            "function that returns numbers."
+        )
+    if hasattr(predictor, "predict"):
+        return "predict"
+    raise ValueError(
+        "Expected an object with decision_function, predict_proba or predict, or a function of "
+        f"rows, got {predictor!r}."
+    )
+
+
+def _log_odds_of(answer):
+    """Of the second class where there are two, else logarithms less their mean."""
+
+    def log_odds(X):
+        logs = np.log(np.maximum(answer(X), _SMALLEST))
+        if logs.shape[1] == 2:
+            return logs[:, 1] - logs[:, 0]
+        return logs - logs.mean(axis=1, keepdims=True)
+
+    return log_odds
+
+
+def _probability_of(answer):
+    def probability(X):
+        p = answer(X)
+        return p[:, 1] if p.shape[1] == 2 else p
+
+    return probability
+
+
+def _two_dimensional(values):
+    values = np.asarray(values, dtype=np.float64)
+    return values.reshape(len(values), -1)
+
+
+def _names(predictor, width):
+    classes = getattr(predictor, "classes_", None)
+    if classes is not None and width == (1 if len(classes) == 2 else len(classes)):
+        return classes[1:] if len(classes) == 2 else np.asarray(classes)
+    return np.array([f"y{c}" for c in range(width)] if width > 1 else ["y"], dtype=object)
+
+
+def _rows(X, start, size=_BLOCK):
+    part = slice(start, start + size)
+    return X.iloc[part] if hasattr(X, "iloc") else X[part]
