@@ -1,63 +1,227 @@
-"""Losses on model outputs, each weighted by sample; means over the weights, so that a ridge of
-strength alpha enters as alpha / sum(weights)."""
+"""Losses of scores, each with its value, slope and curvature: one class serves every solver.
+
+A loss is a record of numbers (a pytree: it may be an argument of a compiled program) and is applied
+to scores F (..., N, c), any number of problems in front, and to what the N rows should give: labels
+(N,) for :class:`Softmax`, numbers (N, c) for the others. Values are per row and without weights;
+the solvers weigh them. NumPy arrays give NumPy arrays, JAX arrays JAX arrays.
+"""
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from scipy.special import log_softmax
+
+from sktn.embeddings import namespace
 
 
-def logits(scores):
-    """Scores -> one logit a class. A single score (two classes) becomes (-f/2, f/2).
+def _record(cls):
+    """A frozen dataclass whose numbers are traced; what is an integer belongs to the program."""
+    cls = dataclass(frozen=True)(cls)
+    names = [f.name for f in fields(cls)]
+    static = [f.name for f in fields(cls) if f.type is int or f.type == "int"]
+    return jax.tree_util.register_dataclass(
+        cls, data_fields=[n for n in names if n not in static], meta_fields=static
+    )
 
-    scores (b, c) -> (b, max(c, 2))
+
+class _Pointwise:
+    """A loss of every score on its own: the Hessian is diagonal."""
+
+    #: What multiplies the ridge.
+    ridge_share: ClassVar[float] = 1.0
+    #: Whether one Newton step is the solution.
+    quadratic: ClassVar[bool] = False
+
+    def n_scores(self, target):
+        return target.shape[1]
+
+    def response(self, target):
+        """The target as numbers (N, c)."""
+        return target
+
+    def curve(self, h, d):
+        """Hessian times d, from what `derivatives` says of it."""
+        return h * d
+
+    def curve_diagonal(self, h):
+        return h
+
+    def centred(self, x):
+        """x without the directions in which the loss is constant."""
+        return x
+
+
+@_record
+class Softmax:
+    """Cross-entropy of several classes, one score each. The target: labels (N,), integers."""
+
+    n_classes: int
+
+    ridge_share: ClassVar[float] = 1.0
+    quadratic: ClassVar[bool] = False
+
+    def n_scores(self, target):
+        return self.n_classes
+
+    def response(self, target):
+        """One-hot (N, c)."""
+        return _one_hot(target, self.n_classes, np.float64)
+
+    def values(self, F, target):
+        """-log softmax(F)[label]: (..., N, c) -> (..., N)"""
+        xp = namespace(F)
+        F = F - F.max(-1, keepdims=True)
+        total = xp.log(xp.exp(F).sum(-1))
+        return total - F[..., xp.arange(len(target)), target]
+
+    def derivatives(self, F, target):
+        """Gradient and what `curve` needs to know of the Hessian, (..., N, c) each."""
+        p = _softmax(F)
+        return p - _one_hot(target, self.n_classes, F.dtype), p
+
+    def curve(self, p, d):
+        return p * (d - (p * d).sum(-1, keepdims=True))
+
+    def curve_diagonal(self, p):
+        return p * (1 - p)
+
+    def centred(self, x):
+        # The same number added to all classes changes nothing. Without curvature there, conjugate
+        # gradients would carry rounding errors in this direction to any size.
+        return x - x.mean(-1, keepdims=True)
+
+
+@_record
+class Logistic(_Pointwise):
+    """Cross-entropy of two classes from one score, the log-odds of the second. The target: (N, 1),
+    1 for the second class and 0 for the first.
+
+    One score f stands for the two of :func:`log_probabilities`, -f/2 and f/2, whose squares sum to
+    half of its own: hence the share of the ridge.
     """
-    if scores.shape[-1] > 1:
-        return scores
-    return jnp.concatenate([-scores / 2, scores / 2], axis=-1)
+
+    ridge_share: ClassVar[float] = 0.5
+
+    def values(self, F, target):
+        return namespace(F).logaddexp(0, (1 - 2 * target) * F)[..., 0]
+
+    def derivatives(self, F, target):
+        p = 0.5 + 0.5 * namespace(F).tanh(0.5 * F)
+        return p - target, p * (1 - p)
 
 
-def cross_entropy(scores, labels, sample_weight, shape=None):
-    """- sum_b w_b log softmax(scores_b)[label_b] / sum_b w_b
+@_record
+class SquaredError(_Pointwise):
+    """(f - y)^2 / 2"""
 
-    scores (b, c), labels (b,) integers, sample_weight (b,) -> ()
+    quadratic: ClassVar[bool] = True
+
+    def values(self, F, target):
+        return 0.5 * ((F - target) ** 2).sum(-1)
+
+    def derivatives(self, F, target):
+        return F - target, namespace(F).ones_like(F)
+
+
+@_record
+class Huber(_Pointwise):
+    """r^2 / 2 up to |r| = delta, delta (|r| - delta / 2) beyond, delta = epsilon noise
+    (Huber, Annals of Statistics, 1964).
+
+    Its curvature is that of the parabola which touches it at r and at -r and lies above it
+    elsewhere (iteratively reweighted least squares): never zero, and every step descends.
+
+    Parameters
+    ----------
+    epsilon : float, default=1.35
+        Where the parabola ends, in standard deviations of the noise.
+    noise : float, default=1.0
+        Standard deviation of the noise, in units of the target's; estimators estimate it.
     """
-    log_proba = jax.nn.log_softmax(logits(scores), axis=-1)
-    picked = jnp.take_along_axis(log_proba, labels[:, None], axis=-1)[:, 0]
-    return -weighted_mean(picked, sample_weight)
+
+    epsilon: float = 1.35
+    noise: float = 1.0
+
+    def values(self, F, target):
+        xp, delta = namespace(F), self._delta(F)
+        r = abs(F - target)
+        inside = xp.minimum(r, delta)
+        return (inside * (r - 0.5 * inside)).sum(-1)
+
+    def derivatives(self, F, target):
+        xp, delta = namespace(F), self._delta(F)
+        r = F - target
+        return xp.clip(r, -delta, delta), delta / xp.maximum(abs(r), delta)
+
+    def _delta(self, F):
+        return namespace(F).asarray(self.epsilon * self.noise, dtype=F.dtype)
 
 
-def squared_error(scores, y, sample_weight, shape=None):
-    """Half the squared error. scores, y (b, c), sample_weight (b,) -> ()"""
-    return weighted_mean(0.5 * jnp.sum((scores - y) ** 2, axis=-1), sample_weight)
+@_record
+class Quantile(_Pointwise):
+    """The loss whose minimiser is a quantile: tau (y - f) below y, (1 - tau) (f - y) above
+    (Koenker and Bassett, Econometrica, 1978).
 
+    tau = 1/2 is half of the absolute error. |r| is rounded off to sqrt(r^2 + width^2), of which
+    the curvature is taken as for :class:`Huber`.
 
-def huber(scores, y, sample_weight, delta):
-    """Half the squared error up to `delta`, linear beyond. scores, y (b, c) -> ()"""
-    r = jnp.abs(scores - y)
-    inside = jnp.minimum(r, delta)
-    return weighted_mean(jnp.sum(inside * (r - 0.5 * inside), axis=-1), sample_weight)
-
-
-def pinball(scores, y, sample_weight, quantile):
-    """quantile (y - f) below y, (1 - quantile) (f - y) above. scores, y (b, c) -> ()"""
-    r = y - scores
-    return weighted_mean(jnp.sum(jnp.maximum(quantile * r, (quantile - 1) * r), -1), sample_weight)
-
-
-def poisson(scores, y, sample_weight, shape=None):
-    """Half the deviance of counts with mean exp(score), up to what does not depend on the score.
-
-    scores, y (b, c), sample_weight (b,) -> ()
+    Parameters
+    ----------
+    quantile : float, default=0.5
+        tau, between 0 and 1.
+    width : float, default=0.02
+        Where the kink is rounded off, in units of the target's spread: a fiftieth of it, which
+        moves a quantile by less than its sampling error on a thousand rows.
     """
-    return weighted_mean(jnp.sum(jnp.exp(scores) - y * scores, axis=-1), sample_weight)
+
+    quantile: float = 0.5
+    width: float = 0.02
+
+    def values(self, F, target):
+        xp, tau, width = self._numbers(F)
+        r = F - target
+        return (0.5 * xp.hypot(r, width) + (0.5 - tau) * r).sum(-1)
+
+    def derivatives(self, F, target):
+        xp, tau, width = self._numbers(F)
+        r = F - target
+        size = xp.hypot(r, width)
+        return 0.5 * r / size + (0.5 - tau), 0.5 / size
+
+    def _numbers(self, F):
+        xp = namespace(F)
+        return xp, xp.asarray(self.quantile, dtype=F.dtype), xp.asarray(self.width, dtype=F.dtype)
+
+
+@_record
+class Poisson(_Pointwise):
+    """Half the deviance of counts with mean exp(f), up to what does not depend on f."""
+
+    def values(self, F, target):
+        return (_exp(F) - target * F).sum(-1)
+
+    def derivatives(self, F, target):
+        mean = _exp(F)
+        return mean - target, mean
+
+
+def classification(labels, n_classes, dtype):
+    """The cross-entropy of labels 0..n_classes-1 and its target: one score for two classes, else
+    one each. labels (N,) -> loss, target"""
+    if n_classes == 2:
+        return Logistic(), (labels == 1).astype(dtype)[:, None]
+    return Softmax(n_classes), labels
 
 
 def log_probabilities(scores):
-    """Scores (..., c) -> log-probabilities (..., max(c, 2)) of their :func:`logits`; NumPy."""
+    """Scores (..., c) -> log-probabilities (..., max(c, 2)); a single score f (two classes) stands
+    for -f/2 and f/2."""
+    xp = namespace(scores)
     if scores.shape[-1] == 1:
-        scores = np.concatenate([-scores / 2, scores / 2], axis=-1)
-    return log_softmax(scores, axis=-1)
+        scores = xp.concatenate([-scores / 2, scores / 2], axis=-1)
+    scores = scores - scores.max(-1, keepdims=True)
+    return scores - xp.log(xp.exp(scores).sum(-1, keepdims=True))
 
 
 def weighted_mean(values, sample_weight):
@@ -65,10 +229,11 @@ def weighted_mean(values, sample_weight):
 
     values (b,), sample_weight (b,) -> ()
     """
+    xp = namespace(values)
     # Rows of weight 0 are padding: what they hold need not be finite.
-    values = jnp.where(sample_weight > 0, values, 0)
-    total = jnp.sum(sample_weight)
-    return jnp.sum(sample_weight * values) / jnp.where(total > 0, total, 1)
+    values = xp.where(sample_weight > 0, values, 0)
+    total = sample_weight.sum()
+    return (sample_weight * values).sum() / xp.where(total > 0, total, 1)
 
 
 def quadratic_log_norm(log_squared_norms, sample_weight):
@@ -93,3 +258,18 @@ def negative_log_likelihood(log_squares, log_norm, sample_weight):
     log_squares (b,), log_norm (), sample_weight (b,) -> ()
     """
     return log_norm - weighted_mean(log_squares, sample_weight)
+
+
+def _softmax(F):
+    p = namespace(F).exp(F - F.max(-1, keepdims=True))
+    return p / p.sum(-1, keepdims=True)
+
+
+def _one_hot(labels, n_classes, dtype):
+    xp = namespace(labels)
+    return (labels[:, None] == xp.arange(n_classes)).astype(dtype)
+
+
+def _exp(F):
+    # A trial step may be far off; the line search has to see a large number, not an overflow.
+    return namespace(F).exp(namespace(F).minimum(F, 80 if F.dtype == np.float32 else 600))

@@ -1,20 +1,17 @@
 """Matrix product state classifier for tables."""
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.callback import with_callbacks
-from sklearn.utils import compute_class_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight
 
-from sktn.chains import predict
 from sktn.chains.base import BaseChain
-from sktn.chains.training import ALPHAS, stratified_folds
-from sktn.losses import log_probabilities
-from sktn.solvers import objectives
-from sktn.tables.reading import read_table
+from sktn.chains.target import average_log_probabilities, class_target
+from sktn.tables.reading import read_fit, read_more, table_weight
+
+#: The strengths that alpha="auto" chooses from, strongest first.
+ALPHAS = tuple(float(a) for a in 10.0 ** np.arange(0.5, -3.6, -0.5))
 
 
 class MPSClassifier(ClassifierMixin, BaseChain):
@@ -61,64 +58,37 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         relevance[i], and 0 rules it out. "auto": the factors under which the target is likeliest,
         by the evidence of a Gaussian process on 500 rows [3]_; for tables with many more rows
         than columns.
-    solver : {"auto", "sweep", "convex", "adam", "lbfgs"}, default="auto"
-        "convex": the exact minimiser at unlimited bond dimension (a logistic regression
-        in an ANOVA kernel), compressed to
-        `bond_dim`, and its readout refitted. "sweep": starts there and then minimises over one core
-        after the other, which repairs what the compression moved. Both are deterministic but for
-        the choice of landmarks. "adam": mini-batches, for very long tables and for `partial_fit`.
-        "lbfgs": full batch. "auto": "sweep" while the features of the convex problem fit memory.
+    solver : {"auto", "sweep", "convex", "adam", "lbfgs"} or solver, default="auto"
+        "convex": the exact minimiser at unlimited bond dimension (a logistic regression in an ANOVA
+        kernel), compressed to `bond_dim`, and its readout refitted. "sweep": starts there and then
+        minimises over one core after the other, which repairs what the compression moved. Both are
+        deterministic but for the choice of landmarks. "adam": mini-batches, for very long tables
+        and for `partial_fit`. "lbfgs": full batch. "auto": "sweep" while the features of the convex
+        problem fit memory. A value of :mod:`sktn.chains.solvers` sets a solver's own parameters:
+        ``solver=Adam(learning_rate=0.01)``.
     max_landmarks : int, default=1000
         Rows that carry the expansion of the convex problem (Nystroem). Tables with fewer rows are
         solved exactly.
-    truncation_tol : float, default=None
-        Solver "sweep" with a number updates two neighbouring cores at a time and splits them by a
-        singular value decomposition that may lose this share of the norm, so that every bond finds
-        its own dimension, of at most `bond_dim`. None: one core at a time, all bonds at `bond_dim`.
-    learning_rate : float, default=0.02
-        Peak learning rate of "adam", with warm-up and cosine decay. On chains of more than 64
-        sites it is multiplied by 64 / n_sites.
-    optimizer : optax.GradientTransformation, default=None
-        Replaces Adam, its schedule and `learning_rate` in solver "adam".
-    init : str or callable, default="auto"
-        Start of "adam" and "lbfgs": "convex" (what solver "convex" finds on 4 `max_landmarks`
-        rows), "constant", "identity", "copy", "gaussian", "isometric", "ones", "zeros", or a
-        function with the signature of :mod:`sktn.initializers`, for inputs divided by sqrt(g).
-        "auto": "convex" where ``solver="auto"`` takes "adam", else "constant".
-    max_iter : int, default=100
-        Epochs of "adam", sweeps of "sweep"; iterations of "lbfgs" are ten times as many.
-    batch_size : int, default=200
-    early_stopping : bool, default=False
-        Hold out `validation_fraction` of the rows in solver "adam" and keep the parameters of the
-        epoch that is best on them.
-    validation_fraction : float, default=0.1
-    n_iter_no_change : int, default=10
-        Epochs without an improvement by `tol` after which "adam" stops.
-    tol : float, default=1e-6
-        Relative decrease of the loss at which "convex" stops, a thousandth of that of a sweep;
-        absolute for "adam"; norm of the gradient for "lbfgs".
     n_estimators : int, default=1
         Average the probabilities of this many networks, which differ in seed, in the order of the
-        columns (from the second on) and in their landmarks. With "adam" and "lbfgs" they train in
-        one compiled program.
+        columns (from the second on) and in their landmarks.
     class_weight : dict or "balanced", default=None
+        Factors of the weights of the classes' rows. "balanced": classes of equal total weight.
     feature_order : {"given", "correlation", "random"} or array of int, default="correlation"
         Order of the columns along the chain; a chain compresses best when related columns are
-        neighbours. "correlation": spectral ordering by squared correlations.
-    output_site : int, default=None
-        Number of sites left of the class index; None: the middle.
+        neighbours. "correlation": spectral ordering by squared correlations. A permutation of the
+        columns may have a -1 where the output index stands, which is the middle otherwise.
     categorical_features : "from_dtype", None, or array-like, default="from_dtype"
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`. A level not seen in
         training counts as missing.
     missing : {"marginal", "indicator"}, default="marginal"
         "marginal": a missing value averages the network over the column. "indicator": columns with
         missing training values also get a component that says so.
-    warm_start : bool, default=False
-        Solvers "adam" and "lbfgs" go on from the last networks where their shapes agree.
-    dtype : {"float32", "float64"}, default=None
-        None: that of X.
+    time_limit : float, default=None
+        Seconds after which the best model so far is taken; a stage once begun may run over.
     random_state : int, RandomState instance or None, default=None
     verbose : int, default=0
+        A line for every stage, with the time it began.
 
     Attributes
     ----------
@@ -137,9 +107,8 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         Best accuracy on the held-out rows of early stopping.
     truncation_error_ : float or None
         Share of the squared norm of the convex solution that `bond_dim` cuts off.
-    networks_ : list of dict
-        For every network its `arms` (h, 2, D, d, D), `readout` (D, c, D) and `index` (h, 2); see
-        :mod:`sktn.networks.mps`.
+    networks_ : list of MPS
+        See :class:`sktn.networks.mps.MPS`.
     cores_ : list of ndarray of shape (D_left, d, D_right)
         The cores of the first network along its chain.
     bond_dims_ : ndarray of shape (n_sites + 2,)
@@ -190,24 +159,12 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         relevance="equal",
         solver="auto",
         max_landmarks=1000,
-        truncation_tol=None,
-        learning_rate=0.02,
-        optimizer=None,
-        init="auto",
-        max_iter=100,
-        batch_size=200,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-6,
         n_estimators=1,
         class_weight=None,
         feature_order="correlation",
-        output_site=None,
         categorical_features="from_dtype",
         missing="marginal",
-        warm_start=False,
-        dtype=None,
+        time_limit=None,
         random_state=None,
         verbose=0,
     ):
@@ -221,24 +178,12 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         self.relevance = relevance
         self.solver = solver
         self.max_landmarks = max_landmarks
-        self.truncation_tol = truncation_tol
-        self.learning_rate = learning_rate
-        self.optimizer = optimizer
-        self.init = init
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
         self.n_estimators = n_estimators
         self.class_weight = class_weight
         self.feature_order = feature_order
-        self.output_site = output_site
         self.categorical_features = categorical_features
         self.missing = missing
-        self.warm_start = warm_start
-        self.dtype = dtype
+        self.time_limit = time_limit
         self.random_state = random_state
         self.verbose = verbose
 
@@ -259,12 +204,10 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         -------
         self : object
         """
-        X, y = read_table(self, X, y, reset=True, dtype=self.dtype)
-        check_classification_targets(y)
-        sample_weight = _check_sample_weight(
-            sample_weight, X, dtype=X.dtype, ensure_non_negative=True
-        )
-        return self._fit(X, y, sample_weight)
+        reading = read_fit(self, X, y, categorical=self.categorical_features)
+        check_classification_targets(reading.y)
+        weight = table_weight(sample_weight, reading.X)
+        return self._fit(reading, weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -287,11 +230,12 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         first = not hasattr(self, "networks_")
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        X, y = read_table(self, X, y, reset=first, dtype=self.dtype)
-        check_classification_targets(y)
-        sample_weight = _check_sample_weight(
-            sample_weight, X, dtype=X.dtype, ensure_non_negative=True
-        )
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all rows, and partial_fit sees a chunk of them: "
+                "compute the weights of all rows and pass them as a dict, "
+                "class_weight={label: weight}."
+            )
         known = np.unique(classes) if classes is not None else self.classes_
         if not first and not np.array_equal(known, self.classes_):
             raise ValueError(
@@ -299,62 +243,26 @@ class MPSClassifier(ClassifierMixin, BaseChain):
             )
         if len(known) < 2:
             raise ValueError(f"MPSClassifier needs at least 2 classes; got 1 class: {known!r}.")
-        return self._partial_fit(X, y, sample_weight, first, classes=known)
+        categorical = self.categorical_features
+        reading = (
+            read_fit(self, X, y, categorical=categorical) if first else read_more(self, X, y)
+        )
+        check_classification_targets(reading.y)
+        weight = table_weight(sample_weight, reading.X)
+        return self._partial_fit(reading, weight, classes=known)
 
-    def _fit_target(self, y, sample_weight, classes=None):
-        if classes is not None:
-            return *self._encode(classes, y, sample_weight), {"classes_": classes}
-        classes, labels = np.unique(y, return_inverse=True)
-        weight = sample_weight * self._class_weights(classes, labels, y)
-        seen = classes[np.unique(labels[weight > 0])]
+    def _make_target(self, y, sample_weight, model=None, classes=None):
+        if model is not None or classes is not None:
+            classes = model.classes_ if model is not None else classes
+            return class_target(classes, y, sample_weight, self.class_weight)
+        target = class_target(np.unique(y), y, sample_weight, self.class_weight)
+        seen = target.classes[np.unique(target.labels[target.weight > 0])]
         if len(seen) < 2:
             raise ValueError(
-                f"MPSClassifier needs at least 2 classes with positive weight; got {len(seen)} "
-                f"class: {seen!r}."
+                f"{type(self).__name__} needs at least 2 classes with positive weight; got "
+                f"{len(seen)} class: {seen!r}."
             )
-        return labels, weight, {"classes_": classes}
-
-    def _apply_target(self, y, sample_weight):
-        return self._encode(self.classes_, y, sample_weight)
-
-    def _encode(self, classes, y, sample_weight):
-        unknown = np.setdiff1d(y, classes)
-        if len(unknown):
-            raise ValueError(f"y has labels that are not in classes: {unknown!r}.")
-        labels = np.searchsorted(classes, y)
-        return labels, sample_weight * self._class_weights(classes, labels, y)
-
-    def _class_weights(self, classes, labels, y):
-        weights = compute_class_weight(self.class_weight, classes=classes, y=y)
-        return weights.astype(np.float64)[labels]
-
-    def _objective(self, labels, found, dtype):
-        return objectives.classification(labels, len(found["classes_"]), dtype)
-
-    def _loss_name(self):
-        return "cross_entropy"
-
-    def _loss_shape(self, objective):
-        return 0.0
-
-    def _make_folds(self, objective, rows, rng):
-        return stratified_folds(objective.labels[rows], 5 if len(rows) < 600 else 3, rng)
-
-    def _strata(self, labels):
-        return labels
-
-    def _held_out_score(self, coords, labels, weight):
-        hits = np.argmax(self._joint_log_proba(coords), axis=1) == labels
-        return float(np.average(hits, weights=weight))
-
-    def _joint_log_proba(self, coords):
-        parts = [
-            log_probabilities(predict.scores(self.basis_, network, coords))
-            for network in self.networks_
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        return logsumexp(parts, axis=0) - np.asarray(np.log(len(parts)), parts[0].dtype)
+        return target
 
     def decision_function(self, X):
         """Class scores.
@@ -369,12 +277,11 @@ class MPSClassifier(ClassifierMixin, BaseChain):
             The log-odds of the second class for two classes, otherwise one score a class whose
             softmax is the probability.
         """
-        coords = self._coordinates(X)
-        if len(self.networks_) > 1:
-            log_proba = self._joint_log_proba(coords)
+        scores = self._network_scores(X)
+        if len(scores) > 1:
+            log_proba = average_log_probabilities(scores)
             return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
-        scores = predict.scores(self.basis_, self.networks_[0], coords)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
+        return scores[0, :, 0] if scores.shape[2] == 1 else scores[0]
 
     def predict_log_proba(self, X):
         """Logarithms of the class probabilities.
@@ -387,7 +294,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         -------
         log_proba : ndarray of shape (n_samples, n_classes)
         """
-        return self._joint_log_proba(self._coordinates(X))
+        return average_log_probabilities(self._network_scores(X))
 
     def predict_proba(self, X):
         """Class probabilities.

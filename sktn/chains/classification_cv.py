@@ -2,17 +2,13 @@
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import compute_class_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight
 
-from sktn.chains.classification import MPSClassifier
-from sktn.chains.search import BaseChainCV, greedy_average
-from sktn.chains.training import ALPHAS, stratified_folds
+from sktn.chains.classification import ALPHAS, MPSClassifier
+from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
 from sktn.losses import log_probabilities
-from sktn.solvers import objectives
-from sktn.tables.reading import read_table
+from sktn.tables.reading import read_fit
 
 # What the basis of a table is worth trying as: interactions of standardised columns, smooth curves
 # in them, curves in their ranks, and both.
@@ -31,6 +27,9 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
 
     Parameters
     ----------
+    estimator : MPSClassifier, default=None
+        What every member starts from: its parameters that the grid does not name are those of all
+        members, and its `time_limit` that of the whole search. None: ``solver="convex"``.
     bases : sequence of (scaling, degree), default=(("standard", 1), ("standard", 3), \
 ("quantile", 8), ("mixed", 5))
         As in :class:`MPSClassifier`.
@@ -41,7 +40,13 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
         settles the interaction penalty. "auto" is left out below 30 rows a column.
-    embedding : str, embedding or callable, default="legendre"
+    bond_dims : sequence of int, default=(24,)
+        Bond dimensions. The largest should be so large that it hardly binds: its errors are those
+        of the convex limit. The others are fitted to every fold by sweeps, for the best two
+        designs of every basis: where a target has a chain structure, a small bond dimension is the
+        better restriction.
+    class_weight : dict or "balanced", default=None
+        None: that of `estimator`.
     cv : int, splitter or iterable, default=None
         A splitter whose held-out parts are a partition of the rows. None: 5 stratified folds
         below 600 rows, 3 beyond.
@@ -50,22 +55,6 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         always built by log-loss.
     max_members : int, default=5
         Combinations in the average; 1 keeps the best alone.
-    bond_dims : sequence of int, default=(24,)
-        Bond dimensions. The largest should be so large that it hardly binds: its errors are those
-        of the convex limit. The others are fitted to every fold by sweeps, for the best two
-        designs of every basis: where a target has a chain structure, a small bond dimension is the
-        better restriction.
-    max_landmarks : int, default=1000
-        Of the refitted networks; the search uses half of it.
-    max_search_rows : int, default=3000
-        Rows for the search, a random choice beyond.
-    tol : float, default=1e-6
-        Of the refitted networks, see `MPSClassifier`.
-    class_weight : dict or "balanced", default=None
-    feature_order : {"given", "correlation", "random"} or array of int, default="correlation"
-    categorical_features : "from_dtype", None, or array-like, default="from_dtype"
-    missing : {"marginal", "indicator"}, default="marginal"
-    dtype : {"float32", "float64"}, default=None
     n_jobs : int, default=None
         Threads for the search.
     random_state : int, RandomState instance or None, default=None
@@ -115,62 +104,46 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
 
     _parameter_constraints: dict = {
         **BaseChainCV._parameter_constraints,
-        "scoring": [StrOptions({"neg_log_loss", "accuracy"})],
+        "estimator": [MPSClassifier, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "scoring": [StrOptions({"neg_log_loss", "accuracy"})],
     }
-
-    _chain = MPSClassifier
-    _member_solver = "convex"
 
     def __init__(
         self,
         *,
+        estimator=None,
         bases=BASES,
         alphas=ALPHAS,
         interaction_penalties=(0.25, 1.0, 4.0),
         smoothnesses=(1.0,),
         relevances=("equal", "auto"),
-        embedding="legendre",
+        bond_dims=(24,),
+        class_weight=None,
         cv=None,
         scoring="neg_log_loss",
         max_members=5,
-        bond_dims=(24,),
-        max_landmarks=1000,
-        max_search_rows=3000,
-        tol=1e-6,
-        class_weight=None,
-        feature_order="correlation",
-        categorical_features="from_dtype",
-        missing="marginal",
-        dtype=None,
         n_jobs=None,
         random_state=None,
         verbose=0,
     ):
+        self.estimator = estimator
         self.bases = bases
         self.alphas = alphas
         self.interaction_penalties = interaction_penalties
         self.smoothnesses = smoothnesses
         self.relevances = relevances
-        self.embedding = embedding
+        self.bond_dims = bond_dims
+        self.class_weight = class_weight
         self.cv = cv
         self.scoring = scoring
         self.max_members = max_members
-        self.bond_dims = bond_dims
-        self.max_landmarks = max_landmarks
-        self.max_search_rows = max_search_rows
-        self.tol = tol
-        self.class_weight = class_weight
-        self.feature_order = feature_order
-        self.categorical_features = categorical_features
-        self.missing = missing
-        self.dtype = dtype
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, groups=None):
         """Search the grid, refit the members of the average.
 
         Parameters
@@ -178,53 +151,51 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         X : array-like or data frame of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), default=None
+            An integer weight is the same as repeating the row.
+        groups : array-like of shape (n_samples,), default=None
+            For a `cv` that splits by groups.
 
         Returns
         -------
         self : object
         """
-        table, y = read_table(self, X, y, reset=True, dtype=self.dtype)
-        check_classification_targets(y)
-        sample_weight = _check_sample_weight(
-            sample_weight, table, dtype=table.dtype, ensure_non_negative=True
+        return self._fit(X, y, sample_weight, groups)
+
+    def _template(self):
+        return with_template(
+            self.estimator, MPSClassifier(solver="convex"), class_weight=self.class_weight
         )
-        classes, labels = np.unique(y, return_inverse=True)
-        if len(np.unique(labels[sample_weight > 0])) < 2:
-            raise ValueError(
-                f"MPSClassifierCV needs at least 2 classes with positive weight; got 1 class of "
-                f"{classes!r}."
-            )
-        class_weight = compute_class_weight(self.class_weight, classes=classes, y=y)
-        weight = sample_weight * class_weight[labels]
-        objective = objectives.classification(labels, len(classes), np.float32)
-        self._search_and_refit(X, y, sample_weight, table, objective, weight)
-        self.classes_ = classes
-        return self
 
-    def _member_params(self):
-        return {"class_weight": self.class_weight}
+    def _read(self, X, y, template):
+        reading = read_fit(self, X, y, categorical=template.categorical_features)
+        check_classification_targets(reading.y)
+        return reading
 
-    def _make_folds(self, objective, rows, rng):
-        return stratified_folds(objective.labels[rows], 5 if len(rows) < 600 else 3, rng)
+    def _target(self, y, weight, template):
+        return template._make_target(y, weight)
 
-    def _too_few(self, y):
-        return "the least populated class in y has only 1 member"
+    def _fitted(self, target):
+        return {"classes_": target.classes}
 
-    def _report(self, objective, scores, losses, weight):
+    def _scoring_name(self):
+        return self.scoring
+
+    def _report(self, target, rows, scores, losses):
         predicted = scores.argmax(-1) if scores.shape[-1] > 1 else scores[:, :, 0] > 0
-        accuracy = np.average(predicted == objective.labels, weights=weight, axis=1)
+        hits = predicted == target.labels[rows]
+        accuracy = np.average(hits, weights=target.weight[rows], axis=1)
         return {"mean_test_neg_log_loss": -losses, "mean_test_accuracy": accuracy}
 
-    def _average(self, objective, scores, weight):
+    def _average(self, target, rows, scores):
         """Shares by the log-loss of the averaged probabilities."""
-        rows = np.arange(len(weight))
-        picked = np.exp(log_probabilities(scores)[:, rows, objective.labels])
-        weight = weight / weight.sum()
+        log_proba = log_probabilities(scores)
+        picked = np.exp(log_proba[:, np.arange(len(rows)), target.labels[rows]])
+        weight = target.weight[rows] / target.weight[rows].sum()
 
         def losses(counts, step):
             return -np.log(np.maximum((counts @ picked + picked) / step, 1e-30)) @ weight
 
-        return greedy_average(losses, len(picked), n_steps=25)
+        return greedy_average(losses, len(picked))
 
     def predict_proba(self, X):
         """Class probabilities, the weighted average over the members.

@@ -1,16 +1,12 @@
 """Matrix product state regressor that chooses its own basis and penalties."""
 
-from numbers import Real
-
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_sample_weight
 
+from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
 from sktn.chains.regression import ALPHAS, MPSRegressor
-from sktn.chains.search import BaseChainCV, greedy_average
-from sktn.chains.training import random_folds
-from sktn.tables.reading import read_table
+from sktn.losses import Poisson
+from sktn.tables.reading import read_fit
 
 # Interactions of standardised columns, smooth curves in them, curves in their ranks, and both.
 BASES = (("standard", 1), ("standard", 3), ("quantile", 32), ("mixed", 10))
@@ -25,8 +21,12 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
 
     Parameters
     ----------
-    loss, quantile, epsilon
-        As in :class:`MPSRegressor`.
+    estimator : MPSRegressor, default=None
+        What every member starts from: its parameters that the grid does not name are those of all
+        members, and its `time_limit` that of the whole search. None: ``solver="sweep"`` and 2,000
+        landmarks.
+    loss : str or loss, default=None
+        As in :class:`MPSRegressor`. None: that of `estimator`.
     bases : sequence of (scaling, degree), default=(("standard", 1), ("standard", 3), \
 ("quantile", 32), ("mixed", 10))
         As in :class:`MPSRegressor`.
@@ -37,27 +37,16 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
         settles the interaction penalty. "auto" is left out below 30 rows a column.
-    embedding : str, embedding or callable, default="legendre"
-    cv : int, splitter or iterable, default=None
-        A splitter whose held-out parts are a partition of the rows. None: 5 random folds
-        below 600 rows, 3 beyond.
-    max_members : int, default=5
-        Combinations in the average; 1 keeps the best alone.
     bond_dims : sequence of int, default=(6, 24)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
         of the convex limit. The others are fitted to every fold by sweeps, for the best two
         designs of every basis: where a target has a chain structure, a small bond dimension is the
         better restriction.
-    max_landmarks : int, default=2000
-        Of the refitted networks; the search uses a quarter of it.
-    max_search_rows : int, default=6000
-        Rows for the search, a random choice beyond.
-    tol : float, default=1e-6
-        Of the refitted networks, see :class:`MPSRegressor`.
-    feature_order : {"given", "correlation", "random"} or array of int, default="correlation"
-    categorical_features : "from_dtype", None, or array-like, default="from_dtype"
-    missing : {"marginal", "indicator"}, default="marginal"
-    dtype : {"float32", "float64"}, default=None
+    cv : int, splitter or iterable, default=None
+        A splitter whose held-out parts are a partition of the rows. None: 5 random folds
+        below 600 rows, 3 beyond.
+    max_members : int, default=5
+        Combinations in the average; 1 keeps the best alone.
     n_jobs : int, default=None
         Threads for the search.
     random_state : int, RandomState instance or None, default=None
@@ -104,66 +93,45 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
 
     _parameter_constraints: dict = {
         **BaseChainCV._parameter_constraints,
-        "loss": MPSRegressor._parameter_constraints["loss"],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "estimator": [MPSRegressor, None],
+        "loss": [*MPSRegressor._parameter_constraints["loss"], None],
     }
 
-    _chain = MPSRegressor
-    scoring = "neg_loss"
     _search_share = 4
 
     def __init__(
         self,
         *,
-        loss="squared_error",
-        quantile=0.5,
-        epsilon=1.35,
+        estimator=None,
+        loss=None,
         bases=BASES,
         alphas=ALPHAS,
         interaction_penalties=(0.25, 1.0, 4.0),
         smoothnesses=(1.0, 2.0),
         relevances=("equal", "auto"),
-        embedding="legendre",
+        bond_dims=(6, 24),
         cv=None,
         max_members=5,
-        bond_dims=(6, 24),
-        max_landmarks=2000,
-        max_search_rows=6000,
-        tol=1e-6,
-        feature_order="correlation",
-        categorical_features="from_dtype",
-        missing="marginal",
-        dtype=None,
         n_jobs=None,
         random_state=None,
         verbose=0,
     ):
+        self.estimator = estimator
         self.loss = loss
-        self.quantile = quantile
-        self.epsilon = epsilon
         self.bases = bases
         self.alphas = alphas
         self.interaction_penalties = interaction_penalties
         self.smoothnesses = smoothnesses
         self.relevances = relevances
-        self.embedding = embedding
+        self.bond_dims = bond_dims
         self.cv = cv
         self.max_members = max_members
-        self.bond_dims = bond_dims
-        self.max_landmarks = max_landmarks
-        self.max_search_rows = max_search_rows
-        self.tol = tol
-        self.feature_order = feature_order
-        self.categorical_features = categorical_features
-        self.missing = missing
-        self.dtype = dtype
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, groups=None):
         """Search the grid, refit the members of the average.
 
         Parameters
@@ -171,46 +139,44 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         X : array-like or data frame of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
+            An integer weight is the same as repeating the row.
+        groups : array-like of shape (n_samples,), default=None
+            For a `cv` that splits by groups.
 
         Returns
         -------
         self : object
         """
-        table, y = read_table(self, X, y, reset=True, dtype=self.dtype, regression=True)
-        weight = _check_sample_weight(
-            sample_weight, table, dtype=table.dtype, ensure_non_negative=True
-        )
-        # What knows the target's scaling and the loss.
-        model = MPSRegressor(**self._member_params())
-        target, weight, found = model._fit_target(y, weight)
-        objective = model._objective(target, found, np.float32)
-        self._search_and_refit(X, y, sample_weight, table, objective, weight)
-        self.n_outputs_ = found["n_outputs_"]
-        return self
+        return self._fit(X, y, sample_weight, groups)
 
-    def _member_params(self):
-        return {"loss": self.loss, "quantile": self.quantile, "epsilon": self.epsilon}
+    def _template(self):
+        default = MPSRegressor(solver="sweep", max_landmarks=2000)
+        return with_template(self.estimator, default, loss=self.loss)
 
-    def _make_folds(self, objective, rows, rng):
-        return random_folds(len(rows), 5 if len(rows) < 600 else 3, rng)
+    def _read(self, X, y, template):
+        return read_fit(self, X, y, categorical=template.categorical_features, regression=True)
 
-    def _too_few(self, y):
-        return f"{len(y)} sample"
+    def _target(self, y, weight, template):
+        return template._make_target(y, weight)
 
-    def _report(self, objective, scores, losses, weight):
+    def _fitted(self, target):
+        return {"n_outputs_": target.values.shape[1], "loss_": target.kind}
+
+    def _report(self, target, rows, scores, losses):
         return {"mean_test_neg_loss": -losses}
 
-    def _average(self, objective, scores, weight):
+    def _average(self, target, rows, scores):
         """Shares by the loss of the averaged predictions."""
-        link, inverse = (np.exp, np.log) if self.loss == "poisson" else (_same, _same)
+        link, inverse = (np.exp, np.log) if isinstance(target.kind, Poisson) else (_same, _same)
         predicted = link(scores.astype(np.float64))
-        weight = weight / weight.sum()
+        weight = target.weight[rows] / target.weight[rows].sum()
+        truth = target.values[rows]
 
         def losses(counts, step):
             total = np.einsum("m,mnc->nc", counts, predicted)
-            return objective.values(inverse((total + predicted) / step)) @ weight
+            return target.kind.values(inverse((total + predicted) / step), truth) @ weight
 
-        return greedy_average(losses, len(predicted), n_steps=25)
+        return greedy_average(losses, len(predicted))
 
     def predict(self, X):
         """Predictions in the units of the target, the weighted average over the members.
@@ -229,7 +195,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         tags = super().__sklearn_tags__()
         tags.target_tags.single_output = True
         tags.target_tags.multi_output = True
-        tags.target_tags.positive_only = self.loss == "poisson"
+        tags.target_tags.positive_only = self._template().loss == "poisson"
         return tags
 
 

@@ -13,10 +13,134 @@ Contractions run from both ends towards the output at once. For that the chain i
 end of the chain towards the output, the shorter one padded in front with identity sites.
 """
 
+from dataclasses import dataclass, replace
+
+import jax
 import numpy as np
 
 from sktn.backend import executor_of, namespace
 from sktn.networks.linalg import power_of_two_scale
+
+
+@dataclass(frozen=True, eq=False)
+class MPS:
+    """A chain with an output: the weight tensor of a model.
+
+    Every core has bond dimensions of its own; the padded, folded form that compiled contractions
+    read is :meth:`padded`.
+
+    Attributes
+    ----------
+    arms : pair of tuples of ndarray of shape (D_outer, d, D_inner)
+        The cores left and right of the output, each from the end of the chain towards the output.
+    readout : ndarray of shape (D_left, c, D_right)
+    order : ndarray of shape (n_sites,)
+        The table's site at every place of the chain, from left to right.
+    """
+
+    arms: tuple
+    readout: np.ndarray
+    order: np.ndarray
+
+    @property
+    def n_sites(self):
+        return len(self.order)
+
+    @property
+    def output_site(self):
+        """Number of sites left of the output."""
+        return len(self.arms[0])
+
+    @property
+    def n_outputs(self):
+        return self.readout.shape[1]
+
+    @property
+    def dtype(self):
+        return self.readout.dtype
+
+    @property
+    def arm_orders(self):
+        """The table's sites of either arm, from its end towards the output."""
+        return self.order[: self.output_site], self.order[self.output_site :][::-1]
+
+    @property
+    def index(self):
+        """`site_index` of the padded form: (h, 2)"""
+        return site_index(self.n_sites, self.output_site, self.order)
+
+    @property
+    def bond_dims(self):
+        """Bond dimensions along the chain, its closed ends and both sides of the readout included:
+        (n_sites + 2,)"""
+        left, right = ([core.shape[2] for core in arm] for arm in self.arms)
+        return np.array([1, *left, *right[::-1], 1])
+
+    @property
+    def n_parameters(self):
+        return self.readout.size + sum(core.size for arm in self.arms for core in arm)
+
+    def cores(self):
+        """The cores in order along the chain: n arrays (D_left, d, D_right)."""
+        left, right = self.arms
+        return [*left, *(core.transpose(2, 1, 0) for core in right[::-1])]
+
+    def scaled(self, factors):
+        """The chain for site vectors divided by `factors` (n, d): A^s -> factors_is A^s."""
+        arms = tuple(
+            tuple(
+                core * factors[i][:, None].astype(core.dtype)
+                for core, i in zip(arm, order, strict=True)
+            )
+            for arm, order in zip(self.arms, self.arm_orders, strict=True)
+        )
+        return replace(self, arms=arms)
+
+    def astype(self, dtype):
+        arms = tuple(tuple(core.astype(dtype, copy=False) for core in arm) for arm in self.arms)
+        return MPS(arms, self.readout.astype(dtype, copy=False), self.order)
+
+    def isfinite(self):
+        every = [self.readout, *self.arms[0], *self.arms[1]]
+        return all(np.isfinite(array).all() for array in every)
+
+    def padded(self, bond_dim=None):
+        """The folded form of one bond dimension: arms (h, 2, D, d, D), readout (D, c, D)."""
+        D = int(bond_dim or self.bond_dims.max())
+        d = max((core.shape[1] for arm in self.arms for core in arm), default=1)
+        h = max(len(arm) for arm in self.arms)
+        arms = np.zeros((h, 2, D, d, D), self.dtype)
+        # Padding sites pass every vector on.
+        arms[:, :, np.arange(D), 0, np.arange(D)] = 1
+        for t, arm in enumerate(self.arms):
+            for k, core in enumerate(arm, start=h - len(arm)):
+                arms[k, t] = 0
+                arms[k, t, : core.shape[0], :, : core.shape[2]] = core
+        readout = np.zeros((D, self.n_outputs, D), self.dtype)
+        readout[: self.readout.shape[0], :, : self.readout.shape[2]] = self.readout
+        return arms, readout
+
+
+def from_padded(arms, readout, order, output_site):
+    """The chain of a folded network, without the bond directions that no row can reach.
+
+    arms (h, 2, D, d, D), readout (D, c, D), order (n,) -> MPS
+    """
+    h, trimmed, ends = len(arms), [], []
+    for t, length in enumerate((output_site, len(order) - output_site)):
+        used, cores = np.zeros(1, int), []
+        for core in arms[h - length :, t]:
+            core = core[used]
+            used = np.flatnonzero(np.any(core != 0, axis=(0, 1)))
+            # A bond has dimension 1 at least, also where the function is 0.
+            used = used if len(used) else np.zeros(1, int)
+            cores.append(core[:, :, used].copy())
+        trimmed.append(tuple(cores))
+        ends.append(used)
+    return MPS(tuple(trimmed), readout[ends[0]][:, :, ends[1]].copy(), np.asarray(order))
+
+
+jax.tree_util.register_dataclass(MPS, data_fields=["arms", "readout", "order"], meta_fields=[])
 
 
 def fold(cores, output_site):

@@ -2,31 +2,64 @@
 
 import numpy as np
 
-__all__ = ["conjugate_gradient"]
+from sktn.embeddings import namespace
+
+__all__ = ["conjugate_gradient", "conjugate_gradients"]
+
+
+def conjugate_gradients(apply, precondition, rhs, steps, goal):
+    """P systems at once, H_p x_p = rhs_p, from 0. A system rests when its squared residual in the
+    preconditioned norm is below its goal, or where H_p bends the wrong way.
+
+    apply: d -> H d and what else should be summed along (or None); rhs (P, ...);
+    goal: first squared residuals (P,) -> (P,)
+    -> x (P, ...), the sum
+    """
+    xp = namespace(rhs)
+    x, image, residual = xp.zeros_like(rhs), None, rhs
+    z = d = precondition(residual)
+    power = _dots(residual, z)
+    limit, live = goal(power), np.ones(len(rhs), bool)
+    for _ in range(steps):
+        live = live & np.asarray(power > limit)
+        if not live.any():
+            break
+        Hd, f = apply(d)
+        bend = _dots(d, Hd)
+        live = live & np.asarray(bend > 0)
+        a = _column(xp.where(live, power / xp.where(live, bend, 1), 0), rhs)
+        x = x + a * d
+        if f is not None:
+            image = a * f if image is None else image + a * f
+        residual = residual - a * Hd
+        z = precondition(residual)
+        new = _dots(residual, z)
+        d = z + _column(xp.where(live, new / xp.where(live, power, 1), 0), rhs) * d
+        power = xp.where(live, new, power)
+    return x, image
 
 
 def conjugate_gradient(normal, precondition, start, rhs, steps, tol=1e-8):
-    """A few steps from ``start`` towards the solution of normal(V) = rhs.
+    """A few steps from ``start`` towards the solution of normal(V) = rhs, one system.
 
     normal, precondition functions of an array, start and rhs arrays of one shape
     -> array of that shape
     """
-    scalar = start.dtype.type
-    residual = rhs - normal(start)
-    z = precondition(residual)
-    values, direction = start, z
-    power = first = float(np.vdot(residual, z))
-    for _ in range(steps):
-        if not power > tol * first:
-            break
-        image = normal(direction)
-        curvature = float(np.vdot(direction, image))
-        if not curvature > 0.0:
-            break
-        step = scalar(power / curvature)
-        values = values + step * direction
-        residual -= step * image
-        z = precondition(residual)
-        power, last = float(np.vdot(residual, z)), power
-        direction = z + scalar(power / last) * direction
-    return values
+    moved, _ = conjugate_gradients(
+        lambda d: (normal(d[0])[None], None),
+        lambda r: precondition(r[0])[None],
+        (rhs - normal(start))[None],
+        steps,
+        lambda power: tol * power,
+    )
+    return start + moved[0]
+
+
+def _dots(u, v):
+    """<u_p, v_p>: (P, ...), (P, ...) -> (P,)"""
+    P = len(u)
+    return (u.reshape(P, 1, -1) @ v.reshape(P, -1, 1)).reshape(P)
+
+
+def _column(a, like):
+    return a.astype(like.dtype).reshape(-1, *(1,) * (like.ndim - 1))

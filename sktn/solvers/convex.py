@@ -12,26 +12,38 @@ kernel ridge regression. It needs no start, no learning rate and no
 bond dimension. Rows beyond a number of landmarks enter through Nystroem features. All problems
 that share a design (strengths alpha x folds, folds as 0/1 weights) are solved together, so that
 every matrix product is one large one.
-
-This is NumPy, not JAX: the work is large matrix products, sizes change from call to call, and a
-table of a few hundred rows is solved in less time than a compilation takes.
 """
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from sktn.embeddings import namespace
+from sktn.solvers.newton import Effort, newton
+
 # Rows of a block of the kernel: the block stays in the cache while it is multiplied up.
 _BLOCK = 256
-# Features up to which a Hessian is formed and factored.
-_LARGEST_FACTOR = 1500
 
 
-def weighted_inputs(phi, g):
-    """a_is = phi_is / sqrt(g_is): the basis in which J is the plain squared norm.
+class Design(NamedTuple):
+    """Features of rows in the convex limit, the last one the constant.
 
-    phi (b, n, d), g (n, d) -> (b, n, d)
+    Z (N, r + 1), V (m, r) from kernel values to features, landmarks a (m, n, d)
     """
-    return phi / np.sqrt(g)
+
+    Z: np.ndarray
+    V: np.ndarray
+    landmarks: np.ndarray
+
+
+def choose_landmarks(weight, max_landmarks, rng):
+    """Indices of the rows that carry the expansion: all of positive weight, or a random choice."""
+    rows = np.flatnonzero(weight > 0)
+    if len(rows) > max_landmarks:
+        rows = np.sort(rng.choice(rows, max_landmarks, replace=False))
+    return rows
 
 
 def product_kernel(a, b):
@@ -41,226 +53,188 @@ def product_kernel(a, b):
 
     a (m, n, d), b (k, n, d) -> (m, k)
     """
-    right = np.ascontiguousarray(b.transpose(1, 2, 0)[:, 1:])
-    out = np.zeros((len(a), len(b)), a.dtype)
+    xp = namespace(a)
+    right = xp.ascontiguousarray(b.transpose(1, 2, 0)[:, 1:])
+    blocks = []
     for start in range(0, len(a), _BLOCK):
-        left = np.ascontiguousarray(a[start : start + _BLOCK].transpose(1, 0, 2)[:, :, 1:])
-        e = out[start : start + _BLOCK]
+        left = xp.ascontiguousarray(a[start : start + _BLOCK].transpose(1, 0, 2)[:, :, 1:])
+        e = xp.zeros((left.shape[1], right.shape[2]), a.dtype)
         for x, y in zip(left, right, strict=True):
             k = x @ y
-            step = e + 1
-            step *= k
-            e += step
-    return out
+            k += (k * e) + e
+            e = k
+        blocks.append(e)
+    return xp.concatenate(blocks) if blocks else xp.zeros((0, len(b)), a.dtype)
 
 
 def nystroem_map(landmark_kernel):
     """V with K(x, landmarks) V = features whose inner products are the kernel's, and the
-    eigenvalues they belong to. Directions below rounding are left out.
+    eigenvalues they belong to, largest last. Directions below rounding are left out.
 
     landmark_kernel (m, m) -> V (m, r), spectrum (r,)
     """
-    lam, U = np.linalg.eigh((landmark_kernel + landmark_kernel.T) / 2)
-    kept = lam > max(8 * np.finfo(lam.dtype).eps * lam[-1], np.finfo(lam.dtype).tiny)
-    return U[:, kept] / np.sqrt(lam[kept]), lam[kept]
+    xp = namespace(landmark_kernel)
+    lam, U = xp.linalg.eigh((landmark_kernel + landmark_kernel.T) / 2)
+    info = np.finfo(lam.dtype)
+    kept = np.flatnonzero(np.asarray(lam > max(8 * info.eps * float(lam[-1]), info.tiny)))
+    return U[:, kept] / xp.sqrt(lam[kept]), lam[kept]
 
 
-def solve(Z, objective, W, alpha, *, start=None, tol=1e-6, max_iter=50, max_cg=40):
-    """Ridge-penalised linear models in Z, P problems on one design at a time:
+def make_design(problem, landmarks):
+    """problem ChainProblem, landmarks: row indices -> Design"""
+    xp = namespace(problem.coords)
+    a = problem.vectors(landmarks)
+    V, _ = nystroem_map(product_kernel(a, a))
+    parts = [product_kernel(rows, a) @ V for _, rows in problem.blocks()]
+    Z = xp.concatenate([xp.concatenate(parts), xp.ones((problem.n_rows, 1), V.dtype)], axis=1)
+    return Design(Z, V, a)
 
-        min_{B, b}  sum_i w_ip loss(Z_i B_p + b_p, i) + alpha_p share ||B_p||^2
 
-    by Newton's method; `share` and the loss are the objective's (`solvers.objectives`). Directions
-    come from a Cholesky factor where scores do not share a curvature and r is not large, else from
-    preconditioned conjugate gradients. The line search costs no matrix product, scores being linear
-    in the step. A problem leaves the batch when its loss falls by less than `tol` of itself.
-    Squared losses are solved exactly instead.
+def solve(Z, problem, W, strengths, effort, start=None, stop=None):
+    """Ridge-penalised linear models in Z, whose last column is the constant and free, P problems at
+    a time:
 
-    Z (N, r), W (N, P), alpha (P,), start: (B, b) to begin at
-    -> B (P, r, c), b (P, c), scores (P, N, c), losses: list of (P,), one a Newton step
+        min_B  sum_i w_pi loss(Z_i B_p, i) + strength_p ||B_p||^2 / 2 .
+
+    Squared losses of one problem are solved by a factorisation, everything else by Newton's method
+    (`solvers.newton`).
+
+    Z (N, r + 1), problem: its `loss` and `target`, W (P, N), strengths (P,), start (P, r + 1, c)
+    -> B (P, r + 1, c), scores (P, N, c), losses: list of (P,)
     """
-    N, r = Z.shape
-    c = objective.n_scores
-    P = W.shape[1]
-    dtype = Z.dtype
-    W = np.ascontiguousarray(W.T.astype(dtype, copy=False))  # (P, N)
-    strength = (2 * np.asarray(alpha, np.float64) * objective.ridge_share).astype(dtype)
-    if objective.quadratic:
-        return _solve_quadratic(Z, objective, W, strength)
-    spectrum = np.einsum("ir,ir->r", Z, Z) / N
+    xp = namespace(Z)
+    W = xp.asarray(W, dtype=Z.dtype)
+    if problem.loss.quadratic:
+        return _solve_quadratic(Z, problem, W, strengths)
     if start is None:
-        B, b = np.zeros((P, r, c), dtype), np.zeros((P, c), dtype)
-        F = np.zeros((P, N, c), dtype)
-    else:
-        B, b = start[0].copy(), start[1].copy()
-        F = (Z @ B.transpose(1, 0, 2).reshape(r, P * c)).reshape(N, P, c).transpose(1, 0, 2)
-        F = F + b[:, None]
-    loss = _data_loss(objective, F, W) + 0.5 * strength * np.einsum("prc,prc->p", B, B)
-    history, active = [], np.arange(P)
-    factor = objective.separable and r <= _LARGEST_FACTOR
-    rows = np.concatenate([Z, np.ones((N, 1), dtype)], axis=1) if factor else None
-    for _ in range(max_iter):
-        problems = F[active], B[active], W[active], strength[active]
-        if factor:
-            dB, db, dF = _factored_step(rows, objective, *problems)
-        else:
-            dB, db, dF = _cg_step(Z, objective, *problems, spectrum, loss[active], max_cg)
-        cross, square = np.einsum("prc,prc->p", B[active], dB), np.einsum("prc,prc->p", dB, dB)
-        norm = np.einsum("prc,prc->p", B[active], B[active])
-        t, new = _line_search(
-            objective,
-            F[active],
-            dF,
-            W[active],
-            strength[active],
-            norm,
-            cross,
-            square,
-            loss[active],
-        )
-        B[active] += t[:, None, None] * dB
-        b[active] += t[:, None] * db
-        F[active] += t[:, None, None] * dF
-        moved = loss[active] - new
-        loss[active] = new
-        history.append(loss.copy())
-        active = active[moved > tol * np.abs(new)]
-        if not len(active):
-            break
-    return B, b, F, history
+        start = xp.zeros((len(W), Z.shape[1], problem.n_scores), Z.dtype)
+    return newton(linear_system(Z, strengths, problem.loss), start, problem, W, effort, stop)
+
+
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """Scores Z B_p with the ridge strength_p ||B_p||^2 / 2, the last row of B_p left out.
+
+    Z (N, r), charges (P, r, 1): strengths, 0 for the constant, spectrum (r,): mean squares of Z
+    """
+
+    Z: np.ndarray
+    charges: np.ndarray
+    spectrum: np.ndarray
+    loss: object
+
+    def scores(self, B):
+        P, r, c = B.shape
+        flat = self.Z @ B.transpose(1, 0, 2).reshape(r, P * c)
+        return flat.reshape(len(self.Z), P, c).transpose(1, 0, 2)
+
+    def adjoint(self, t):
+        P, N, c = t.shape
+        flat = self.Z.T @ t.transpose(1, 0, 2).reshape(N, P * c)
+        return flat.reshape(-1, P, c).transpose(1, 0, 2)
+
+    def ridge(self, B):
+        return self.charges * B
+
+    def centred(self, B):
+        return self.loss.centred(B)
+
+    def preconditioner(self, curvature):
+        # The Hessian, were the curvature the same in all rows and the features uncorrelated: they
+        # nearly are, being eigenvectors of the kernel.
+        mean = curvature.sum((1, 2)) / curvature.shape[2]
+        floor = np.finfo(mean.dtype).eps * max(1.0, float(mean.max()))
+        mean = namespace(mean).maximum(mean, floor)
+        inverse = 1 / (mean[:, None, None] * self.spectrum[:, None] + self.charges)
+        return lambda r: inverse * r
+
+    def take(self, problems):
+        return replace(self, charges=self.charges[problems])
+
+
+def linear_system(Z, strengths, loss):
+    xp = namespace(Z)
+    free = np.ones(Z.shape[1])
+    free[-1] = 0
+    charges = np.reshape(strengths, (-1, 1, 1)) * free[:, None]
+    spectrum = xp.einsum("ir,ir->r", Z, Z) / max(len(Z), 1)
+    return _Linear(Z, xp.asarray(charges, dtype=Z.dtype), spectrum, loss)
 
 
 def ridge_path(Z, y, weight, strengths):
-    """Least squares with intercept for many strengths at the price of one, by the eigenvectors of
-    the weighted Gram matrix: min_B sum_i w_i |Z_i B + b - y_i|^2 + strength ||B||^2.
+    """Least squares for many strengths at the price of one, by the eigenvectors of the weighted
+    Gram matrix: min_B sum_i w_i |Z_i B - y_i|^2 + strength ||B||^2, where the last column of Z is
+    the constant and its coefficient free.
 
-    Z (N, r), y (N, c), weight (N,), strengths (A,) -> B (A, r, c), b (A, c)
+    Z (N, r + 1), y (N, c), weight (N,), strengths (A,) -> B (A, r + 1, c)
     """
+    xp = namespace(Z)
     total = max(float(weight.sum()), np.finfo(Z.dtype).tiny)
-    center, mean = (weight @ Z) / total, (weight @ y) / total
-    rows = weight > 0
-    root = np.sqrt(weight[rows])[:, None]
-    Zw, yw = root * (Z[rows] - center), root * (y[rows] - mean)
+    rows = np.flatnonzero(np.asarray(weight) > 0)
+    w, features, targets = weight[rows], Z[rows, :-1], y[rows]
+    center, mean = (w @ features) / total, (w @ targets) / total
+    root = xp.sqrt(w)[:, None]
+    features, targets = root * (features - center), root * (targets - mean)
     # The smallest eigenvalues decide where the penalty is weak, and single precision loses them.
-    gram, target = (Zw.T @ Zw).astype(np.float64), (Zw.T @ yw).astype(np.float64)
+    gram, target = (np.asarray(features.T @ t, np.float64) for t in (features, targets))
     rounding = np.finfo(Z.dtype).eps * max(float(np.trace(gram)), 1e-30)
     if len(strengths) == 1:
-        np.einsum("ii->i", gram)[:] += strengths[0] + rounding
-        B = cho_solve(cho_factor(gram, overwrite_a=True), target)[None].astype(Z.dtype)
+        gram[np.diag_indices_from(gram)] += strengths[0] + rounding
+        B = cho_solve(cho_factor(gram, overwrite_a=True), target)[None]
     else:
         lam, U = np.linalg.eigh(gram)
         lam = np.maximum(lam, 0) + rounding
         B = U @ (U.T @ target / (lam[:, None] + np.reshape(strengths, (-1, 1, 1))))
-        B = B.astype(Z.dtype)
-    return B, (mean - np.einsum("r,arc->ac", center, B)).astype(Z.dtype)
+    intercept = np.asarray(mean, np.float64) - np.asarray(center, np.float64) @ B
+    return xp.asarray(np.concatenate([B, intercept[:, None]], axis=1), dtype=Z.dtype)
 
 
-def _solve_quadratic(Z, objective, W, strength):
-    solved = [ridge_path(Z, objective.y, w, [s]) for w, s in zip(W, strength, strict=True)]
-    B, b = (np.concatenate(part) for part in zip(*solved, strict=True))
-    F = Z @ B + b[:, None]
-    loss = _data_loss(objective, F, W) + 0.5 * strength * np.einsum("prc,prc->p", B, B)
-    return B, b, F, [loss]
+def _solve_quadratic(Z, problem, W, strengths):
+    xp = namespace(Z)
+    B = xp.concatenate([
+        ridge_path(Z, problem.target, w, [s]) for w, s in zip(W, strengths, strict=True)
+    ])
+    F = linear_system(Z, strengths, problem.loss).scores(B)
+    data = np.asarray(problem.loss.values(F, problem.target), np.float64)
+    squares = np.asarray((B[:, :-1] ** 2).sum((1, 2)), np.float64)
+    losses = np.einsum("pn,pn->p", np.asarray(W, np.float64), data)
+    return B, F, [losses + 0.5 * np.asarray(strengths) * squares]
 
 
-def _data_loss(objective, F, W):
-    """sum_i w_ip loss(F_pi): F (P, N, c), W (P, N) -> (P,)"""
-    return np.einsum("pn,pn->p", W, objective.values(F), dtype=np.float64)
+def search(design, problem, folds, alphas, effort=Effort(tol=1e-3, max_cg=20), patience=2):
+    """Out-of-fold scores along a path of strengths, all folds in one batch of problems.
 
+    From the strongest to the weakest, each started at the one before. Once `patience` of them in
+    turn are no better than the best so far, or one is worse by 2 %, the path is overfitting and
+    ends: the rest, which would be the most expensive, keep the last scores and a loss of infinity.
+    Squared losses give the whole path at once.
 
-def _line_search(objective, F, dF, W, strength, norm, cross, square, loss):
-    """The largest of the steps 1, 1/2, 1/4, ... that lowers the loss, 0 if none does."""
-    t, new = np.zeros(len(F), F.dtype), loss.copy()
-    waiting, step = np.arange(len(F)), 1.0
-    while len(waiting) and step > 1e-3:
-        q = waiting
-        ridge = 0.5 * strength[q] * (norm[q] + 2 * step * cross[q] + step**2 * square[q])
-        trial = _data_loss(objective, F[q] + F.dtype.type(step) * dF[q], W[q]) + ridge
-        good = trial < loss[q]
-        t[q[good]], new[q[good]] = step, trial[good]
-        waiting, step = q[~good], step / 2
-    return t, new
-
-
-def _factored_step(rows, objective, F, B, W, strength):
-    """The Newton direction of every problem and score, each from the Cholesky factor of its
-    Hessian.
-
-    rows: features and a last column of ones (N, r + 1), F (P, N, c), B (P, r, c), W (P, N)
-    -> dB (P, r, c), db (P, c), dF (P, N, c)
+    problem on N rows, folds (N,) integers 0..F-1, or -1 for rows that are never held out; alphas
+    (A,) -> scores (A, N, c), mean losses (A,)
     """
-    slope, h = objective.derivatives(F)
-    ridge = np.ones(rows.shape[1], rows.dtype)
-    ridge[-1] = 0
-    step = np.empty((len(F), rows.shape[1], F.shape[2]), F.dtype)
-    for p, k in np.ndindex(len(F), F.shape[2]):
-        gradient = rows.T @ (W[p] * slope[p, :, k])
-        gradient[:-1] += strength[p] * B[p, :, k]
-        scaled = np.sqrt(W[p] * h[p, :, k])[:, None] * rows
-        hessian = scaled.T @ scaled
-        diagonal = np.einsum("ii->i", hessian)
-        # Rounding of the product may have made the smallest eigenvalues negative.
-        rounding = 8 * np.finfo(F.dtype).eps * diagonal.max()
-        diagonal += strength[p] * ridge + max(rounding, np.finfo(F.dtype).tiny)
-        step[p, :, k] = -cho_solve(cho_factor(hessian, overwrite_a=True), gradient)
-    return step[:, :-1], step[:, -1], rows @ step
-
-
-def _cg_step(Z, objective, F, B, W, strength, spectrum, loss, max_cg):
-    """One inexact Newton direction for every problem, by conjugate gradients.
-
-    F (P, N, c), B (P, r, c), W (P, N) -> dB (P, r, c), db (P, c), dF (P, N, c)
-    """
-    P, N, c = F.shape
-    r = Z.shape[1]
-    w = W[:, :, None]
-    slope, h = objective.derivatives(F)
-    ridge = strength[:, None, None]
-    # The Hessian, were the curvature the same in all rows and the features uncorrelated: they
-    # nearly are, being eigenvectors of the kernel.
-    mean_curve = np.sum(w * objective.curve_diagonal(h), axis=(1, 2)) / c
-    mean_curve = np.maximum(mean_curve, np.finfo(F.dtype).eps * np.maximum(W.sum(1), 1))
-    precondition = (1 / (mean_curve[:, None] * spectrum + strength[:, None]))[:, :, None]
-    precondition_b = (1 / mean_curve)[:, None]
-
-    # (N, P c) and (r, P c): one matrix product for all problems.
-    def forward(d):
-        return (Z @ d.transpose(1, 0, 2).reshape(r, P * c)).reshape(N, P, c).transpose(1, 0, 2)
-
-    def backward(t):
-        flat = np.ascontiguousarray(t.transpose(1, 0, 2)).reshape(N, P * c)
-        return (Z.T @ flat).reshape(r, P, c).transpose(1, 0, 2)
-
-    def dot(u, v, ub, vb):
-        return np.einsum("prc,prc->p", u, v) + np.einsum("pc,pc->p", ub, vb)
-
-    residual = w * slope
-    res = -objective.centred(backward(residual) + ridge * B)
-    res_b = -objective.centred(residual.sum(1))
-    z, zb = precondition * res, precondition_b * res_b
-    d, db = z.copy(), zb.copy()
-    x, xb, dF = np.zeros_like(B), np.zeros_like(res_b), np.zeros_like(F)
-    rz = dot(res, z, res_b, zb)
-    # Inexact Newton: far from the solution a rough step is enough, near it an exact one.
-    goal = rz * np.minimum(0.01, rz / np.maximum(np.abs(loss), 1e-30))
-    for _ in range(max_cg):
-        live = rz > goal
-        if not live.any():
+    held_out = np.flatnonzero(folds >= 0)
+    share = problem.loss.ridge_share
+    weight, judged = np.asarray(problem.weight), problem.take(held_out)
+    n_folds = int(folds.max()) + 1
+    scores = np.zeros((len(alphas), len(weight), problem.n_scores), np.float32)
+    losses = np.full(len(alphas), np.inf)
+    if problem.loss.quadratic:
+        for k in range(n_folds):
+            rows = np.flatnonzero(folds == k)
+            held_in = np.where(folds == k, 0, weight)
+            held_in = namespace(design.Z).asarray(held_in, dtype=design.Z.dtype)
+            B = ridge_path(design.Z, problem.target, held_in, 2 * np.asarray(alphas) * share)
+            scores[:, rows] = np.asarray(design.Z[rows] @ B)
+        return scores, judged.mean_loss(scores[:, held_out])
+    W = (folds != np.arange(n_folds)[:, None]) * weight
+    start, order = None, np.argsort(-np.asarray(alphas), kind="stable")
+    for step, i in enumerate(order):
+        strengths = np.full(n_folds, 2 * alphas[i] * share)
+        start, F, _ = solve(design.Z, problem, W, strengths, effort, start=start)
+        scores[i, held_out] = np.asarray(F)[folds[held_out], held_out]
+        losses[i] = judged.mean_loss(scores[i, held_out])
+        stale = step >= patience and np.argmin(losses[order]) <= step - patience
+        if stale or losses[i] > 1.02 * losses.min():
+            scores[order[step + 1 :]] = scores[i]
             break
-        f = forward(d) + db[:, None]
-        t = w * objective.curve(h, f)
-        bent, bent_b = objective.centred(backward(t) + ridge * d), objective.centred(t.sum(1))
-        bend = dot(d, bent, db, bent_b)
-        a = np.where(live & (bend > 0), rz / np.where(bend > 0, bend, 1), 0).astype(F.dtype)
-        x += a[:, None, None] * d
-        xb += a[:, None] * db
-        dF += a[:, None, None] * f
-        res -= a[:, None, None] * bent
-        res_b -= a[:, None] * bent_b
-        z, zb = precondition * res, precondition_b * res_b
-        new = dot(res, z, res_b, zb)
-        beta = np.where(live, new / np.where(rz > 0, rz, 1), 0).astype(F.dtype)
-        d = z + beta[:, None, None] * d
-        db = zb + beta[:, None] * db
-        rz = np.where(live, new, rz)
-    return x, xb, dF
+    return scores, losses

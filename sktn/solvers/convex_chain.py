@@ -1,223 +1,139 @@
 """A chain from the convex limit: solve at unlimited bond dimension, compress, refit the readout.
 
 1. `solvers.convex`: the exact minimiser as a sum of product states over landmark rows;
-2. `networks.compression`: the nearest chain of bond dimension D, its arms isometries in the
+2. `networks.rounding`: the nearest chain of bond dimension D, its arms isometries in the
    basis where the ridge J is the plain squared norm;
-3. the readout again: with the arms fixed the problem is a ridge-penalised logistic regression in
+3. the readout again: with the arms fixed the problem is a ridge-penalised regression in
    the products of left and right bond vectors, so what the truncation moved is repaired where the
    data feel it.
 """
 
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
+from sktn.embeddings import namespace
+from sktn.networks.mps import from_padded
 from sktn.networks.rounding import compress
 from sktn.solvers import convex, sweep
-from sktn.tables.basis import embed
-from sktn.tables.penalty import penalty_weights as penalty_weights
+from sktn.solvers.newton import Effort
+from sktn.solvers.problem import Solution
 
-# Rows that are embedded at a time.
-_BLOCK = 4096
 # Numbers that site and bond vectors of a sweep may take (1 GB in float32).
 _LARGEST_ENVIRONMENTS = 2**28
 
 
-class Design(NamedTuple):
-    """Features of rows in the convex limit.
-
-    Z (N, r), V (m, r) from kernel values to features, landmarks a (m, n, d)
-    """
-
-    Z: np.ndarray
-    V: np.ndarray
-    landmarks: np.ndarray
-
-
-def choose_landmarks(weight, max_landmarks, rng):
-    """Indices of the rows that carry the expansion: all of positive weight, or a random choice."""
-    rows = np.flatnonzero(weight > 0)
-    if len(rows) > max_landmarks:
-        rows = np.sort(rng.choice(rows, max_landmarks, replace=False))
-    return rows
-
-
-def make_design(basis, coords, g, landmarks):
-    """coords (N, n, k), g (n, d), landmarks: row indices -> Design"""
-    a = convex.weighted_inputs(embed(basis, coords[landmarks]), g)
-    V, _ = convex.nystroem_map(convex.product_kernel(a, a))
-    Z = np.empty((len(coords), V.shape[1]), a.dtype)
-    for rows, phi in _embedded_blocks(basis, coords):
-        np.matmul(convex.product_kernel(convex.weighted_inputs(phi, g), a), V, out=Z[rows])
-    return Design(Z, V, a)
-
-
-def _embedded_blocks(basis, coords):
-    for start in range(0, len(coords), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        yield rows, embed(basis, coords[rows])
-
-
-def search(design, objective, weight, folds, alphas, tol=1e-3, patience=2):
-    """Out-of-fold scores along a path of strengths, all folds in one batch of problems.
-
-    From the strongest to the weakest, each started at the one before. Once `patience` of them in
-    turn are no better than the best so far, or one is worse by 2 %, the path is overfitting and
-    ends: the rest, which would be the most expensive, keep the last scores and a loss of infinity.
-    Squared losses give the whole path at once.
-
-    objective on N rows, weight (N,), folds (N,) integers 0..F-1, alphas (A,)
-    -> scores (A, N, c), mean losses (A,)
-    """
-    if objective.quadratic:
-        return _search_quadratic(design, objective, weight, folds, alphas)
-    rows = np.arange(len(weight))
-    W = (folds[:, None] != np.arange(int(folds.max()) + 1)) * weight[:, None]
-    scores = np.empty((len(alphas), len(rows), objective.n_scores), np.float32)
-    losses = np.full(len(alphas), np.inf)
-    start, order = None, np.argsort(-np.asarray(alphas), kind="stable")
-    for step, i in enumerate(order):
-        strengths = np.full(W.shape[1], alphas[i])
-        B, b, F, _ = convex.solve(
-            design.Z, objective, W, strengths, start=start, tol=tol, max_cg=20
-        )
-        start = B, b
-        scores[i] = F[folds, rows]
-        losses[i] = np.average(objective.values(scores[i]), weights=weight)
-        stale = step >= patience and np.argmin(losses[order]) <= step - patience
-        if stale or losses[i] > 1.02 * losses.min():
-            scores[order[step + 1 :]] = scores[i]
-            break
-    return scores, losses
-
-
-def _search_quadratic(design, objective, weight, folds, alphas):
-    strengths = 2 * np.asarray(alphas, np.float64) * objective.ridge_share
-    scores = np.empty((len(alphas), len(weight), objective.n_scores), np.float32)
-    for k in range(int(folds.max()) + 1):
-        held_out = folds == k
-        held_in = np.where(held_out, 0, weight).astype(design.Z.dtype)
-        B, b = convex.ridge_path(design.Z, objective.y, held_in, strengths)
-        scores[:, held_out] = design.Z[held_out] @ B + b[:, None]
-    return scores, np.average(objective.values(scores), weights=weight, axis=1)
-
-
-def fit_chain(design, basis, coords, g, objective, weight, alpha, index, bond_dim, tol, rng):
+def fit_chain(problem, design, chain, rng, effort, stop=None):
     """The chain of bond dimension D from the convex limit.
 
-    coords (N, n, k), g (n, d), objective on N rows, weight (N,), alpha (), index (h, 2)
-    -> arms (h, 2, D, d, D) and readout (D, c, D) for inputs phi, the losses of every Newton step
-       per unit of weight, the share of the squared norm that the truncation lost
+    problem ChainProblem on N rows, design: its `convex.Design`, chain: (order (n,), output_site,
+    bond_dim) -> Solution, its network for weighted site vectors, and the loss of the convex limit
     """
-    W, strength = np.asarray(weight)[:, None], np.array([alpha])
-    B, _, _, losses = convex.solve(design.Z, objective, W, strength, tol=tol)
-    orders = sweep.arm_orders(index, len(g))
-    terms = [np.ascontiguousarray(design.landmarks.transpose(1, 0, 2)[o]) for o in orders]
-    left, right, readout = compress(*terms, design.V @ B[0], bond_dim, rng)
-    norm = float(np.sum(B**2))
-    kept = float(np.sum(readout**2) - np.sum(readout[0, :, 0] ** 2))
+    order, output_site, bond_dim = chain
+    xp = namespace(design.Z)
+    W, strengths = problem.weight[None], np.array([problem.strength])
+    B, _, losses = convex.solve(design.Z, problem, W, strengths, effort, stop=stop)
+    orders = order[:output_site], order[output_site:][::-1]
+    sites = design.landmarks.transpose(1, 0, 2)
+    left, right, readout = compress(
+        *(xp.ascontiguousarray(sites[o]) for o in orders), design.V @ B[0, :-1], bond_dim, rng
+    )
+    norm = float((B[0, :-1] ** 2).sum())
+    kept = float((readout**2).sum() - (readout[0, :, 0] ** 2).sum())
 
-    D = bond_dim
-    products = np.empty((len(coords), D * D), design.Z.dtype)
-    for rows, phi in _embedded_blocks(basis, coords):
-        a = convex.weighted_inputs(phi, g)
+    parts = []
+    for _, a in problem.blocks():
         l, r = _run(left, a, orders[0]), _run(right, a, orders[1])
-        products[rows] = (l[:, :, None] * r[:, None, :]).reshape(len(a), -1)
-    # The first is the constant 1: the intercept.
-    used = np.flatnonzero(np.any(products[:, 1:] != 0, axis=0)) + 1
-    R, r0, _, more = convex.solve(products[:, used], objective, W, strength, tol=tol)
-    c = r0.shape[1]
-    flat = np.zeros((D * D, c), design.Z.dtype)
-    flat[0], flat[used] = r0[0], R[0]
-    arms = np.zeros((len(index), 2, D, g.shape[1], D), design.Z.dtype)
-    arms[:, :, np.arange(D), 0, np.arange(D)] = 1
-    for t, (arm, order) in enumerate(((left, orders[0]), (right, orders[1]))):
-        if len(order):
-            arms[-len(order) :, t] = arm / np.sqrt(g[order])[:, None, :, None]
-    history = np.array([loss[0] for loss in (*losses, *more)]) / np.sum(weight)
+        parts.append((l[:, :, None] * r[:, None, :]).reshape(len(a), -1))
+    products = np.concatenate(parts)
+    # The first is the constant 1, whose coefficient is free: the last column of a design.
+    used = np.flatnonzero(np.any(np.asarray(products[:, 1:]) != 0, axis=0)) + 1
+    columns = np.append(used, 0)
+    R, _, more = convex.solve(products[:, columns], problem, W, strengths, effort)
+    flat = np.zeros((bond_dim**2, R.shape[2]), design.Z.dtype)
+    flat[columns] = R[0]
+    arms = _padded_arms(left, right, bond_dim)
+    readout = flat.reshape(bond_dim, bond_dim, -1).transpose(0, 2, 1)
+    history = np.array([float(loss[0]) for loss in (*losses, *more)]) / problem.total_weight
     lost = max(0.0, 1 - kept / norm) if norm > 0 else 0.0
-    return arms, flat.reshape(D, D, c).transpose(0, 2, 1), history, lost
+    solution = Solution([from_padded(arms, readout, order, output_site)], history, lost)
+    return solution, float(losses[-1][0]) / problem.total_weight
 
 
-def sweep_chain(network, basis, coords, g, objective, weight, alpha, bond_dim, rng, **settings):
-    """Sweeps (`solvers.sweep`) from a network. Rows whose site and bond vectors do not fit memory
-    take turns: a random choice of them for every sweep.
+def _padded_arms(left, right, bond_dim):
+    h, d = max(len(left), len(right)), left.shape[2] if len(left) else right.shape[2]
+    arms = np.zeros((h, 2, bond_dim, d, bond_dim), left.dtype)
+    for t, arm in enumerate((left, right)):
+        arms[h - len(arm) :, t] = np.asarray(arm)
+    return arms
 
-    coords (N, n, k), g (n, d), objective on N rows, weight (N,), alpha (), settings: those of
-    `sweep.sweep` -> network, penalised loss per unit of weight after every sweep
+
+def refine(solution, problem, options, rng, stop=None):
+    """Sweeps (`solvers.sweep`) from a solution whose network is for weighted site vectors. Rows
+    whose site and bond vectors do not fit memory take turns: a random choice of them for every
+    sweep.
+
+    -> Solution, its losses those of the start and of every sweep
     """
-    index = network["index"]
-    chain = sweep.from_network(network, g)
-    rows = np.flatnonzero(weight > 0)
-    c = network["readout"].shape[1]
-    limit = max(64, _LARGEST_ENVIRONMENTS // (g.size + len(index) * bond_dim * (2 + c)))
-    settings |= {"max_bond_dim": bond_dim}
+    network = solution.networks[0]
+    rows = np.flatnonzero(np.asarray(problem.weight) > 0)
+    bonds = network.bond_dims if not options.two_site else np.full(1, options.max_bond_dim)
+    per_row = problem.penalty.size + problem.n_sites * int(bonds.max()) * (2 + problem.n_scores)
+    limit = max(64, _LARGEST_ENVIRONMENTS // per_row)
 
-    def run(chain, rows, alpha, **settings):
-        return sweep.sweep(
-            chain,
-            arm_inputs(basis, coords[rows], g, index),
-            objective.take(rows),
-            weight[rows],
-            alpha,
-            **settings,
-        )
+    def run(network, part, options):
+        inputs = part.inputs(network.arm_orders)
+        return sweep.sweep(network, inputs, part, options, stop)
 
-    total = float(weight.sum())
     if len(rows) <= limit:
-        chain, losses = run(chain, rows, alpha, **settings)
-        return sweep.to_network(chain, index, g, bond_dim), losses / total
-    losses = []
-    for _ in range(settings.pop("max_sweeps")):
-        batch = np.sort(rng.choice(rows, limit, replace=False))
-        share = float(weight[batch].sum()) / total
-        chain, curve = run(chain, batch, alpha * share, max_sweeps=1, **settings)
-        losses.append(curve[-1] / (share * total))
-    return sweep.to_network(chain, index, g, bond_dim), np.array(losses)
+        network, losses = run(network, problem.take(rows), options)
+        losses = losses[1:] / problem.total_weight
+    else:
+        losses = []
+        for _ in range(options.max_sweeps):
+            part = problem.take(np.sort(rng.choice(rows, limit, replace=False)))
+            share = part.total_weight / problem.total_weight
+            part = part.with_alpha(problem.alpha * share)
+            network, curve = run(network, part, options._replace(max_sweeps=1))
+            losses.append(curve[-1] / part.total_weight)
+            if stop is not None and stop():
+                break
+    losses = np.concatenate([solution.losses, np.asarray(losses)])
+    return replace(solution, networks=[network], losses=losses)
 
 
-def arm_inputs(basis, coords, g, index):
-    """Weighted site vectors of the two arms, (p, N, d) each: what sweeps work on."""
-    phi = np.concatenate(
-        [convex.weighted_inputs(phi, g) for _, phi in _embedded_blocks(basis, coords)]
-    ).transpose(1, 0, 2)
-    return [np.ascontiguousarray(phi[order]) for order in sweep.arm_orders(index, len(g))]
+def unweighted(network, problem):
+    """The chain for site vectors phi from the one for phi / sqrt(g)."""
+    return network.scaled(1 / problem.roots)
 
 
-def search_chains(
-    design, basis, coords, g, objective, weight, folds, alphas, index, bond_dim, limit, rng
-):
-    """As :func:`search`, with chains of a bond dimension: each fold's starts at its convex limit
-    for the first strength and goes on from strength to strength by sweeps. Ends when a strength is
-    worse than the one before, or than the mean loss `limit`.
+def search_chains(problem, design, chain, folds, alphas, limit, rng):
+    """As :func:`convex.search`, with chains of a bond dimension: each fold's starts at its convex
+    limit for the first strength and goes on from strength to strength by sweeps. Ends when a
+    strength is worse than the one before, or than the mean loss `limit`.
 
     alphas (A,), strongest first -> scores (A, N, c), mean losses (A,), infinite beyond the end
     """
-    inputs = arm_inputs(basis, coords, g, index)
+    order, output_site, bond_dim = chain
+    orders = order[:output_site], order[output_site:][::-1]
+    inputs = problem.inputs(orders)
+    judged = np.flatnonzero(folds >= 0)
+    options = sweep.SweepOptions(max_bond_dim=bond_dim, max_sweeps=3)
     parts = []
     for k in range(int(folds.max()) + 1):
-        held_in = np.where(folds == k, 0, weight)
-        arms, readout, _, _ = fit_chain(
-            design, basis, coords, g, objective, held_in, alphas[0], index, bond_dim, 1e-4, rng
-        )
-        network = {"arms": arms, "readout": readout, "index": index}
-        parts.append((np.flatnonzero(held_in), folds == k, sweep.from_network(network, g)))
-    scores = np.empty((len(alphas), len(weight), objective.n_scores), np.float32)
+        weight = np.where(folds == k, 0, problem.weight)
+        held_in = replace(problem, weight=weight, alpha=alphas[0])
+        found, _ = fit_chain(held_in, design, chain, rng, Effort(tol=1e-4))
+        parts.append((np.flatnonzero(weight), folds == k, found.networks[0]))
+    scores = np.zeros((len(alphas), problem.n_rows, problem.n_scores), np.float32)
     losses = np.full(len(alphas), np.inf)
     for i, alpha in enumerate(alphas):
-        for k, (rows, held_out, chain) in enumerate(parts):
-            chain, _ = sweep.sweep(
-                chain,
-                [x[:, rows] for x in inputs],
-                objective.take(rows),
-                weight[rows],
-                alpha,
-                max_bond_dim=bond_dim,
-                max_sweeps=3,
-            )
-            parts[k] = rows, held_out, chain
-            scores[i, held_out] = sweep.scores(chain, [x[:, held_out] for x in inputs])
-        losses[i] = np.average(objective.values(scores[i]), weights=weight)
+        for k, (rows, held_out, network) in enumerate(parts):
+            part = problem.take(rows).with_alpha(alpha)
+            network, _ = sweep.sweep(network, [x[:, rows] for x in inputs], part, options)
+            parts[k] = rows, held_out, network
+            scores[i, held_out] = sweep.scores(network, [x[:, held_out] for x in inputs])
+        losses[i] = problem.take(judged).mean_loss(scores[i, judged])
         if losses[i] > min(limit, losses.min()):
             scores[i:] = scores[i]
             break
@@ -226,8 +142,9 @@ def search_chains(
 
 def _run(arm, a, order):
     """Bond vectors at the end of an arm: arm (p, D, d, D), a (b, n, d) -> (b, D)"""
-    state = np.zeros((len(a), arm.shape[1]), a.dtype)
-    state[:, 0] = 1
+    xp = namespace(a)
+    state = xp.zeros((len(a), arm.shape[1]), a.dtype)
+    state = xp.concatenate([xp.ones((len(a), 1), a.dtype), state[:, 1:]], axis=1)
     for core, i in zip(arm, order, strict=True):
         pairs = (state[:, :, None] * a[:, i, None, :]).reshape(len(a), -1)
         state = pairs @ core.reshape(-1, core.shape[2])

@@ -1,286 +1,113 @@
-"""Sweeps over a chain (DMRG-style): one core, or two neighbours, at a time, to the minimum.
-
-The scores are linear in each core, so with the others fixed a convex loss stays convex, and in the
-mixed canonical gauge the ridge in function space is the plain squared norm of the core, less that
-of the constant function:
-
-    min_A  sum_i w_i loss(f_i(A), i) + alpha share (||A||^2 - sum_c m_c^2) ,
-
-solved by Newton's method with conjugate gradients. m_c, the constant part of score c, is linear in
-A too: it is the score of a row whose site vectors are all the first unit vector, which stands as an
-additional last row in every array here.
+"""Sweeps over a chain (DMRG-style): one core, or two neighbours, at a time, to the minimum of its
+local problem (`solvers.local`), in the mixed canonical gauge.
 
 Two-site updates solve for the product of two neighbours and split it by a truncated singular value
 decomposition, so that the bond between them finds its dimension.
 
-NumPy, like `solvers.convex`: cores have their own sizes, which change from update to update, and
-nothing is compiled. See White, Phys. Rev. Lett. 69, 2863 (1992); Stoudenmire and Schwab, NeurIPS
-2016; Holtz, Rohwedder and Schneider, SIAM J. Sci. Comput. 34, A683 (2012).
+See White, Phys. Rev. Lett. 69, 2863 (1992); Stoudenmire and Schwab, NeurIPS 2016; Holtz, Rohwedder
+and Schneider, SIAM J. Sci. Comput. 34, A683 (2012).
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-
-class Chain(NamedTuple):
-    """A chain around its output: two lists of cores (D, d, D'), each from the end of the chain
-    towards the output, and the readout (D_left, c, D_right)."""
-
-    arms: tuple
-    readout: np.ndarray
+from sktn.embeddings import namespace
+from sktn.networks.mps import MPS
+from sktn.solvers.local import Inner, Output, minimize_locally, outer
+from sktn.solvers.newton import Effort
 
 
-def from_network(network, g):
-    """The chain, for weighted inputs, of a network's arms (h, 2, D, d, D), readout and index, bonds
-    trimmed to what is used. g (n, d)"""
-    n, arms = len(g), []
-    for t, order in enumerate(arm_orders(network["index"], n)):
-        cores, used = [], [0]
-        padded = network["arms"][len(network["arms"]) - len(order) :, t]
-        for core, i in zip(padded, order, strict=True):
-            core = (core * np.sqrt(g[i])[:, None])[used]
-            used = np.flatnonzero(np.any(core != 0, axis=(0, 1)))
-            cores.append(core[:, :, used])
-        arms.append((cores, used))
-    (left, l), (right, r) = arms
-    return Chain((left, right), network["readout"][l][:, :, r])
-
-
-def to_network(chain, index, g, bond_dim):
-    """Inverse of `from_network`, padded to `bond_dim`."""
-    n, d = g.shape
-    arms = np.zeros((len(index), 2, bond_dim, d, bond_dim), chain.readout.dtype)
-    # Padding sites pass every vector on.
-    arms[:, :, np.arange(bond_dim), 0, np.arange(bond_dim)] = 1
-    for t, order in enumerate(arm_orders(index, n)):
-        for k, (core, i) in enumerate(zip(chain.arms[t], order, strict=True)):
-            l, _, r = core.shape
-            arms[len(index) - len(order) + k, t] = 0
-            arms[len(index) - len(order) + k, t, :l, :, :r] = core / np.sqrt(g[i])[:, None]
-    l, c, r = chain.readout.shape
-    readout = np.zeros((bond_dim, c, bond_dim), chain.readout.dtype)
-    readout[:l, :, :r] = chain.readout
-    return {"arms": arms, "readout": readout, "index": index}
-
-
-def arm_orders(index, n):
-    """The sites of either arm, from its end towards the output: padding sites stand first in
-    `index` (h, 2) and are left out."""
-    return [column[column < n] for column in index.T]
-
-
-def scores(chain, inputs):
-    """f_c of rows: inputs as in :func:`sweep` -> (N, c)"""
-    left, right = (_Arm(cores, x) for cores, x in zip(chain.arms, inputs, strict=True))
-    readout = np.einsum("kl,lcr,ur->kcu", left.surplus, chain.readout, right.surplus)
-    l, c, r = readout.shape
-    reached = left.reached[-1][:-1] @ readout.reshape(l, c * r)
-    return np.einsum("ncr,nr->nc", reached.reshape(-1, c, r), right.reached[-1][:-1])
-
-
-class _Inner:
-    """Scores of a core inside an arm: f_c = sum_kq X_k A_kq far_qc. X (N, k), far (N, q, c)"""
-
-    def __init__(self, X, far):
-        self.X, self.far = X, far
-        # One score, the most common case, needs no batched products.
-        self.single = far[:, :, 0] if far.shape[2] == 1 else None
-
-    def scores(self, A):
-        reached = self.X @ A
-        if self.single is not None:
-            return np.einsum("nq,nq->n", reached, self.single)[:, None]
-        return np.einsum("nq,nqc->nc", reached, self.far)
-
-    def adjoint(self, t):
-        return self.X.T @ self._spread(self.far, t)
-
-    def diagonal(self, h):
-        """Of sum_i h_i (d f_i)^2, in A."""
-        return (self.X * self.X).T @ self._spread(self.far * self.far, h)
-
-    def _spread(self, far, t):
-        if self.single is not None:
-            return far[:, :, 0] * t
-        return (far @ t[:, :, None])[:, :, 0]
-
-
-class _Output:
-    """Scores of the core with the output index: f_c = X^T A_c y. X (N, k), y (N, q)"""
-
-    def __init__(self, X, y):
-        self.X, self.y = X, y
-
-    def scores(self, A):
-        reached = (self.X @ A).reshape(len(self.X), -1, self.y.shape[1])
-        return np.einsum("ncq,nq->nc", reached, self.y)
-
-    def adjoint(self, t):
-        return self.X.T @ (t[:, :, None] * self.y[:, None, :]).reshape(len(t), -1)
-
-    def diagonal(self, h):
-        squares = (h[:, :, None] * (self.y * self.y)[:, None, :]).reshape(len(h), -1)
-        return (self.X * self.X).T @ squares
-
-
-class _Problem(NamedTuple):
-    """What all local problems share: weight (N,), strength = 2 alpha share, effort."""
-
-    objective: object
-    weight: np.ndarray
-    strength: float
-    n_newton: int
-    n_cg: int
-
-
-def minimize_locally(site, A, problem):
-    """The core that minimises the loss with everything else fixed, begun at A: never a worse one.
-
-    A (k, q) -> core (k, q), penalised loss
+class SweepOptions(NamedTuple):
+    """two_site : whether pairs of neighbours are updated and split; else single cores, at fixed
+        bond dimensions
+    max_bond_dim : of two-site updates
+    truncation_tol : of two-site updates: singular values whose squares sum to less than its square,
+        relative to all of them, are cut off
+    max_sweeps : int
+    tol : sweeps end when one of them lowers the loss by less than this share of it
+    effort : of the local problems
     """
-    objective, w, strength = problem.objective, problem.weight[:, None], problem.strength
-    F = site.scores(A)
 
-    def with_constant(t, constant):
-        return np.concatenate([t, -strength * constant[None]])
-
-    def value(F, norm):
-        data = np.dot(problem.weight, objective.values(F[:-1]).astype(np.float64))
-        return float(data) + 0.5 * strength * (norm - float(F[-1] @ F[-1]))
-
-    norm = float(np.vdot(A, A))
-    loss = value(F, norm)
-    for _ in range(1 if objective.quadratic else problem.n_newton):
-        slope, h = objective.derivatives(F[:-1])
-
-        def bend(D, h=h):
-            f = site.scores(D)
-            t = with_constant(w * objective.curve(h, f[:-1]), f[-1])
-            return site.adjoint(t) + strength * D, f
-
-        gradient = site.adjoint(with_constant(w * slope, F[-1])) + strength * A
-        curvature = np.concatenate([w * objective.curve_diagonal(h), np.zeros_like(F[-1:])])
-        diagonal = site.diagonal(curvature) + strength
-        D, dF = _conjugate_gradients(bend, -gradient, np.maximum(diagonal, 1e-30), problem.n_cg)
-        cross, square, step = float(np.vdot(A, D)), float(np.vdot(D, D)), 1.0
-        while step > 1e-3:
-            trial = value(F + A.dtype.type(step) * dF, norm + 2 * step * cross + step**2 * square)
-            if trial < loss:
-                break
-            step /= 2
-        else:
-            break
-        A, F = A + A.dtype.type(step) * D, F + A.dtype.type(step) * dF
-        norm = float(np.vdot(A, A))
-        gained, loss = loss - trial, trial
-        if gained < 1e-4 * abs(loss):
-            break
-    return A, loss
+    two_site: bool = False
+    max_bond_dim: int = 16
+    truncation_tol: float = 1e-3
+    max_sweeps: int = 10
+    tol: float = 1e-3
+    effort: Effort = Effort(max_iter=3, max_cg=20, tol=1e-4)
 
 
-def _conjugate_gradients(bend, b, diagonal, n_steps, tol=1e-4):
-    """x with bend(x) = b to a relative residual of sqrt(tol) in the preconditioned norm, and its
-    scores."""
-    x, scores = np.zeros_like(b), 0
-    residual = b
-    z = residual / diagonal
-    d = z
-    rz = float(np.vdot(residual, z))
-    goal = tol * rz
-    for _ in range(n_steps):
-        if rz <= goal or rz <= 0:
-            break
-        Hd, f = bend(d)
-        curve = float(np.vdot(d, Hd))
-        if curve <= 0:
-            break
-        a = d.dtype.type(rz / curve)
-        x = x + a * d
-        scores = scores + a * f
-        residual = residual - a * Hd
-        z = residual / diagonal
-        new = float(np.vdot(residual, z))
-        d = z + d.dtype.type(new / rz) * d
-        rz = new
-    return x, scores
-
-
-def outer(x, y):
-    """Row-wise Kronecker product (N, i), (N, j) -> (N, i j)."""
-    return (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
-
-
-def sweep(
-    chain,
-    inputs,
-    objective,
-    weight,
-    alpha,
-    *,
-    two_site=False,
-    max_bond_dim=16,
-    truncation_tol=1e-3,
-    max_sweeps=10,
-    tol=1e-3,
-    n_newton=3,
-    n_cg=20,
-    on_sweep=None,
-):
-    """Sweep from the output to both ends and back until the penalised loss falls by less than
-    `tol` of itself.
+def sweep(network, inputs, problem, options, stop=None):
+    """Sweep from the output to both ends and back until the penalised loss settles.
 
     Parameters
     ----------
-    chain : Chain
-        For weighted inputs phi / sqrt(g), in which the ridge is the plain squared norm.
+    network : MPS
+        For weighted site vectors, in which the ridge is the plain squared norm.
     inputs : pair of arrays (p, N, d)
-        Site vectors of the two arms, each from the end of the chain towards the output.
-    objective : see `solvers.objectives`, on N rows
-    weight : array (N,)
-    alpha : float
-    two_site : bool
-        Update pairs of neighbours and split them; else single cores, at fixed bond dimensions.
-    max_bond_dim : int
-    truncation_tol : float
-        Of two-site updates: singular values whose squares sum to less than its square, relative to
-        all of them, are cut off.
-    on_sweep : callable, default=None
-        `on_sweep(sweep, loss, chain) -> bool`, True to stop.
+        `ChainProblem.inputs` of the network's arms.
+    problem : ChainProblem
+        On N rows.
+    options : SweepOptions
+    stop : callable, default=None
+        `stop() -> bool`, asked after every sweep.
 
     Returns
     -------
-    chain : Chain, both arms isometries
+    network : MPS, both arms isometries
     losses : array, penalised loss after every sweep, the first entry before them
     """
-    dtype = chain.readout.dtype
-    strength = float(2 * alpha * objective.ridge_share)
-    problem = _Problem(objective, np.asarray(weight, dtype), strength, n_newton, n_cg)
-    split = Split(max_bond_dim, truncation_tol if two_site else None)
-    one_arm = _two_site_pass if two_site else _one_site_pass
-    arms = [_Arm(cores, x) for cores, x in zip(chain.arms, inputs, strict=True)]
-    readout = np.einsum("kl,lcr,ur->kcu", arms[0].surplus, chain.readout, arms[1].surplus)
-    readout, loss = _update_readout(readout, arms, problem)
+    local = _Local(problem, problem.strength, options.effort)
+    split = Split(options.max_bond_dim, options.truncation_tol if options.two_site else None)
+    one_arm = _two_site_pass if options.two_site else _one_site_pass
+    arms = [_Arm(cores, x) for cores, x in zip(network.arms, inputs, strict=True)]
+    readout = _absorb_surplus(network.readout, arms)
+    readout, loss = _update_readout(readout, arms, local)
     losses = [loss]
-    for count in range(max_sweeps):
-        readout = one_arm(arms[0], arms[1].reached[-1], readout, problem, split)
+    for _ in range(options.max_sweeps):
+        readout = one_arm(arms[0], arms[1].reached[-1], readout, local, split)
         # The same from the other side: the output is in the middle.
-        mirrored = one_arm(arms[1], arms[0].reached[-1], readout.T, problem, split)
-        readout, loss = _update_readout(mirrored.T, arms, problem)
+        mirrored = one_arm(arms[1], arms[0].reached[-1], readout.T, local, split)
+        readout, loss = _update_readout(mirrored.T, arms, local)
         losses.append(loss)
-        found = Chain(tuple(arm.cores for arm in arms), readout)
-        done = losses[-2] - loss < tol * abs(loss)
-        if on_sweep is not None:
-            done |= bool(on_sweep(count + 1, loss, found))
-        if done:
+        if losses[-2] - loss < options.tol * abs(loss) or (stop is not None and stop()):
             break
-    return Chain(tuple(arm.cores for arm in arms), readout), np.array(losses)
+    found = replace(network, arms=tuple(tuple(arm.cores) for arm in arms), readout=readout)
+    return found, np.array(losses)
 
 
-def _update_readout(readout, arms, problem):
+def scores(network, inputs):
+    """f_c of rows: inputs as in :func:`sweep` -> (N, c)"""
+    left, right = (_Arm(cores, x) for cores, x in zip(network.arms, inputs, strict=True))
+    readout = _absorb_surplus(network.readout, (left, right))
     l, c, r = readout.shape
-    site = _Output(arms[0].reached[-1], arms[1].reached[-1])
-    A, loss = minimize_locally(site, readout.reshape(l, c * r), problem)
+    reached = left.reached[-1][:-1] @ readout.reshape(l, c * r)
+    return (reached.reshape(-1, c, r) @ right.reached[-1][:-1, :, None])[:, :, 0]
+
+
+class _Local(NamedTuple):
+    """What all local problems of a sweep share."""
+
+    problem: object
+    strength: float
+    effort: Effort
+
+    def inner(self, X, far, A):
+        return minimize_locally(Inner(X, far, self.strength), A, self.problem, self.effort)[0]
+
+    def output(self, X, y, A):
+        return minimize_locally(Output(X, y, self.strength), A, self.problem, self.effort)
+
+
+def _absorb_surplus(readout, arms):
+    left, right = arms
+    return np.einsum("kl,lcr,ur->kcu", left.surplus, readout, right.surplus)
+
+
+def _update_readout(readout, arms, local):
+    l, c, r = readout.shape
+    A, loss = local.output(arms[0].reached[-1], arms[1].reached[-1], readout.reshape(l, c * r))
     return A.reshape(l, c, r), loss
 
 
@@ -354,7 +181,7 @@ def _absorb(core, x, far):
     return np.matmul(core.reshape(len(core), -1), ahead)
 
 
-def _one_site_pass(arm, other, readout, problem, split):
+def _one_site_pass(arm, other, readout, local, split):
     """From the output to the end of the arm and back, every core updated on both ways.
 
     other (N + 1, r): what the other arm makes of every row; readout (l, c, r) -> readout
@@ -367,7 +194,7 @@ def _one_site_pass(arm, other, readout, problem, split):
     arm.far[p - 1] = np.einsum("lcr,nr->nlc", output, other, optimize=True)
     for k in range(p - 1, -1, -1):
         arm.cores[k] = np.tensordot(arm.cores[k], rest, 1)
-        A, _ = minimize_locally(_Inner(arm.features(k), arm.far[k]), arm.matrix(k), problem)
+        A = local.inner(arm.features(k), arm.far[k], arm.matrix(k))
         arm.cores[k] = A.reshape(arm.cores[k].shape)
         if k > 0:
             rest, Q = split.right(A.reshape(len(arm.cores[k]), -1))
@@ -375,13 +202,13 @@ def _one_site_pass(arm, other, readout, problem, split):
     for k in range(p):
         if k > 0:
             arm.cores[k] = np.tensordot(rest, arm.cores[k], 1)
-            A, _ = minimize_locally(_Inner(arm.features(k), arm.far[k]), arm.matrix(k), problem)
+            A = local.inner(arm.features(k), arm.far[k], arm.matrix(k))
         Q, rest = split.left(A)
         arm.settle_left(k, Q)
     return np.tensordot(rest, output, 1)
 
 
-def _two_site_pass(arm, other, readout, problem, split):
+def _two_site_pass(arm, other, readout, local, split):
     """As `_one_site_pass`, with pairs of neighbours: the first and the last of them is the core
     next to the output with the readout."""
     p, (_, c, r) = len(arm.cores), readout.shape
@@ -390,15 +217,14 @@ def _two_site_pass(arm, other, readout, problem, split):
 
     def with_readout(readout):
         merged = arm.matrix(p - 1) @ readout.reshape(len(readout), -1)
-        return minimize_locally(_Output(arm.features(p - 1), other), merged, problem)[0]
+        return local.output(arm.features(p - 1), other, merged)[0]
 
     def pair(k):
         """Cores k and k + 1."""
         merged = arm.matrix(k) @ arm.cores[k + 1].reshape(len(arm.cores[k + 1]), -1)
         far = arm.far[k + 1]
         ahead = arm.x[k + 1][:, :, None, None] * far[:, None]
-        site = _Inner(arm.features(k), ahead.reshape(len(far), -1, far.shape[2]))
-        return minimize_locally(site, merged, problem)[0]
+        return local.inner(arm.features(k), ahead.reshape(len(far), -1, far.shape[2]), merged)
 
     rest, Q = split.right(with_readout(readout))
     output = Q.reshape(-1, c, r)

@@ -1,0 +1,424 @@
+"""One search for all chains: a grid of bases and penalties, judged in the convex limit, and the
+average of its best combinations."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.validation import check_is_fitted
+
+from sktn.backend import with_config
+from sktn.chains.base import BaseChain
+from sktn.chains.folds import search_rows
+from sktn.fitted import commit
+from sktn.solvers import convex, convex_chain
+from sktn.solvers.problem import ChainProblem, Clock
+from sktn.solvers.relevance import relevances
+from sktn.tables.penalty import penalty_weights
+from sktn.tables.reading import table_weight
+from sktn.tables.sites import chain_order, make_sites
+
+# Rows that a column must have for its relevance to be found in them: the search, which holds out
+# parts of the same rows, would otherwise think too well of it.
+_ROWS_A_COLUMN = 30
+# Rows of the search, in landmarks of the members: three folds, each of whose parts then has the
+# rows that the landmarks carry.
+_SEARCH_ROWS = 3
+# Steps of the greedy selection: shares are multiples of one in so many.
+_SELECTION_STEPS = 25
+
+
+def greedy_average(candidate_losses, n_candidates, n_steps=_SELECTION_STEPS):
+    """Greedy forward selection with replacement (Caruana et al., ICML 2004): at every step the
+    candidate that lowers the loss of the running average most.
+
+    candidate_losses: counts (M,), step -> loss of every candidate added to the average (M,)
+    -> shares (M,), loss ()
+    """
+    counts = np.zeros(n_candidates)
+    best_counts, best_loss = None, np.inf
+    for step in range(1, n_steps + 1):
+        losses = candidate_losses(counts, step)
+        chosen = int(np.argmin(losses))
+        counts[chosen] += 1
+        if losses[chosen] < best_loss:
+            best_counts, best_loss = counts.copy(), float(losses[chosen])
+    return best_counts / best_counts.sum(), best_loss
+
+
+def _design_of(point):
+    return tuple(v for k, v in point.items() if k not in ("alpha", "bond_dim"))
+
+
+def _relevance_key(point):
+    """What relevances depend on; None for a point that does without."""
+    equal = point["relevance"] == "equal"
+    return None if equal else (point["scaling"], point["degree"], point["smoothness"])
+
+
+class _Search:
+    """The table of a search: its rows, and everything that points of the grid share."""
+
+    def __init__(self, estimator, reading, target, rows, folds, seeds):
+        self.estimator, self.rows, self.folds = estimator, rows, folds
+        self.reading, self.target, self.seeds = reading, target, seeds
+        self.n_landmarks = max(1, estimator.max_landmarks // seeds["share"])
+        self.sites, self.factors = {}, {}
+
+    def add_basis(self, scaling, degree):
+        model, weight = self.estimator, self.target.weight[self.rows]
+        self.sites[scaling, degree] = make_sites(
+            self.reading.X[self.rows].astype(np.float32),
+            weight,
+            self.reading.is_categorical,
+            embedding=model.embedding,
+            degree=degree,
+            scaling=scaling,
+            missing=model.missing,
+        )
+
+    def problem(self, point):
+        """The problem of a point, in single precision: what is compared are whole digits."""
+        sites = self.sites[point["scaling"], point["degree"]]
+        loss, numbers = self.target.loss(np.float32)
+        weight = self.target.weight[self.rows].astype(np.float32)
+        penalty = penalty_weights(
+            sites.basis,
+            point["interaction_penalty"],
+            point["smoothness"],
+            self.factors.get(_relevance_key(point), 1.0),
+        )
+        return ChainProblem(
+            sites.basis, sites.coords, loss, numbers[self.rows], weight, penalty
+        ).astype(np.float32)
+
+    def find_relevances(self, point):
+        problem = self.problem({**point, "interaction_penalty": 1.0, "relevance": "equal"})
+        return relevances(problem, np.random.RandomState(self.seeds["relevance"]))
+
+    def design(self, problem):
+        # The same landmarks everywhere: the combinations are compared, not the draws.
+        rng = np.random.RandomState(self.seeds["landmarks"])
+        landmarks = convex.choose_landmarks(problem.weight, self.n_landmarks, rng)
+        return convex.make_design(problem, landmarks)
+
+    def path(self, point, alphas):
+        """Out-of-fold scores (A, N, c) and losses (A,) of a design, in the convex limit."""
+        problem = self.problem(point)
+        return convex.search(self.design(problem), problem, self.folds, alphas)
+
+    def chain_path(self, path, limit):
+        """The same of chains of the bond dimension of a path of points."""
+        sites = self.sites[path[0]["scaling"], path[0]["degree"]]
+        problem = self.problem(path[0])
+        rng = np.random.RandomState(self.seeds["order"])
+        order, output_site = chain_order(
+            self.estimator.feature_order,
+            sites.columns,
+            sites.basis,
+            sites.coords,
+            rng,
+            problem.weight,
+        )
+        return convex_chain.search_chains(
+            problem,
+            self.design(problem),
+            (order, output_site, path[0]["bond_dim"]),
+            self.folds,
+            [point["alpha"] for point in path],
+            limit,
+            np.random.default_rng(self.seeds["order"]),
+        )
+
+
+class BaseChainCV(BaseEstimator):
+    """Searches a grid of bases and penalties, averages its best.
+
+    A subclass has `_template()` (what every member starts from), `_read`, `_target`, `_report`
+    (columns of `cv_results_`), `_average` and `_fitted`.
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [BaseChain, None],
+        "bases": ["array-like"],
+        "alphas": ["array-like"],
+        "interaction_penalties": ["array-like"],
+        "smoothnesses": ["array-like"],
+        "relevances": ["array-like"],
+        "bond_dims": ["array-like"],
+        "cv": ["cv_object"],
+        "max_members": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # The search uses the members' landmarks divided by this.
+    _search_share = 2
+    _scoring = "neg_loss"
+
+    _doc_link_module = "sktn"
+    _doc_link_template = BaseChain._doc_link_template
+
+    def _fit(self, X, y, sample_weight, groups):
+        rng, template = check_random_state(self.random_state), self._template()
+        template._validate_params()
+        clock = Clock(template.time_limit, self.verbose)
+        reading = self._read(X, y, template)
+        weight = table_weight(sample_weight, reading.X)
+        target = self._target(reading.y, weight, template)
+        search = self._search(X, reading, target, groups, template, rng)
+        grid = self._grid(np.count_nonzero(target.weight[search.rows]), reading.X.shape[1])
+        points, scores, losses, candidates = self._explore(search, grid, clock)
+        results, shares, found = self._choose(search, points, scores, losses, candidates)
+        members = np.flatnonzero(shares)
+        members = members[np.argsort(-shares[members], kind="stable")]
+        seeds = rng.randint(2**31 - 1, size=len(members))
+        estimators = []
+        for i, seed in zip(members, seeds, strict=True):
+            clock.say(f"member {len(estimators) + 1} of {len(members)}: {points[i]}")
+            member = self._member(template, points[i], search, seed)
+            estimators.append(member._fit(reading, weight))
+            if clock.over():
+                break
+        kept = shares[members[: len(estimators)]]
+        return commit(
+            self,
+            {
+                **reading.fitted(),
+                **self._fitted(target),
+                **found,
+                "cv_results_": results,
+                "estimators_": estimators,
+                "weights_": kept / kept.sum(),
+            },
+        )
+
+    def _search(self, X, reading, target, groups, template, rng):
+        """Rows of the search, and the fold of each."""
+        rows = search_rows(target.weight, _SEARCH_ROWS * template.max_landmarks, rng)
+        seeds = {name: rng.randint(2**31 - 1) for name in ("relevance", "landmarks", "order")}
+        seeds["share"] = self._search_share
+        if self.cv is None:
+            folds = target.folds(rows, rng)
+            if folds is None:
+                raise ValueError(
+                    f"{type(self).__name__} has too few rows for cross-validation: "
+                    f"{len(rows)} of positive weight. Use {type(template).__name__} with a fixed "
+                    "alpha."
+                )
+            return _Search(template, reading, target, rows, folds, seeds)
+        # A splitter, or a list of its parts, speaks of all rows.
+        folds = np.full(len(reading.X), -1)
+        splitter = check_cv(self.cv, reading.y, classifier=is_classifier(self))
+        for k, (_, held_out) in enumerate(splitter.split(X, reading.y, groups)):
+            folds[held_out] = k
+        if (folds[rows] < 0).any():
+            raise ValueError(
+                f"cv={self.cv!r} leaves {np.sum(folds[rows] < 0)} rows out of all held-out parts: "
+                "use a splitter that partitions the rows, like StratifiedKFold or KFold."
+            )
+        return _Search(template, reading, target, rows, folds[rows], seeds)
+
+    def _grid(self, n_rows, n_columns):
+        """All combinations, those of one design next to each other."""
+        self._check_grid()
+        weights = [("equal", omega) for omega in self.interaction_penalties]
+        if "equal" not in self.relevances:
+            weights = []
+        if "auto" in self.relevances and (n_rows >= _ROWS_A_COLUMN * n_columns or not weights):
+            # Relevances found from the data settle the size of interactions, too.
+            weights.append(("auto", 1.0))
+        return [
+            {
+                "scaling": scaling,
+                "degree": int(degree),
+                "interaction_penalty": float(omega),
+                "smoothness": float(q),
+                "relevance": relevance,
+                "alpha": float(alpha),
+                "bond_dim": int(max(self.bond_dims)),
+            }
+            for scaling, degree in self.bases
+            for relevance, omega in weights
+            for q in (self.smoothnesses if degree > 1 else self.smoothnesses[:1])
+            for alpha in self.alphas
+        ]
+
+    def _check_grid(self):
+        lists = ("bases", "alphas", "interaction_penalties", "smoothnesses", "relevances")
+        for name in (*lists, "bond_dims"):
+            if len(getattr(self, name)) == 0:
+                raise ValueError(f"{name} is empty: give at least one value.")
+        for name in ("alphas", "interaction_penalties", "smoothnesses"):
+            for value in getattr(self, name):
+                if not isinstance(value, Real) or not 0 <= value < np.inf:
+                    raise ValueError(f"{name} must be finite non-negative numbers, got {value!r}.")
+        for value in self.bond_dims:
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"bond_dims must be positive integers, got {value!r}.")
+        for value in self.relevances:
+            if not isinstance(value, str) or value not in ("equal", "auto"):
+                raise ValueError(f'relevances must be "equal" or "auto", got {value!r}.')
+        scalings = BaseChain._parameter_constraints["scaling"][0].options
+        for value in self.bases:
+            pair = isinstance(value, (tuple, list)) and len(value) == 2
+            if not pair or not isinstance(value[1], Integral) or value[1] < 1:
+                raise ValueError(
+                    "bases must be pairs (scaling, degree), the degree a positive integer, like "
+                    f'("quantile", 8); got {value!r}.'
+                )
+            if value[0] not in scalings:
+                raise ValueError(
+                    f"bases has the scaling {value[0]!r}, which is none of {sorted(scalings)}."
+                )
+
+    def _explore(self, search, grid, clock):
+        """The grid in the convex limit, then the bond dimensions below the largest.
+
+        -> points, scores (M, N, c), losses (M,), candidates for the average
+        """
+        for scaling, degree in dict.fromkeys((p["scaling"], p["degree"]) for p in grid):
+            search.add_basis(scaling, degree)
+        wanted = {key: point for point in grid if (key := _relevance_key(point)) is not None}
+        clock.say(f"relevances for {len(wanted)} of {len(search.sites)} bases")
+        found = self._each(search.find_relevances, [(point,) for point in wanted.values()])
+        search.factors = dict(zip(wanted, found, strict=True))
+        n_alphas = len(self.alphas)
+        clock.say(f"{len(grid) // n_alphas} designs x {n_alphas} strengths")
+        paths = self._each(
+            search.path, [(point, self.alphas) for point in grid[::n_alphas]], stop=clock.over
+        )
+        grid = grid[: n_alphas * len(paths)]
+        scores, losses = (np.concatenate(part) for part in zip(*paths, strict=True))
+        # Neighbouring strengths of one design differ too little to be worth an average.
+        candidates = losses.reshape(-1, n_alphas).argmin(axis=1)
+        candidates += np.arange(len(candidates)) * n_alphas
+        smaller = sorted(self.bond_dims)[:-1]
+        if not smaller or clock.over():
+            return grid, scores, losses, candidates
+        clock.say(f"bond dimensions {smaller}")
+        paths = list(self._smaller_bonds(grid, losses, candidates, smaller))
+        found = self._each(search.chain_path, paths, stop=clock.over)
+        for (path, _), (more_scores, more_losses) in zip(paths, found, strict=False):
+            candidates = np.append(candidates, len(grid) + int(np.argmin(more_losses)))
+            grid = grid + path
+            scores, losses = np.concatenate([scores, more_scores]), np.append(losses, more_losses)
+        return grid, scores, losses, candidates
+
+    def _smaller_bonds(self, grid, losses, candidates, bond_dims):
+        """Bond dimensions that are a restriction of their own: for the best two designs of every
+        basis, paths from their best strength to, warm-started, weaker ones, and a limit beyond
+        which a path is not pursued."""
+        bases = {}
+        for i in sorted(candidates, key=losses.__getitem__):
+            bases.setdefault((grid[i]["scaling"], grid[i]["degree"]), []).append(i)
+        for i in (i for own in bases.values() for i in own[:2]):
+            weaker = sorted((a for a in self.alphas if a <= grid[i]["alpha"]), reverse=True)
+            for bond_dim in bond_dims:
+                path = [
+                    {**grid[i], "alpha": float(alpha), "bond_dim": int(bond_dim)}
+                    for alpha in weaker[:4]
+                ]
+                # Worth pursuing where it is no worse than without a bound, or nearly.
+                yield path, 1.05 * losses[i]
+
+    def _each(self, function, items, stop=None):
+        """function(*item) of all items in threads; those that begin after `stop()` are left out,
+        but for the first."""
+        function = with_config(function)
+
+        def one(k, item):
+            return None if k and stop is not None and stop() else function(*item)
+
+        found = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            delayed(one)(k, item) for k, item in enumerate(items)
+        )
+        done = [k for k, part in enumerate(found) if part is None]
+        return found[: done[0]] if done else found
+
+    def _choose(self, search, points, scores, losses, candidates):
+        """`cv_results_`, the shares of the average, and the attributes that describe the choice."""
+        judged = np.flatnonzero(search.folds >= 0)
+        rows = search.rows[judged]
+        scores = scores[:, judged]
+        columns = self._report(search.target, rows, scores, losses)
+        score = columns[f"mean_test_{self._scoring_name()}"]
+        best = int(np.argmax(score))
+        shares = np.zeros(len(points))
+        shares[best], loss = 1.0, losses[best]
+        if self.max_members > 1:
+            shares, loss = self._choose_members(search.target, rows, scores, losses, candidates)
+        results = {
+            **{f"param_{key}": np.array([point[key] for point in points]) for key in points[0]},
+            **columns,
+            "rank_test_score": 1 + np.argsort(np.argsort(-score, kind="stable"), kind="stable"),
+            "weight": shares,
+        }
+        found = {
+            "best_params_": points[best],
+            "best_score_": float(score[best]),
+            "ensemble_score_": -float(loss),
+        }
+        return results, shares, found
+
+    def _choose_members(self, target, rows, scores, losses, candidates):
+        """Shares of the average: greedy selection among the best of every design, repeated on those
+        with the largest shares when there are too many."""
+        candidates = candidates[np.argsort(losses[candidates], kind="stable")]
+        while True:
+            found, loss = self._average(target, rows, scores[candidates])
+            if np.count_nonzero(found) <= self.max_members:
+                break
+            candidates = candidates[np.argsort(-found, kind="stable")[: self.max_members]]
+        shares = np.zeros(len(losses))
+        shares[candidates] = found
+        return shares, loss
+
+    def _scoring_name(self):
+        return self._scoring
+
+    def _member(self, template, point, search, seed):
+        if (key := _relevance_key(point)) is not None:
+            columns = search.sites[point["scaling"], point["degree"]].columns
+            relevance = np.ones(columns.n_columns)
+            relevance[columns.kept] = search.factors[key]
+            point = {**point, "relevance": relevance}
+        return clone(template).set_params(**point, random_state=int(seed))
+
+    def _weighted(self, method, X):
+        """The members' answers, averaged with their shares."""
+        check_is_fitted(self)
+        parts = [
+            weight * getattr(member, method)(X)
+            for weight, member in zip(self.weights_.tolist(), self.estimators_, strict=True)
+        ]
+        return np.sum(parts, axis=0)
+
+    def get_metadata_routing(self):
+        """Where metadata such as `groups` goes.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        router = MetadataRouter(owner=self).add_self_request(self)
+        cv = check_cv(self.cv, classifier=is_classifier(self))
+        return router.add(splitter=cv, method_mapping=MethodMapping().add("fit", "split"))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def with_template(estimator, default, **changes):
+    """What the members of a search start from: a copy of `estimator`, or of the default, with the
+    parameters that the search itself was given."""
+    template = clone(default if estimator is None else estimator)
+    return template.set_params(**{k: v for k, v in changes.items() if v is not None})

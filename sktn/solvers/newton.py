@@ -1,0 +1,127 @@
+"""Newton's method for a penalised loss of scores that are linear in the parameters,
+
+    min_A  sum_i w_pi loss(scores(A)_pi, i) + <A, R_p A> / 2 ,
+
+P problems at once: the convex limit (`solvers.convex`) and the local problems of sweeps
+(`solvers.local`) are such problems. Directions come from preconditioned conjugate gradients on a
+Hessian that is applied and never formed, to a precision that follows the progress (inexact Newton:
+Dembo, Eisenstat and Steihaug, SIAM J. Numer. Anal. 19, 400 (1982)). The line search costs no
+contraction, scores being linear in the step.
+
+A `system` has, with A (P, k, q) and scores (P, N, c):
+
+    scores(A), adjoint(t)       the linear map and its transpose
+    ridge(A)                    R A
+    preconditioner(curvature)   curvature (P, N, c) of the loss -> function of (P, k, q)
+    centred(A)                  A without the directions in which nothing depends on it
+    take(problems)              the system of some of the problems
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sktn.embeddings import namespace
+from sktn.solvers.conjugate import conjugate_gradients
+
+# The least relative precision of a direction: a rough one is enough far from the minimum.
+_ROUGHEST = 0.01
+
+
+class Effort(NamedTuple):
+    """max_iter : Newton steps
+    max_cg : applications of the Hessian a step
+    tol : a problem rests when a step lowers its loss by less than this share of it
+    """
+
+    max_iter: int = 50
+    max_cg: int = 40
+    tol: float = 1e-6
+
+
+def newton(system, A, problem, W, effort, stop=None):
+    """The minima, begun at A: never worse ones.
+
+    A (P, k, q); problem: its `loss` and `target` on N rows; W (P, N) weights; stop: () -> bool,
+    asked before every step but the first
+    -> A (P, k, q), scores (P, N, c), losses: list of (P,), the first before any step
+    """
+    loss, target = problem.loss, problem.target
+    F = system.scores(A)
+    value = _total(loss, F, target, W) + 0.5 * _dots(A, system.ridge(A))
+    left, history, finished = np.arange(len(A)), [value.copy()], {}
+    for step in range(effort.max_iter):
+        if step and stop is not None and stop():
+            break
+        D, dF = _direction(system, A, F, problem, W, value, effort.max_cg)
+        quadratic = _dots(A, system.ridge(A)), _dots(A, system.ridge(D)), _dots(D, system.ridge(D))
+        t, new = _line_search(loss, target, W, F, dF, quadratic, value)
+        A, F = A + _column(t, A) * D, F + _column(t, F) * dF
+        rest = ~(value - new > effort.tol * np.abs(new))
+        value = new
+        history.append(history[-1].copy())
+        history[-1][left] = value
+        if rest.any():
+            finished.update({p: (A[i], F[i]) for i, p in enumerate(left) if rest[i]})
+            keep = np.flatnonzero(~rest)
+            left, A, F, W, value = left[keep], A[keep], F[keep], W[keep], value[keep]
+            if not len(left):
+                break
+            system = system.take(keep)
+    finished.update({p: (A[i], F[i]) for i, p in enumerate(left)})
+    xp = namespace(F)
+    A, F = (xp.stack([finished[p][k] for p in range(len(finished))]) for k in (0, 1))
+    return A, F, history
+
+
+def _direction(system, A, F, problem, W, value, max_cg):
+    """Newton directions and what they do to the scores."""
+    loss = problem.loss
+    slope, h = loss.derivatives(F, problem.target)
+    w = W[:, :, None]
+    gradient = system.centred(system.adjoint(w * slope) + system.ridge(A))
+
+    def hessian(d):
+        f = system.scores(d)
+        return system.centred(system.adjoint(w * loss.curve(h, f)) + system.ridge(d)), f
+
+    def goal(power):
+        if loss.quadratic:
+            return 1e-12 * power
+        return power * np.minimum(_ROUGHEST, power / np.maximum(np.abs(value), 1e-30))
+
+    precondition = system.preconditioner(w * loss.curve_diagonal(h))
+    D, dF = conjugate_gradients(hessian, precondition, -gradient, max_cg, goal)
+    return D, namespace(F).zeros_like(F) if dF is None else dF
+
+
+def _line_search(loss, target, W, F, dF, quadratic, value):
+    """The largest of the steps 1, 1/2, 1/4, ... that lowers the loss, 0 if none does."""
+    norm, cross, square = quadratic
+    t, new = np.zeros(len(F)), value.copy()
+    waiting, step = np.arange(len(F)), 1.0
+    # Ten halvings: a descent direction of a convex loss needs them only where rounding decides.
+    while len(waiting) and step > 1e-3:
+        q = waiting if len(waiting) < len(F) else slice(None)
+        ridge = 0.5 * (norm[q] + 2 * step * cross[q] + step**2 * square[q])
+        trial = _total(loss, F[q] + F.dtype.type(step) * dF[q], target, W[q]) + ridge
+        good = trial < value[q]
+        t[waiting[good]], new[waiting[good]] = step, trial[good]
+        waiting, step = waiting[~good], step / 2
+    return t, new
+
+
+def _total(loss, F, target, W):
+    """sum_i w_pi loss(F_pi), in double precision: (P, N, c), (P, N) -> (P,)"""
+    values = np.asarray(loss.values(F, target), np.float64)
+    return np.einsum("pn,pn->p", np.asarray(W, np.float64), values)
+
+
+def _dots(u, v):
+    P = len(u)
+    products = u.reshape(P, 1, -1) @ v.reshape(P, -1, 1)
+    return np.asarray(products, np.float64).reshape(P)
+
+
+def _column(a, like):
+    return namespace(like).asarray(a, dtype=like.dtype).reshape(-1, *(1,) * (like.ndim - 1))

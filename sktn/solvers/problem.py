@@ -1,0 +1,167 @@
+"""What every solver of a chain takes, and what it gives back."""
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import jax
+import numpy as np
+
+from sktn.tables.basis import Basis, embed
+
+# Rows that are embedded at a time: their vectors stay in the cache.
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class ChainProblem:
+    """A loss of the scores of rows, and the ridge in function space:
+
+        min_W  sum_i w_i loss(f_i(W), i) + alpha ridge_share J(W) ,
+
+        J(W) = sum_c sum_{s != 0} [prod_i g_i(s_i)] W_c[s]^2 ,  g_i(0) = 1 .
+
+    Solvers work with the weighted site vectors a_is = phi_is / sqrt(g_is), in which J is the plain
+    squared norm of what is not constant.
+
+    Attributes
+    ----------
+    basis : Basis
+    coords : ndarray of shape (N, n, channels)
+    loss : see :mod:`sktn.losses`
+    target : ndarray of shape (N,) or (N, c)
+    weight : ndarray of shape (N,)
+    penalty : ndarray of shape (n, d)
+        g, see :func:`sktn.tables.penalty.penalty_weights`.
+    alpha : float or None
+    """
+
+    basis: Basis
+    coords: np.ndarray
+    loss: object
+    target: np.ndarray
+    weight: np.ndarray
+    penalty: np.ndarray
+    alpha: float | None = None
+
+    @property
+    def n_rows(self):
+        return len(self.coords)
+
+    @property
+    def n_sites(self):
+        return len(self.penalty)
+
+    @property
+    def n_scores(self):
+        return self.loss.n_scores(self.target)
+
+    @property
+    def dtype(self):
+        return self.coords.dtype
+
+    @property
+    def strength(self):
+        """What multiplies half of J."""
+        return 2 * self.alpha * self.loss.ridge_share
+
+    @cached_property
+    def total_weight(self):
+        return float(self.weight.sum())
+
+    @cached_property
+    def roots(self):
+        """sqrt(g): (n, d)"""
+        return np.sqrt(self.penalty)
+
+    def take(self, rows):
+        """The problem on some rows only."""
+        return replace(
+            self, coords=self.coords[rows], target=self.target[rows], weight=self.weight[rows]
+        )
+
+    def with_alpha(self, alpha):
+        return replace(self, alpha=alpha)
+
+    def with_penalty(self, penalty):
+        return replace(self, penalty=penalty.astype(self.dtype, copy=False))
+
+    def astype(self, dtype):
+        """Floating-point arrays in another precision."""
+
+        def cast(array):
+            return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+
+        arrays = {name: cast(getattr(self, name)) for name in ("coords", "target", "penalty")}
+        return replace(self, basis=jax.tree.map(cast, self.basis), **arrays)
+
+    def vectors(self, rows):
+        """Weighted site vectors of some rows: (len(rows), n, d)"""
+        return embed(self.basis, self.coords[rows]) / self.roots
+
+    def blocks(self):
+        """Weighted site vectors in blocks of rows: slice, (b, n, d)"""
+        for start in range(0, self.n_rows, _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            yield rows, self.vectors(rows)
+
+    def inputs(self, arm_orders):
+        """Weighted site vectors of the two arms, (p, N, d) each: what sweeps work on."""
+        a = np.concatenate([a for _, a in self.blocks()]).transpose(1, 0, 2)
+        return [np.ascontiguousarray(a[order]) for order in arm_orders]
+
+    def mean_loss(self, scores):
+        """Loss per unit of weight: scores (..., N, c) -> (...,)"""
+        values = self.loss.values(scores, self.target)
+        return values.astype(np.float64) @ (self.weight / self.total_weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a solver of chains returns.
+
+    Attributes
+    ----------
+    networks : list of MPS
+        For site vectors phi.
+    losses : ndarray
+        Penalised training loss per unit of weight, as it fell, of the first network (of the sum of
+        all where they train together).
+    truncation_error : float or None
+        Share of the squared norm of the convex solution that the bond dimension cut off.
+    converged, finite : bool
+        Whether the loss had settled, and whether it stayed finite.
+    held_out : ndarray of int or None
+        Rows that took no part, where the solver held some out.
+    state : object
+        To go on from.
+    """
+
+    networks: list
+    losses: np.ndarray
+    truncation_error: float | None = None
+    converged: bool = True
+    finite: bool = True
+    held_out: np.ndarray | None = None
+    state: object = None
+
+
+class Clock:
+    """Time since the start of a fit, its limit, and a line for every stage.
+
+    seconds : float or None, verbose : whether to print
+    """
+
+    def __init__(self, seconds=None, verbose=False):
+        self._start, self._seconds, self._verbose = time.monotonic(), seconds, verbose
+
+    def elapsed(self):
+        return time.monotonic() - self._start
+
+    def over(self):
+        """Whether the time is up: solvers then keep the best they have."""
+        return self._seconds is not None and self.elapsed() > self._seconds
+
+    def say(self, stage):
+        if self._verbose:
+            print(f"[{self.elapsed():7.2f} s] {stage}", flush=True)
