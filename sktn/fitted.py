@@ -10,11 +10,17 @@ def commit(estimator, found):
 
     estimator : object with `get_params`; found : dict of str to object -> estimator
     """
-    parameters = estimator.get_params(deep=False)
-    kept = {
-        name: value
-        for name, value in vars(estimator).items()
-        if name in parameters or not name.endswith("_")
-    }
+    old = fitted_attributes(estimator)
+    kept = {name: value for name, value in vars(estimator).items() if name not in old}
     estimator.__dict__ = kept | found
     return estimator
+
+
+def fitted_attributes(estimator):
+    """Everything that a fit left on an estimator: dict of str to object"""
+    parameters = estimator.get_params(deep=False)
+    return {
+        name: value
+        for name, value in vars(estimator).items()
+        if name.endswith("_") and not name.endswith("__") and name not in parameters
+    }

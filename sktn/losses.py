@@ -12,7 +12,7 @@ from typing import ClassVar
 import jax
 import numpy as np
 
-from sktn.embeddings import namespace
+from sktn.backend import namespace
 
 
 def _record(cls):

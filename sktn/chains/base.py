@@ -14,15 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn.chains import predict
 from sktn.chains.folds import search_rows
+from sktn.chains.reading_shim import read
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, resolve
 from sktn.embeddings import EMBEDDINGS
-from sktn.fitted import commit
+from sktn.fitted import commit, fitted_attributes
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem, Clock
 from sktn.solvers.relevance import relevances
 from sktn.tables.penalty import penalty_weights
-from sktn.tables.reading import read
-from sktn.tables.sites import chain_order, make_sites
+from sktn.tables.sites import Sites, make_sites
 
 # Rows and landmarks on which the strength is chosen: its loss is flat around the minimum, and both
 # are enough to find it.
@@ -80,8 +80,10 @@ class BaseChain(
         target = self._make_target(reading.y, sample_weight)
         ctx = self._init_callback_context(max_subtasks=getattr(solver, "max_iter", 1))
         ctx.call_on_fit_task_begin(estimator=self, X=reading.X, y=reading.y)
-        problem, found = self._problem(reading, target, rng, clock)
-        plan = self._plan(found, problem, target.weight, rng, clock)
+        sites = self._sites(reading, target.weight)
+        problem, relevance = self._problem(sites, target, rng)
+        clock.say(f"strength alpha={problem.alpha:.3g}")
+        plan = self._plan(sites, problem, rng, clock)
         with jax.enable_x64(problem.dtype == np.float64):
             solution = solver.solve(problem, plan, **self._extras(solver, target, ctx, reading))
         _warn_unless_finite(solution.finite, stacklevel=4)
@@ -92,31 +94,19 @@ class BaseChain(
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        found = _table(reading, target, sites, relevance, problem.alpha)
         commit(self, {**found, **_summary(solution, problem, target)})
         ctx.call_on_fit_task_end(
             estimator=self, X=reading.X, y=reading.y, reconstruction_attributes={}
         )
         return self
 
-    def _problem(self, reading, target, rng, clock):
-        """The problem with its penalty and strength, and what the estimator keeps of the table."""
-        sites = self._sites(reading, target.weight)
-        loss, numbers = target.loss(sites.coords.dtype)
-        weight = target.weight.astype(sites.coords.dtype)
-        problem = ChainProblem(sites.basis, sites.coords, loss, numbers, weight, None)
+    def _problem(self, sites, target, rng):
+        """The problem with its penalty and strength, and the relevances of the table's columns."""
+        problem = _bare_problem(sites, target)
         relevance = self._relevance(sites, problem, rng)
         problem = self._penalised(problem, sites.columns, relevance)
-        problem = self._with_alpha(problem, target, rng)
-        clock.say(f"strength alpha={problem.alpha:.3g}")
-        found = {
-            **reading.fitted(),
-            **target.fitted(),
-            "columns_": sites.columns,
-            "basis_": sites.basis,
-            "relevance_": relevance,
-            "alpha_": problem.alpha,
-        }
-        return problem, found
+        return self._with_alpha(problem, target, rng), relevance
 
     def _sites(self, reading, weight):
         return make_sites(
@@ -166,7 +156,9 @@ class BaseChain(
                 return None
             part = problem.take(rows).astype(np.float32)
             landmarks = convex.choose_landmarks(part.weight, _ALPHA_LANDMARKS, rng)
-            scores, found = convex.search(convex.make_design(part, landmarks), part, folds[0], alphas)
+            scores, found = convex.search(
+                convex.make_design(part, landmarks), part, folds[0], alphas
+            )
             best = int(np.argmin(found))
             return float(alphas[best]), scores[best]
 
@@ -190,17 +182,15 @@ class BaseChain(
             )
         return problem.with_alpha(_DEFAULT_ALPHA if found is None else found[0])
 
-    def _plan(self, found, problem, weight, rng, clock):
-        n, columns, basis = problem.n_sites, found["columns_"], found["basis_"]
-        entries = self.n_estimators * self.bond_dim**2 * (basis.dim * n + problem.n_scores)
+    def _plan(self, sites, problem, rng, clock):
+        n, d = problem.n_sites, problem.basis.dim
+        entries = self.n_estimators * self.bond_dim**2 * (d * n + problem.n_scores)
         if entries > _LARGEST_NETWORK:
             raise ValueError(
-                f"bond_dim={self.bond_dim} with {n} sites of dimension {basis.dim} needs "
+                f"bond_dim={self.bond_dim} with {n} sites of dimension {d} needs "
                 f"{entries:.2e} numbers in the network alone: use a smaller bond_dim or degree."
             )
-        order, output_site = chain_order(
-            self.feature_order, columns, basis, problem.coords, rng, weight
-        )
+        order, output_site = ordered(sites, self.feature_order, rng, problem.weight)
         orders = [order, *(rng.permutation(n) for _ in range(self.n_estimators - 1))]
         return Plan(orders, output_site, self.bond_dim, self.max_landmarks, rng, clock)
 
@@ -235,38 +225,33 @@ class BaseChain(
         first = not hasattr(self, "networks_")
         solver = self.solver if isinstance(self.solver, Adam) else Adam()
         solver._validate_params()
-        target = self._make_target(
-            reading.y, sample_weight, model=None if first else self, **known
-        )
+        target = self._make_target(reading.y, sample_weight, model=None if first else self, **known)
         clock, rng = Clock(None, self.verbose), check_random_state(self.random_state)
         if first:
             sites = self._sites(reading, target.weight)
-            problem = self._streamed(sites.basis, sites.coords, target)
+            problem = _bare_problem(sites, target)
             relevance = self._relevance(sites, problem, rng)
-            found = {
-                **reading.fitted(),
-                **target.fitted(),
-                "columns_": sites.columns,
-                "basis_": sites.basis,
-                "relevance_": relevance,
-                "alpha_": _DEFAULT_ALPHA if self.alpha == "auto" else float(self.alpha),
-            }
-            plan = self._plan(found, self._penalised(problem, sites.columns, relevance),
-                              target.weight, rng, clock)
+            alpha = _DEFAULT_ALPHA if self.alpha == "auto" else float(self.alpha)
+            found = _table(reading, target, sites, relevance, alpha)
+            problem = self._penalised(problem, sites.columns, relevance)
+            plan = self._plan(sites, problem, rng, clock)
             stream = {"state": None, "weight": 0.0, "seed": rng.randint(2**31 - 1), "n_calls": 0}
             networks = None
         else:
-            found = {name: value for name, value in vars(self).items() if name.endswith("_")
-                     and name not in self.get_params(deep=False)}
-            networks = self.networks_
+            found, networks = fitted_attributes(self), self.networks_
             stream = {"state": None, "seed": 0, "n_calls": 0, **self.stream_}
-            coords = self.columns_.transform(reading.X.astype(networks[0].dtype, copy=False))
-            problem = self._streamed(self.basis_, coords, target)
+            coords = self.columns_.transform(reading.X, networks[0].dtype)
+            sites = Sites(self.columns_, self.basis_, coords, networks[0].order)
+            problem = _bare_problem(sites, target)
+            problem = self._penalised(problem, self.columns_, self.relevance_)
             plan = Plan(
-                [network.order for network in networks], networks[0].output_site, self.bond_dim,
-                self.max_landmarks, np.random.RandomState(stream["seed"]), clock,
+                [network.order for network in networks],
+                networks[0].output_site,
+                self.bond_dim,
+                self.max_landmarks,
+                np.random.RandomState(stream["seed"]),
+                clock,
             )
-        problem = self._penalised(problem, found["columns_"], found["relevance_"])
         stream["weight"] += problem.total_weight
         stream["n_calls"] += 1
         # The ridge is shared by all rows seen.
@@ -282,11 +267,6 @@ class BaseChain(
         summary["n_iter_"] = len(summary["loss_curve_"])
         return commit(self, {**found, **summary, "stream_": stream})
 
-    def _streamed(self, basis, coords, target):
-        loss, numbers = target.loss(coords.dtype)
-        weight = target.weight.astype(coords.dtype)
-        return ChainProblem(basis, coords, loss, numbers, weight, None)
-
     def _network_scores(self, X):
         """Scores of all networks: (k, N, c)"""
         coords = self._coordinates(X)
@@ -295,7 +275,7 @@ class BaseChain(
     def _coordinates(self, X):
         check_is_fitted(self)
         X = read(self, X)
-        return self.columns_.transform(X.astype(self.networks_[0].dtype, copy=False))
+        return self.columns_.transform(X, self.networks_[0].dtype)
 
     def transform(self, X):
         """The learned representation: the left and right bond vectors at the output.
@@ -319,6 +299,44 @@ class BaseChain(
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _bare_problem(sites, target):
+    """The problem before its penalty and strength are known."""
+    loss, numbers = target.loss(sites.coords.dtype)
+    weight = target.weight.astype(sites.coords.dtype)
+    return ChainProblem(sites.basis, sites.coords, loss, numbers, weight, None)
+
+
+def ordered(sites, feature_order, rng, weight):
+    """The order of the sites along the chain, and how many of them stand left of the output: the
+    middle, or where an explicit order has a -1.
+
+    -> (n,), int
+    """
+    n, place = sites.n_sites, None
+    if not isinstance(feature_order, str):
+        feature_order = np.asarray(feature_order)
+        (places,) = np.nonzero(feature_order == -1)
+        if len(places) == 1:
+            # Columns without a site do not count.
+            left = feature_order[: places[0]]
+            place = int(np.isin(left, sites.columns.kept).sum())
+            feature_order = np.delete(feature_order, places[0])
+    order = sites.with_order(feature_order, rng, weight).order
+    return order, n // 2 if place is None else place
+
+
+def _table(reading, target, sites, relevance, alpha):
+    """The fitted attributes that come from the table."""
+    return {
+        **reading.fitted(),
+        **target.fitted(),
+        "columns_": sites.columns,
+        "basis_": sites.basis,
+        "relevance_": relevance,
+        "alpha_": alpha,
+    }
 
 
 def _summary(solution, problem, target):

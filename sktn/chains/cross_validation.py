@@ -13,15 +13,15 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
 from sktn.backend import with_config
-from sktn.chains.base import BaseChain
+from sktn.chains.base import BaseChain, ordered
 from sktn.chains.folds import search_rows
+from sktn.chains.reading_shim import table_weight
 from sktn.fitted import commit
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem, Clock
 from sktn.solvers.relevance import relevances
 from sktn.tables.penalty import penalty_weights
-from sktn.tables.reading import table_weight
-from sktn.tables.sites import chain_order, make_sites
+from sktn.tables.sites import make_sites
 
 # Rows that a column must have for its relevance to be found in them: the search, which holds out
 # parts of the same rows, would otherwise think too well of it.
@@ -73,13 +73,14 @@ class _Search:
     def add_basis(self, scaling, degree):
         model, weight = self.estimator, self.target.weight[self.rows]
         self.sites[scaling, degree] = make_sites(
-            self.reading.X[self.rows].astype(np.float32),
+            self.reading.X[self.rows],
             weight,
             self.reading.is_categorical,
             embedding=model.embedding,
             degree=degree,
             scaling=scaling,
             missing=model.missing,
+            dtype=np.float32,
         )
 
     def problem(self, point):
@@ -117,14 +118,7 @@ class _Search:
         sites = self.sites[path[0]["scaling"], path[0]["degree"]]
         problem = self.problem(path[0])
         rng = np.random.RandomState(self.seeds["order"])
-        order, output_site = chain_order(
-            self.estimator.feature_order,
-            sites.columns,
-            sites.basis,
-            sites.coords,
-            rng,
-            problem.weight,
-        )
+        order, output_site = ordered(sites, self.estimator.feature_order, rng, problem.weight)
         return convex_chain.search_chains(
             problem,
             self.design(problem),

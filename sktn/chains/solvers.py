@@ -20,7 +20,8 @@ from sktn.solvers.newton import Effort
 from sktn.solvers.problem import Solution
 from sktn.solvers.sweep import SweepOptions
 
-# The convex solver holds rows x landmarks numbers (1 GB in float32); beyond, mini-batches take over.
+# The convex solver holds rows x landmarks numbers (1 GB in float32); beyond, mini-batches take
+# over.
 _LARGEST_DESIGN = 2**28
 # Rows, in landmarks, that the convex start of a gradient solver looks at: a start need not be
 # better than what the landmarks carry.
@@ -363,7 +364,8 @@ class LBFGS(_GradientSolver):
     """
 
     _parameter_constraints: dict = {
-        name: Adam._parameter_constraints[name] for name in ("init", "max_iter", "tol", "warm_start")
+        name: Adam._parameter_constraints[name]
+        for name in ("init", "max_iter", "tol", "warm_start")
     }
 
     def __init__(self, *, init="convex", max_iter=100, tol=1e-6, warm_start=False):
@@ -386,9 +388,7 @@ class LBFGS(_GradientSolver):
             tol=self.tol,
         )
         networks = chain_gradient.networks_of(result.params, orders, plan.output_site, problem)
-        return Solution(
-            networks, result.losses, converged=result.converged, finite=result.finite
-        )
+        return Solution(networks, result.losses, converged=result.converged, finite=result.finite)
 
 
 #: Solvers by name, with their defaults.

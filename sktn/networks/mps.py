@@ -275,36 +275,19 @@ def contract(cores, readout, phi, output_site):
     return contract_arms(fold(cores, output_site), readout, fold_inputs(phi, index))
 
 
-def trim_arms(arms, index, n):
-    """The arms without padding, for `run_arm`: of either its sites in order, each with its core as
-    a matrix of the bonds in use, and which bonds are in use at its end. NumPy.
-
-    arms (h, 2, D, d, D), index (h, 2) -> two of: list of (site, matrix (r, l d)), bonds (r,)
-    """
-    trimmed = []
-    for t, sites in enumerate(index.T):
-        steps, used = [], np.array([0])
-        for core, site in zip(arms[sites < n, t], sites[sites < n], strict=True):
-            core = core[used]
-            used = np.flatnonzero(np.any(core != 0, axis=(0, 1)))
-            matrix = core[:, :, used].reshape(core.shape[0] * core.shape[1], len(used)).T
-            steps.append((int(site), np.ascontiguousarray(matrix)))
-        trimmed.append((steps, used))
-    return trimmed
-
-
-def run_arm(steps, phi):
-    """The bond vectors at the end of an arm of `trim_arms`, and the logs of their scales.
+def run_arm(cores, sites, phi):
+    """The bond vectors at the end of an arm of an `MPS`, and the logs of their scales.
 
     NumPy, rows last, so that all its loops are long: v_r <- sum_ls A_lsr v_l x_s is one product of
     matrices for a block of rows.
 
-    steps: list of (site, matrix (r, l d)), phi (n, d, b) -> (r, b), (b,)
+    cores: arrays (l, d, r), sites: the table's, one a core, phi (n, d, b) -> (r, b), (b,)
     """
     _, d, b = phi.shape
+    matrices = [np.ascontiguousarray(core.reshape(-1, core.shape[2]).T) for core in cores]
     vector, log_scale = np.ones((1, b), phi.dtype), np.zeros(b, phi.dtype)
-    buffer = np.empty(b * max((matrix.shape[1] for _, matrix in steps), default=0), phi.dtype)
-    for site, matrix in steps:
+    buffer = np.empty(b * max((matrix.shape[1] for matrix in matrices), default=0), phi.dtype)
+    for site, matrix in zip(sites, matrices, strict=True):
         pairs = buffer[: matrix.shape[1] * b].reshape(-1, b)
         np.multiply(vector[:, None], phi[site], out=pairs.reshape(-1, d, b))
         vector = np.empty((len(matrix), b), phi.dtype)

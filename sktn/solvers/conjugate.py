@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sktn.embeddings import namespace
+from sktn.backend import namespace
 
 __all__ = ["conjugate_gradient", "conjugate_gradients"]
 

@@ -20,11 +20,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from sktn.embeddings import namespace
+from sktn.backend import namespace
 from sktn.solvers.newton import Effort, newton
 
 # Rows of a block of the kernel: the block stays in the cache while it is multiplied up.
 _BLOCK = 256
+# Of a search: losses to a thousandth tell strengths apart.
+_SEARCH_EFFORT = Effort(tol=1e-3, max_cg=20)
 
 
 class Design(NamedTuple):
@@ -191,9 +193,9 @@ def ridge_path(Z, y, weight, strengths):
 
 def _solve_quadratic(Z, problem, W, strengths):
     xp = namespace(Z)
-    B = xp.concatenate([
-        ridge_path(Z, problem.target, w, [s]) for w, s in zip(W, strengths, strict=True)
-    ])
+    B = xp.concatenate(
+        [ridge_path(Z, problem.target, w, [s]) for w, s in zip(W, strengths, strict=True)]
+    )
     F = linear_system(Z, strengths, problem.loss).scores(B)
     data = np.asarray(problem.loss.values(F, problem.target), np.float64)
     squares = np.asarray((B[:, :-1] ** 2).sum((1, 2)), np.float64)
@@ -201,7 +203,7 @@ def _solve_quadratic(Z, problem, W, strengths):
     return B, F, [losses + 0.5 * np.asarray(strengths) * squares]
 
 
-def search(design, problem, folds, alphas, effort=Effort(tol=1e-3, max_cg=20), patience=2):
+def search(design, problem, folds, alphas, effort=_SEARCH_EFFORT, patience=2):
     """Out-of-fold scores along a path of strengths, all folds in one batch of problems.
 
     From the strongest to the weakest, each started at the one before. Once `patience` of them in

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sktn.embeddings import namespace
+from sktn.backend import namespace
 from sktn.networks.mps import from_padded
 from sktn.networks.rounding import compress
 from sktn.solvers import convex, sweep

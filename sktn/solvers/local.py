@@ -11,7 +11,7 @@ are all the first unit vector, which stands as an additional last row in every a
 Sites are systems of `solvers.newton` of one problem: A (1, k, q).
 """
 
-from sktn.embeddings import namespace
+from sktn.backend import namespace
 from sktn.solvers.newton import newton
 
 

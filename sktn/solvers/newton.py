@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sktn.embeddings import namespace
+from sktn.backend import namespace
 from sktn.solvers.conjugate import conjugate_gradients
 
 # The least relative precision of a direction: a rough one is enough far from the minimum.

@@ -7,11 +7,11 @@ signal at once (Rasmussen and Williams, "Gaussian Processes for Machine Learning
 columns that matter from the others without a grid. Labels take part as numbers, one-hot.
 """
 
+import warnings
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-
-from sktn.solvers import convex
-from sktn.tables.basis import embed
+from scipy.optimize import minimize
 
 # Variance of the prior of log r_i: as sure as a handful of rows that r_i is within e^3 of 1.
 _PRIOR_VARIANCE = 10.0
@@ -23,52 +23,76 @@ _CONSTANT = 10.0
 _LARGEST = 2**26
 
 
-def relevances(basis, coords, g, response, weight, rng, max_rows=500, max_iter=25):
-    """The factors r_i of the columns under which the response is likeliest.
+def relevances(problem, rng, max_rows=500, max_iter=25):
+    """The factors r_i of the sites under which the response is likeliest, to divide the charges of
+    site i by. Where the search fails they are equal, with a warning.
 
-    coords (N, n, k), g (n, d) charges of a penalty, response (N, c), weight (N,)
-    -> r (n,), to divide the charges of column i by
+    problem ChainProblem, its penalty that of equal relevances -> r (n,)
     """
-    from scipy.optimize import minimize
-
-    n = len(g)
-    rows = np.flatnonzero(weight > 0)
+    n = problem.n_sites
+    rows = np.flatnonzero(np.asarray(problem.weight) > 0)
     size = min(len(rows), max_rows, max(20, int(np.sqrt(_LARGEST / n))))
     rows = rng.choice(rows, size, replace=False)
-    a = convex.weighted_inputs(embed(basis, coords[rows]), g)[:, :, 1:].transpose(1, 0, 2)
+    a = np.asarray(problem.vectors(rows))[:, :, 1:].transpose(1, 0, 2)
     kernels = np.matmul(a, a.transpose(0, 2, 1)).astype(np.float32)
-    y = response[rows].astype(np.float64)
+    y = np.asarray(problem.loss.response(problem.target[rows]), np.float64)
     y = y - y.mean(axis=0)
     scale = np.sqrt((y**2).mean())
     if not scale > 0:
         return np.ones(n)
-    problem = kernels, y / scale, weight[rows].mean() / weight[rows]
+    weight = np.asarray(problem.weight[rows], np.float64)
     start = np.zeros(n + 2)
     start[n:] = np.log([0.3, 0.5])
     bounds = [(-_BOUND, _BOUND)] * n + [(np.log(1e-4), np.log(1e3))] * 2
-    found = minimize(
-        _negative_log_evidence,
-        start,
-        problem,
-        "L-BFGS-B",
-        True,
-        bounds=bounds,
-        options={"maxiter": max_iter},
-    )
-    return np.exp(found.x[:n])
+    try:
+        found = minimize(
+            _negative_log_evidence,
+            start,
+            (kernels, y / scale, weight.mean() / weight),
+            "L-BFGS-B",
+            True,
+            bounds=bounds,
+            options={"maxiter": max_iter},
+        ).x
+    except np.linalg.LinAlgError as error:
+        found = np.full(n + 2, np.nan)
+        reason = str(error)
+    else:
+        reason = "the evidence is not finite"
+    if not np.isfinite(found).all():
+        warnings.warn(
+            f"The search for relevances failed ({reason}): all columns are charged alike, as with "
+            "relevance='equal'.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return np.ones(n)
+    return np.exp(found[:n])
 
 
 def _negative_log_evidence(parameters, kernels, y, precision):
-    """-log p(y) - log p(r) and its gradient in (log r, log noise, log signal).
+    """-log p(y) - log p(r) and its gradient in (log r, log noise, log signal), for the covariance
+
+        C = signal V / mean diag V + constant + noise / precision ,  V = prod_i (1 + r_i k_i) - 1 .
+
+    The product is carried with the logarithm of its scale: over dozens of columns with large values
+    it leaves the range of floats, while V over its mean variance does not.
 
     kernels (n, m, m), y (m, c), precision (m,) of the noise, relative
     """
     log_r, noise, signal = parameters[:-2], *np.exp(parameters[-2:])
     r = np.exp(log_r).astype(kernels.dtype)
-    product = np.ones(kernels.shape[1:], kernels.dtype)
+    product, log_scale = np.ones(kernels.shape[1:], kernels.dtype), 0.0
     for r_i, k in zip(r, kernels, strict=True):
         product *= 1 + r_i * k
-    varying = signal * (product.astype(np.float64) - 1)
+        size = float(np.abs(product).max())
+        if not 1e-6 < size < 1e6:
+            product /= size
+            log_scale += np.log(size)
+    # e^-700 is the least number that is not lost in the subtraction anyway.
+    varying = product.astype(np.float64) - np.exp(-min(log_scale, 700.0))
+    mean = max(float(np.mean(varying.diagonal())), np.finfo(float).tiny)
+    varying *= signal / mean
     covariance = varying + _CONSTANT
     # Single precision has rounded the product.
     rounding = len(y) * np.finfo(product.dtype).eps * np.abs(varying.diagonal()).max()
@@ -79,15 +103,19 @@ def _negative_log_evidence(parameters, kernels, y, precision):
     value = 0.5 * np.vdot(y, solved) + c * np.log(np.diag(factor[0])).sum()
     inner = 0.5 * (c * cho_solve(factor, np.eye(len(y))) - solved @ solved.T)
     gradient = np.empty_like(parameters)
+    along_signal = np.vdot(inner, varying)
     # d prod_j (1 + r_j k_j) / d log r_i = prod_j (1 + r_j k_j) r_i k_i / (1 + r_i k_i)
-    shared = (signal * inner).astype(kernels.dtype) * product
+    shared = (signal / mean * inner).astype(kernels.dtype) * product
+    diagonal = product.diagonal()
     for i, k in enumerate(kernels):
         step = r[i] * k
         rest = 1 + step
         rest = np.where(np.abs(rest) < 1e-6, np.float32(1e-6), rest)
-        gradient[i] = np.vdot(shared, step / rest)
+        change = step / rest
+        of_mean = float(np.mean(diagonal * change.diagonal(), dtype=np.float64)) / mean
+        gradient[i] = np.vdot(shared, change) - along_signal * of_mean
     gradient[-2] = noise * (np.diag(inner) @ precision)
-    gradient[-1] = np.vdot(inner, varying)
+    gradient[-1] = along_signal
     prior = log_r / _PRIOR_VARIANCE
     gradient[:-2] += prior
     return value + 0.5 * prior @ log_r, gradient

@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sktn.embeddings import namespace
-from sktn.networks.mps import MPS
 from sktn.solvers.local import Inner, Output, minimize_locally, outer
 from sktn.solvers.newton import Effort
 
