@@ -11,7 +11,6 @@ The outer bonds of a chain have length 1, and graphs are as in :mod:`sktn.networ
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.chains import predict
 from sktn.decomposition.base import GraphDecomposer
 
 __all__ = ["from_quimb", "from_tensorly", "network_arrays", "to_quimb", "to_tensorly"]
@@ -37,11 +36,9 @@ def network_arrays(model, *, member=0):
         return [np.asarray(core) for core in model]
     check_is_fitted(model)
     if hasattr(model, "networks_"):
-        network, n = model.networks_[member], model.columns_.n_sites
-        dims = predict.bond_dims(network, n)
-        p = int((network["index"][:, 0] < n).sum())
-        sites = predict.chain_cores(network, n)
-        sites.insert(p, network["readout"][: dims[p], :, : dims[p + 1]].copy())
+        network = model.networks_[member]
+        sites = network.cores()
+        sites.insert(network.output_site, network.readout.copy())
         return sites
     cores = getattr(model, "cores_", None)
     if cores is None:

@@ -15,13 +15,14 @@ from sktn import (
 )
 from sktn.anomaly import Adam, Sweep, TrainedSMPO
 from sktn.chains.base import BaseChain
+from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep
 
 # Settings are for speed only: small chains, few iterations, few strengths.
 ESTIMATORS = [
-    MPSClassifier(solver="convex", bond_dim=4, degree=3, alpha=0.1, tol=1e-14),
-    MPSClassifier(solver="sweep", bond_dim=4, degree=3, alpha=0.1, tol=1e-14, max_iter=1),
-    MPSRegressor(solver="sweep", bond_dim=4, degree=3, alpha=0.1, tol=1e-14, max_iter=1),
-    MPSRegressor(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=60),
+    MPSClassifier(solver=Convex(tol=1e-14), bond_dim=4, degree=3, alpha=0.1),
+    MPSClassifier(solver=Sweep(tol=1e-11, max_iter=1), bond_dim=4, degree=3, alpha=0.1),
+    MPSRegressor(solver=Sweep(tol=1e-11, max_iter=1), bond_dim=4, degree=3, alpha=0.1),
+    MPSRegressor(solver=Adam(max_iter=20), bond_dim=2, degree=2, alpha=0.1),
     MPSRegressorCV(
         bases=[("standard", 2)],
         alphas=[1.0, 0.1],
@@ -29,10 +30,9 @@ ESTIMATORS = [
         smoothnesses=[1.0],
         bond_dims=[2, 4],
         max_members=2,
-        tol=1e-14,
     ),
-    MPSClassifier(solver="adam", bond_dim=2, degree=2, alpha=0.1, max_iter=60),
-    MPSClassifier(solver="lbfgs", bond_dim=2, degree=2, alpha=0.1, max_iter=2),
+    MPSClassifier(solver=Adam(max_iter=20), bond_dim=2, degree=2, alpha=0.1),
+    MPSClassifier(solver=LBFGS(max_iter=2), bond_dim=2, degree=2, alpha=0.1),
     MPSClassifierCV(
         bases=[("standard", 2)],
         alphas=[1.0, 0.1],
@@ -40,7 +40,7 @@ ESTIMATORS = [
         smoothnesses=[1.0],
         bond_dims=[4],
         max_members=2,
-        tol=1e-14,
+        estimator=MPSClassifier(solver=Convex(tol=1e-14)),
     ),
     SMPOAnomalyDetector(),
     SMPOAnomalyDetector(operator="mean-state"),
@@ -53,7 +53,7 @@ ESTIMATORS = [
 
 def expected_failures(estimator):
     """Checks that cannot hold, each with the reason."""
-    sweeps = isinstance(estimator, BaseChain) and estimator.solver == "sweep"
+    sweeps = isinstance(estimator, BaseChain) and isinstance(estimator.solver, Sweep)
     if isinstance(estimator, MPSRegressorCV) or sweeps:
         return {
             "check_sample_weight_equivalence_on_dense_data": (

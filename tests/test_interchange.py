@@ -48,11 +48,8 @@ def test_the_arrays_of_a_classifier_give_its_scores(classifier):
     arrays = network_arrays(classifier)
     network, basis = classifier.networks_[0], classifier.basis_
     phi = embed(basis, classifier.columns_.transform(X))
-    index = network["index"]
-    p = int((index[:, 0] < 3).sum())
-    order = [*index[len(index) - p :, 0], *index[len(index) - (3 - p) :, 1][::-1]]
-    W = np.moveaxis(dense_chain(arrays), p, -1)
-    expected = np.einsum("stuc,bs,bt,bu->bc", W, *(phi[:, i] for i in order))
+    W = np.moveaxis(dense_chain(arrays), network.output_site, -1)
+    expected = np.einsum("stuc,bs,bt,bu->bc", W, *(phi[:, i] for i in network.order))
     np.testing.assert_allclose(classifier.decision_function(X), expected, atol=1e-10)
 
 

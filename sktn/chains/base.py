@@ -94,7 +94,7 @@ class BaseChain(
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        found = _table(reading, target, sites, relevance, problem.alpha)
+        found = _table(reading, target, sites, relevance, problem)
         commit(self, {**found, **_summary(solution, problem, target)})
         ctx.call_on_fit_task_end(
             estimator=self, X=reading.X, y=reading.y, reconstruction_attributes={}
@@ -232,8 +232,8 @@ class BaseChain(
             problem = _bare_problem(sites, target)
             relevance = self._relevance(sites, problem, rng)
             alpha = _DEFAULT_ALPHA if self.alpha == "auto" else float(self.alpha)
-            found = _table(reading, target, sites, relevance, alpha)
-            problem = self._penalised(problem, sites.columns, relevance)
+            problem = self._penalised(problem, sites.columns, relevance).with_alpha(alpha)
+            found = _table(reading, target, sites, relevance, problem)
             plan = self._plan(sites, problem, rng, clock)
             stream = {"state": None, "weight": 0.0, "seed": rng.randint(2**31 - 1), "n_calls": 0}
             networks = None
@@ -327,7 +327,7 @@ def ordered(sites, feature_order, rng, weight):
     return order, n // 2 if place is None else place
 
 
-def _table(reading, target, sites, relevance, alpha):
+def _table(reading, target, sites, relevance, problem):
     """The fitted attributes that come from the table."""
     return {
         **reading.fitted(),
@@ -335,7 +335,8 @@ def _table(reading, target, sites, relevance, alpha):
         "columns_": sites.columns,
         "basis_": sites.basis,
         "relevance_": relevance,
-        "alpha_": alpha,
+        "alpha_": problem.alpha,
+        "loss_": problem.loss,
     }
 
 
@@ -347,16 +348,22 @@ def _summary(solution, problem, target):
         coords = problem.coords[held_out]
         scores = np.stack([predict.scores(problem.basis, net, coords) for net in networks])
         score = target.score(held_out, scores)
-    l, _, r = networks[0].readout.shape
     return {
-        "networks_": networks,
+        **network_attributes(networks),
         "loss_curve_": solution.losses,
         "n_iter_": len(solution.losses),
         "truncation_error_": solution.truncation_error,
         "validation_score_": score,
+        "stream_": {"weight": problem.total_weight},
+    }
+
+
+def network_attributes(networks):
+    """The fitted attributes that follow from the networks alone."""
+    return {
+        "networks_": networks,
         "bond_dims_": networks[0].bond_dims,
         "cores_": networks[0].cores(),
-        "stream_": {"weight": problem.total_weight},
         "_n_features_out": sum(net.readout.shape[0] + net.readout.shape[2] for net in networks),
     }
 

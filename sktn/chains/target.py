@@ -141,7 +141,6 @@ class RealTarget:
             "target_scale_": self.scale,
             "n_outputs_": self.values.shape[1],
             "flat_target_": self.flat,
-            "loss_": self.kind,
         }
 
     def loss(self, dtype):

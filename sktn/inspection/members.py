@@ -8,9 +8,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.chains import predict
+from sktn.chains.base import network_attributes
 from sktn.chains.density import MPSDensityEstimator
+from sktn.losses import Poisson
 from sktn.networks import chain as chains
+from sktn.networks.mps import MPS, from_padded
 from sktn.tables.basis import embed
 from sktn.tables.columns import GroupedColumns
 
@@ -22,16 +24,14 @@ class Member:
     weight: float
     columns: object
     basis: object
-    network: dict
+    network: MPS
     scale: np.ndarray
     offset: np.ndarray
 
     def open(self):
         """-> cores (n, D, d, D), readout (D, c, D) before scaling, output_site, order (n,)"""
-        network = self.network
-        return chains.open_arms(
-            network["arms"], network["readout"], network["index"], self.columns.n_sites
-        )
+        arms, readout = self.network.padded()
+        return chains.open_arms(arms, readout, self.network.index, self.network.n_sites)
 
     def outputs(self):
         """Scalar chains of all outputs, the order of their sites, and the mean vectors."""
@@ -54,26 +54,10 @@ class Member:
 
     def with_cores(self, cores, readout):
         """The network in the format of the estimator, from cores in the order of the chain."""
-        arms = chains.close_arms(cores, self.network["arms"].shape[0], self.network["index"])
-        dtype = self.network["arms"].dtype
-        return {
-            "arms": arms.astype(dtype),
-            "readout": readout.astype(dtype),
-            "index": self.network["index"],
-        }
-
-    @property
-    def n_parameters(self):
-        return count_parameters(self.network, self.columns.n_sites)
-
-
-def count_parameters(network, n):
-    """Numbers in the bonds of a network of n sites that are in use."""
-    dims = predict.bond_dims(network, n)
-    d, c = network["arms"].shape[3], network["readout"].shape[1]
-    p = int((network["index"][:, 0] < n).sum())
-    physical = np.insert(np.full(n, d), p, c)
-    return int(np.sum(dims[:-1] * physical * dims[1:]))
+        network = self.network
+        p = network.output_site
+        arms = chains.close_arms(cores, max(p, network.n_sites - p), network.index)
+        return from_padded(arms, readout, network.order, p).astype(network.dtype)
 
 
 def check_chain(model):
@@ -106,12 +90,12 @@ def networks_of(model):
             f"Readings need one column a site, but the embedding {model.embedding!r} puts "
             "several on each: fit the model with another embedding."
         )
-    n_outputs = model.networks_[0]["readout"].shape[1]
+    n_outputs = model.networks_[0].n_outputs
     scale, offset = np.ones(n_outputs), np.zeros(n_outputs)
     if hasattr(model, "target_scale_"):
         scale = np.asarray(model.target_scale_, np.float64)
         offset = np.asarray(model.target_center_, np.float64)
-        if model.loss == "poisson":
+        if isinstance(model.loss_, Poisson):
             scale, offset = np.ones(n_outputs), np.log(scale)
     basis, weight = _in_double(model.basis_), 1 / len(model.networks_)
     return [
@@ -126,8 +110,7 @@ def estimators_of(model):
 
 def replace_networks(estimator, networks):
     """Give a copy of an estimator other networks."""
-    estimator.networks_ = networks
-    estimator._summarise()
+    vars(estimator).update(network_attributes(networks))
 
 
 def single(model):

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sktn.inspection.members import (
-    count_parameters,
     estimators_of,
     networks_of,
     replace_networks,
@@ -95,8 +94,8 @@ def _truncated_model(model, max_error, bond_dim):
             network, error = _truncated(member, max_error, bond_dim)
             networks.append(network)
             errors.append(error)
-            before += member.n_parameters
-            after += count_parameters(network, member.columns.n_sites)
+            before += member.network.n_parameters
+            after += network.n_parameters
         replace_networks(estimator, networks)
     return Bunch(model=smaller, relative_error=max(errors), n_parameters=(before, after))
 

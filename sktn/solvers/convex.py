@@ -109,7 +109,7 @@ def solve(Z, problem, W, strengths, effort, start=None, stop=None):
     if problem.loss.quadratic:
         return _solve_quadratic(Z, problem, W, strengths)
     if start is None:
-        start = xp.zeros((len(W), Z.shape[1], problem.n_scores), Z.dtype)
+        start = xp.zeros((len(W), Z.shape[1], problem.loss.n_scores(problem.target)), Z.dtype)
     return newton(linear_system(Z, strengths, problem.loss), start, problem, W, effort, stop)
 
 

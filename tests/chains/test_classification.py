@@ -1,6 +1,10 @@
 """MPSClassifier and MPSClassifierCV as a user meets them."""
 
+import contextlib
+import copy
+import io
 import pickle
+import re
 
 import joblib
 import numpy as np
@@ -11,21 +15,26 @@ import skops.io
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sktn.embeddings
 from sktn import MPSClassifier, MPSClassifierCV
-from sktn.solvers import gradient, objectives
+from sktn.chains.classification import ALPHAS
+from sktn.chains.solvers import LBFGS, Adam, Sweep, split_rows
+from sktn.chains.target import ClassTarget
+from sktn.solvers import gradient
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 X_BC, Y_BC = load_breast_cancer(return_X_y=True)
 FAST = {"bond_dim": 4, "degree": 3, "alpha": 0.1, "random_state": 0}
 SOLVERS = [
     {"solver": "convex"},
-    {"solver": "adam", "max_iter": 30, "batch_size": 25, "n_iter_no_change": None},
-    {"solver": "lbfgs", "max_iter": 5},
+    {"solver": "sweep"},
+    {"solver": Adam(init="constant", max_iter=30, batch_size=25, n_iter_no_change=None)},
+    {"solver": LBFGS(init="constant", max_iter=50)},
 ]
 
 
@@ -33,7 +42,7 @@ def fitted(X, y, **settings):
     return MPSClassifier(**{**FAST, **settings}).fit(X, y)
 
 
-@pytest.mark.parametrize("settings", SOLVERS, ids=lambda s: s["solver"])
+@pytest.mark.parametrize("settings", SOLVERS, ids=lambda s: str(s["solver"])[:5])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_every_solver_learns_iris(settings):
     model = fitted(X_IRIS, Y_IRIS, **settings)
@@ -41,7 +50,7 @@ def test_every_solver_learns_iris(settings):
     assert model.loss_curve_[-1] < model.loss_curve_[0]
 
 
-@pytest.mark.parametrize("settings", SOLVERS, ids=lambda s: s["solver"])
+@pytest.mark.parametrize("settings", SOLVERS, ids=lambda s: str(s["solver"])[:5])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_precision_follows_the_input(settings, dtype):
@@ -57,7 +66,7 @@ def test_convex_solution_is_the_kernel_solution_when_nothing_is_cut_off():
     wide = fitted(X_IRIS, Y_IRIS, bond_dim=16, degree=2)
     assert wide.truncation_error_ < 1e-8 < narrow.truncation_error_
     # Once nothing is cut off, the order of the columns and the class index's place mean nothing.
-    other = fitted(X_IRIS, Y_IRIS, bond_dim=30, degree=2, feature_order=[3, 0, 2, 1], output_site=1)
+    other = fitted(X_IRIS, Y_IRIS, bond_dim=30, degree=2, feature_order=[3, -1, 0, 2, 1])
     np.testing.assert_allclose(
         other.predict_proba(X_IRIS), wide.predict_proba(X_IRIS), rtol=1e-3, atol=1e-4
     )
@@ -134,10 +143,23 @@ def test_class_weight_and_sample_weight_agree():
 
 
 def test_alpha_auto_chooses_within_the_training_rows():
-    model = fitted(X_BC, Y_BC, alpha="auto")
-    again = fitted(X_BC, Y_BC, alpha="auto")
-    assert model.alpha_ == again.alpha_
-    assert 0.0001 < model.alpha_ < 5
+    # Labels that were drawn from probabilities: the choice must not be the weakest, which fits
+    # best, nor one that looks at other rows.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    y = (rng.random(300) < 1 / (1 + np.exp(-2 * X[:, 0]))).astype(int)
+    loose = fitted(X, y, alpha=ALPHAS[-1])
+    chosen = fitted(X, y, alpha="auto")
+    assert chosen.alpha_ in ALPHAS[:5]
+    new = rng.normal(size=(2000, 3))
+    truth = (rng.random(2000) < 1 / (1 + np.exp(-2 * new[:, 0]))).astype(int)
+    losses = [log_loss(truth, model.predict_proba(new)) for model in (chosen, loose)]
+    assert losses[0] < losses[1] - 0.05
+    ignored = np.r_[np.ones(300), np.zeros(300)]
+    again = MPSClassifier(**FAST | {"alpha": "auto"}).fit(
+        np.r_[X, X], np.r_[y, 1 - y], sample_weight=ignored
+    )
+    assert again.alpha_ == chosen.alpha_
 
 
 def test_probabilities_are_not_bounded_away_from_0():
@@ -148,46 +170,77 @@ def test_probabilities_are_not_bounded_away_from_0():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_early_stopping_keeps_the_best_epoch():
-    model = fitted(X_BC, Y_BC, solver="adam", early_stopping=True, max_iter=40, learning_rate=0.05)
-    assert 0.9 < model.validation_score_ <= 1
+    # The rate is so high that the last epochs are worse than the best one.
+    solver = Adam(
+        init="constant",
+        early_stopping=True,
+        validation_fraction=0.3,
+        max_iter=30,
+        learning_rate=0.5,
+        n_iter_no_change=None,
+    )
+    lines = io.StringIO()
+    with contextlib.redirect_stdout(lines):
+        model = fitted(X_BC, Y_BC, solver=solver, verbose=1)
+    held_out = [float(x) for x in re.findall(r"held-out loss ([\d.]+)", lines.getvalue())]
+    assert min(held_out) < held_out[-1]
+    # The same rows as the solver held out: the generator's first draw is theirs.
+    _, rows = split_rows(len(X_BC), 0.3, Y_BC, _generator_at_the_split(model))
+    loss = log_loss(Y_BC[rows], model.predict_proba(X_BC[rows]))
+    assert loss == pytest.approx(min(held_out), abs=2e-5)
+    assert model.validation_score_ == pytest.approx(model.score(X_BC[rows], Y_BC[rows]))
+
+
+def _generator_at_the_split(model):
+    """The random numbers of a fit with a fixed strength and an order by correlation, which draw
+    none before the rows are parted."""
+    return np.random.RandomState(model.random_state)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_goes_on():
-    settings = {"solver": "adam", "max_iter": 10, "n_iter_no_change": None}
-    model = fitted(X_IRIS, Y_IRIS, warm_start=True, **settings)
+    solver = Adam(init="constant", max_iter=10, n_iter_no_change=None, warm_start=True)
+    model = fitted(X_IRIS, Y_IRIS, solver=solver)
     first = model.loss_curve_[-1]
     assert model.fit(X_IRIS, Y_IRIS).loss_curve_[-1] < first
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_begins_anew_on_other_columns():
-    model = MPSClassifier(solver="adam", bond_dim=2, degree=2, max_iter=2, warm_start=True)
+    model = MPSClassifier(solver=Adam(max_iter=2, warm_start=True), bond_dim=2, degree=2)
     model.fit(X_IRIS, Y_IRIS).fit(X_IRIS[:, :3], Y_IRIS)
     assert model.predict(X_IRIS[:, :3]).shape == (150,)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_gradients_go_on_from_the_convex_limit():
-    settings = {"solver": "adam", "max_iter": 2, "learning_rate": 1e-3}
-    anew = fitted(X_IRIS, Y_IRIS, **settings)
-    model = fitted(X_IRIS, Y_IRIS, init="convex", **settings)
+    anew, solver = (Adam(init=i, max_iter=2, learning_rate=1e-3) for i in ("constant", "convex"))
+    anew = fitted(X_IRIS, Y_IRIS, solver=anew)
+    model = fitted(X_IRIS, Y_IRIS, solver=solver)
     assert model.loss_curve_[0] < anew.loss_curve_[-1]
     assert model.score(X_IRIS, Y_IRIS) > 0.93
-    chunk = MPSClassifier(**FAST | settings, init="convex").partial_fit(X_IRIS, Y_IRIS, [0, 1, 2])
+    chunk = MPSClassifier(**FAST, solver=solver).partial_fit(X_IRIS, Y_IRIS, [0, 1, 2])
     assert chunk.score(X_IRIS, Y_IRIS) > 0.93
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_an_ensemble_averages_networks_of_different_orders():
-    model = fitted(X_IRIS, Y_IRIS, solver="adam", max_iter=10, n_estimators=3)
-    assert len(model.networks_) == 3
-    assert not np.array_equal(model.networks_[1]["index"], model.networks_[2]["index"])
-    np.testing.assert_allclose(model.predict_proba(X_IRIS).sum(1), 1, rtol=1e-6)
+    model = fitted(X_IRIS, Y_IRIS, bond_dim=2, solver="convex", n_estimators=3)
+    assert len({tuple(network.order) for network in model.networks_}) == 3
+    parts = []
+    for network in model.networks_:
+        one = copy.copy(model)
+        one.networks_ = [network]
+        parts.append(one.predict_proba(X_IRIS))
+    assert np.abs(parts[0] - parts[1]).max() > 1e-3
+    np.testing.assert_allclose(model.predict_proba(X_IRIS), np.mean(parts, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(
+        model.decision_function(X_IRIS), np.log(np.mean(parts, axis=0)), rtol=1e-5
+    )
 
 
 def test_partial_fit_needs_classes_and_learns_from_chunks():
-    model = MPSClassifier(**FAST, batch_size=25)
+    model = MPSClassifier(**FAST, solver=Adam(init="constant", batch_size=25))
     with pytest.raises(ValueError, match="classes must be passed"):
         model.partial_fit(X_IRIS, Y_IRIS)
     order = np.random.default_rng(0).permutation(150)
@@ -202,8 +255,10 @@ def test_partial_fit_needs_classes_and_learns_from_chunks():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"early_stopping": True, "solver": "lbfgs"}, "early_stopping=True is for"),
-        ({"output_site": 9}, "output_site=9 is beyond"),
+        ({"solver": Sweep(max_iter=0)}, "max_iter"),
+        ({"solver": Adam(init="nowhere")}, "init"),
+        ({"feature_order": [-1, 0, 1, 2, 3, -1]}, "feature_order must be a permutation"),
+        ({"time_limit": 0}, "time_limit"),
         ({"feature_order": [0, 0, 1, 2]}, "feature_order must be a permutation"),
         ({"bond_dim": 100_000}, "use a smaller bond_dim"),
         ({"bond_dim": 0}, "bond_dim"),
@@ -236,7 +291,7 @@ def test_odd_tables():
     assert np.isfinite(fitted(huge, y).predict_proba(huge)).all()
     # A last batch of a single row.
     with pytest.warns(ConvergenceWarning):
-        fitted(X_IRIS[:101], Y_IRIS[:101], solver="adam", max_iter=2, batch_size=50)
+        fitted(X_IRIS[:101], Y_IRIS[:101], solver=Adam(max_iter=2, batch_size=50))
 
 
 @pytest.mark.parametrize("embedding", sorted(set(sktn.embeddings.EMBEDDINGS) - {"mixed"}))
@@ -250,8 +305,7 @@ def test_two_thousand_columns_in_float32(embedding):
         y,
         embedding=embedding,
         degree=2,
-        solver="adam",
-        max_iter=2,
+        solver=Adam(init="constant", max_iter=2),
         bond_dim=3,
         feature_order="given",
     )
@@ -261,8 +315,8 @@ def test_two_thousand_columns_in_float32(embedding):
 
 def test_a_grid_over_numbers_compiles_once():
     before = gradient._run_epochs._cache_size()
-    grid = {"alpha": [0.01, 0.1], "learning_rate": [0.01, 0.02]}
-    model = MPSClassifier(**{**FAST, "bond_dim": 3}, solver="adam", max_iter=2)
+    grid = {"alpha": [0.01, 0.1], "solver__learning_rate": [0.01, 0.02]}
+    model = MPSClassifier(**{**FAST, "bond_dim": 3}, solver=Adam(max_iter=2))
     with pytest.warns(ConvergenceWarning):
         GridSearchCV(model, grid, cv=3).fit(X_BC, Y_BC)
     # Folds of 379 and 380 rows share one; the refit to all rows has another number of batches.
@@ -333,7 +387,7 @@ def test_greedy_average_takes_complementary_members():
             [[0.5, 0.5]] * 4,
         ]
     )
-    objective = objectives.Softmax(labels, 2)
-    shares, loss = MPSClassifierCV()._average(objective, log_proba, np.ones(4))
+    target = ClassTarget(np.arange(2), labels, np.ones(4))
+    shares, loss = MPSClassifierCV()._average(target, np.arange(4), log_proba)
     np.testing.assert_allclose(shares, [0.5, 0.5, 0])
     assert np.isclose(loss, -np.log(0.65))

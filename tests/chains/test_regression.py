@@ -15,6 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sktn import MPSRegressor, MPSRegressorCV
+from sktn.chains.solvers import LBFGS, Adam, Sweep, split_rows
+from sktn.losses import Huber, Quantile
 
 X, Y = make_friedman1(n_samples=260, n_features=6, noise=0.3, random_state=0)
 TRAIN, TEST = slice(0, 200), slice(200, None)
@@ -38,12 +40,12 @@ def test_every_loss_learns(loss):
 @pytest.mark.parametrize(
     "params",
     [
-        {"solver": "adam", "max_iter": 150, "learning_rate": 0.05},
-        {"solver": "lbfgs", "max_iter": 20},
+        {"solver": Adam(init="constant", max_iter=150, learning_rate=0.05)},
+        {"solver": LBFGS(init="constant", max_iter=200)},
         {"solver": "convex"},
-        {"solver": "sweep", "truncation_tol": 0.05},
+        {"solver": Sweep(truncation_tol=0.05)},
     ],
-    ids=lambda params: params["solver"],
+    ids=lambda params: str(params["solver"])[:5],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_every_solver_learns(params):
@@ -56,7 +58,7 @@ def test_quantiles_cover_their_share(quantile):
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (1500, 1))
     y = np.sin(2 * x[:, 0]) + (1 + x[:, 0]) * rng.exponential(size=1500)
-    model = MPSRegressor(loss="quantile", quantile=quantile, random_state=0).fit(x, y)
+    model = MPSRegressor(loss=Quantile(quantile), random_state=0).fit(x, y)
     assert np.mean(y <= model.predict(x)) == pytest.approx(quantile, abs=0.03)
     assert d2_pinball_score(y, model.predict(x), alpha=quantile) > 0
 
@@ -115,7 +117,7 @@ def test_a_constant_target_is_predicted():
 def test_weights_are_repetitions():
     weight = np.random.default_rng(0).integers(0, 3, 200).astype(float)
     rows = np.repeat(np.arange(200), weight.astype(int))
-    exact = {**FAST, "tol": 1e-13, "max_iter": 3, "feature_order": "given"}
+    exact = {**FAST, "solver": Sweep(tol=1e-10, max_iter=3), "feature_order": "given"}
     for loss in ("squared_error", "absolute_error"):
         weighted = MPSRegressor(**exact, loss=loss).fit(X[TRAIN], Y[TRAIN], sample_weight=weight)
         repeated = MPSRegressor(**exact, loss=loss).fit(X[rows], Y[rows])
@@ -124,7 +126,9 @@ def test_weights_are_repetitions():
 
 @pytest.mark.parametrize("loss", ["squared_error", "huber"])
 def test_partial_fit_goes_on(loss):
-    model = MPSRegressor(**FAST, loss=loss, batch_size=20, learning_rate=0.03)
+    model = MPSRegressor(
+        **FAST, loss=loss, solver=Adam(init="constant", batch_size=20, learning_rate=0.03)
+    )
     first = None
     for _ in range(40):
         model.partial_fit(X[TRAIN], Y[TRAIN])
@@ -134,9 +138,11 @@ def test_partial_fit_goes_on(loss):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_early_stopping_scores_held_out_rows():
-    model = MPSRegressor(**FAST, solver="adam", early_stopping=True, max_iter=60)
-    model.fit(X, Y)
-    assert 0.3 < model.validation_score_ <= 1
+    solver = Adam(init="constant", early_stopping=True, validation_fraction=0.2, max_iter=60)
+    model = MPSRegressor(**FAST, solver=solver).fit(X, Y)
+    _, rows = split_rows(len(X), 0.2, None, np.random.RandomState(0))
+    assert model.validation_score_ == pytest.approx(model.score(X[rows], Y[rows]), abs=1e-6)
+    assert MPSRegressor(**FAST).fit(X, Y).validation_score_ is None
 
 
 def test_frames_pipelines_and_searches():
@@ -157,7 +163,7 @@ def test_frames_pipelines_and_searches():
 
 
 def test_models_survive_pickle_and_hold_numpy_only(tmp_path):
-    model = MPSRegressor(**FAST, solver="adam", max_iter=2)
+    model = MPSRegressor(**FAST, solver=Adam(init="constant", max_iter=2))
     with pytest.warns(ConvergenceWarning):
         model.fit(X, Y)
     joblib.dump(model, tmp_path / "model")
@@ -172,7 +178,8 @@ def test_models_survive_pickle_and_hold_numpy_only(tmp_path):
         ({"loss": "poisson"}, -Y, "non-negative targets"),
         ({"loss": "poisson"}, 0 * Y, "positive mean"),
         ({"loss": "absolute"}, Y, "loss"),
-        ({"quantile": 1.0}, Y, "quantile"),
+        ({"loss": Quantile(1.0)}, Y, "quantile between 0 and 1"),
+        ({"loss": Huber(0.0)}, Y, "positive epsilon"),
         ({}, np.where(Y > 20, np.nan, Y), "NaN"),
         ({}, np.where(Y > 20, np.inf, Y), "infinity"),
     ],
@@ -211,10 +218,10 @@ def test_cv_takes_the_restriction_that_fits():
     assert model.score(x[200:], y[200:]) > wide.score(x[200:], y[200:])
 
 
-@pytest.mark.parametrize("loss", ["poisson", "huber", "quantile"])
+@pytest.mark.parametrize("loss", ["poisson", Huber(2.0), Quantile(0.4)])
 def test_cv_of_other_losses(loss):
     params = {**FAST_CV, "bases": [("standard", 2)], "alphas": [0.1, 0.01]}
-    model = MPSRegressorCV(**params, loss=loss, quantile=0.4, bond_dims=(3, 8))
+    model = MPSRegressorCV(**params, loss=loss, bond_dims=(3, 8))
     assert model.fit(X[TRAIN], Y[TRAIN]).score(X[TEST], Y[TEST]) > 0.9
 
 

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktn import MPSClassifier, PixelOrder, PixelPadding, PixelPatches, PixelPooling
+from sktn.chains.solvers import Adam
 from sktn.embeddings import Amplitude, Averaged, Legendre, Product, Trigonometric
 from sktn.image import pixel_path
 
@@ -164,7 +165,10 @@ def test_in_a_pipeline(rng):
         (Product(Legendre(2), 4, degree=2), "convex"),
         (Amplitude(4), "convex"),
         (Averaged(Trigonometric(1), 4), "convex"),
-        (Product(Legendre(2), 4, degree=2), "adam"),
+        (
+            Product(Legendre(2), 4, degree=2),
+            Adam(init="constant", max_iter=60, learning_rate=0.05),
+        ),
     ],
 )
 def test_a_patch_on_a_site(rng, embedding, solver):
@@ -179,8 +183,6 @@ def test_a_patch_on_a_site(rng, embedding, solver):
             bond_dim=4,
             alpha=0.01,
             solver=solver,
-            max_iter=60,
-            learning_rate=0.05,
             random_state=0,
         ),
     )

@@ -6,7 +6,7 @@ from math import factorial
 
 import numpy as np
 
-FAST = {"bond_dim": 6, "degree": 3, "alpha": 0.1, "max_iter": 5, "random_state": 0}
+FAST = {"bond_dim": 6, "degree": 3, "alpha": 0.1, "random_state": 0}
 
 
 def few_levels(rng, n_rows=400, n_columns=5, dtype=np.float64):

@@ -66,7 +66,7 @@ def check_shares(shares, f, rows, mass):
 def test_shares_of_an_ensemble_are_those_of_its_mean(rng):
     X, y = few_levels(rng)
     model = MPSRegressor(n_estimators=3, **FAST).fit(X, y)
-    orders = {tuple(network["index"].ravel()) for network in model.networks_}
+    orders = {tuple(network.order) for network in model.networks_}
     assert len(orders) > 1
     rows, mass = enumerated(X)
     check_shares(variance_shares(model), model.predict(rows), rows, mass)

@@ -375,7 +375,7 @@ def test_pruned_features_have_no_influence(regressor):
 
 def test_float32_models_are_read_in_float64():
     X, y = load_breast_cancer(return_X_y=True)
-    model = MPSClassifier(dtype="float32", **FAST).fit(X, y)
+    model = MPSClassifier(**FAST).fit(X.astype(np.float32), y)
     explanation = shapley_values(model, X[:5])
     score = explanation.base_values + explanation.values.sum(axis=1)
     np.testing.assert_allclose(score, model.decision_function(X[:5]), rtol=1e-3, atol=1e-4)

@@ -1,5 +1,8 @@
 """The convex limit: its kernel, its solver, and the chains made from it."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -7,14 +10,27 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from sktn.chains import predict
-from sktn.losses import log_probabilities
+from sktn.losses import classification, log_probabilities
 from sktn.networks import mps
-from sktn.solvers import convex, convex_chain, objectives
-from sktn.tables.sites import fit_sites
+from sktn.solvers import convex, convex_chain
+from sktn.solvers.newton import Effort
+from sktn.solvers.problem import ChainProblem
+from sktn.tables.penalty import penalty_weights
+from sktn.tables.sites import make_sites
+
+EXACT = Effort(max_iter=100, max_cg=300, tol=1e-15)
 
 
-def classification(labels, n_classes, dtype=np.float64):
-    return objectives.classification(labels, n_classes, dtype)
+class Labels:
+    """What a solver needs of a problem: labels and their loss."""
+
+    def __init__(self, labels, n_classes, dtype=np.float64):
+        self.loss, self.target = classification(labels, n_classes, dtype)
+        self.n_scores = self.loss.n_scores(self.target)
+
+
+def with_constant(Z):
+    return np.concatenate([Z, np.ones((len(Z), 1), Z.dtype)], axis=1)
 
 
 def site_vectors(rng, m, n=4, d=3, size=1.0):
@@ -37,10 +53,14 @@ def problem(rng, n_classes, N=150):
     signal = X[:, 0] * X[:, 1] + X[:, 2]
     labels = np.digitize(signal + rng.normal(size=N), np.linspace(-1, 1, n_classes + 1)[1:-1])
     weight = rng.integers(0, 3, N).astype(float)
-    columns, basis, coords = fit_sites(
-        X, weight, None, embedding="legendre", degree=2, scaling="standard", missing="marginal"
-    )
-    return columns, basis, coords, convex_chain.penalty_weights(basis, 1.0, 1.0), labels, weight
+    sites = make_sites(X, weight, degree=2, scaling="standard")
+    loss, target = classification(labels, n_classes, np.float64)
+    g = penalty_weights(sites.basis, 1.0, 1.0)
+    return ChainProblem(sites.basis, sites.coords, loss, target, weight, g), labels
+
+
+def complete_design(problem):
+    return convex.make_design(problem, np.flatnonzero(problem.weight > 0))
 
 
 def scikit_learn(Z, labels, weight, alpha, n_classes):
@@ -66,11 +86,12 @@ def test_kernel_does_not_cancel(rng):
     np.testing.assert_allclose(found, expansion(a) @ expansion(a).T, rtol=1e-4)
 
 
-def test_weighted_inputs_put_the_penalty_into_the_inputs(rng):
-    g = np.concatenate([np.ones((4, 1)), rng.uniform(1, 5, (4, 2))], axis=1)
-    phi = site_vectors(rng, 5)
-    kernel = convex.product_kernel(*2 * [convex.weighted_inputs(phi, g)])
-    per_site = np.einsum("ans,bns,ns->abn", phi, phi, 1 / g)
+def test_weighted_site_vectors_put_the_penalty_into_the_kernel(rng):
+    task, _ = problem(rng, 2)
+    rows = np.arange(5)
+    kernel = convex.product_kernel(*2 * [task.vectors(rows)])
+    phi = task.vectors(rows) * task.roots
+    per_site = np.einsum("ans,bns,ns->abn", phi, phi, 1 / task.penalty)
     np.testing.assert_allclose(kernel, np.prod(per_site, axis=2) - 1, rtol=1e-10)
 
 
@@ -91,18 +112,17 @@ def test_nystroem_features_reproduce_the_kernel(rng, size):
 def test_solver_finds_the_minimum_of_scikit_learn(rng, n_classes):
     # Several problems in one batch: other weights (a fold is one of 0 and 1), other strengths.
     N = 120
-    Z = rng.normal(size=(N, 8))
+    Z = with_constant(rng.normal(size=(N, 8)))
     labels = rng.integers(0, n_classes, N)
-    W = np.stack([np.ones(N), rng.integers(0, 4, N), rng.random(N) < 0.5], axis=1).astype(float)
-    alphas = np.array([1.0, 0.01, 10.0])
-    B, b, scores, losses = convex.solve(
-        Z, classification(labels, n_classes), W, alphas, tol=1e-15, max_cg=200
-    )
+    W = np.stack([np.ones(N), rng.integers(0, 4, N), rng.random(N) < 0.5]).astype(float)
+    alphas, task = np.array([1.0, 0.01, 10.0]), Labels(labels, n_classes)
+    strengths = 2 * alphas * task.loss.ridge_share
+    B, scores, losses = convex.solve(Z, task, W, strengths, EXACT)
     c = 1 if n_classes == 2 else n_classes
-    assert B.shape == (3, 8, c)
+    assert B.shape == (3, 9, c)
     for p, alpha in enumerate(alphas):
-        expected = scikit_learn(Z, labels, W[:, p], alpha, n_classes)
-        np.testing.assert_allclose(Z @ B[p] + b[p], scores[p], atol=1e-10)
+        expected = scikit_learn(Z[:, :-1], labels, W[p], alpha, n_classes)
+        np.testing.assert_allclose(Z @ B[p], scores[p], atol=1e-10)
         # The intercepts of several classes are free up to one number.
         centred = [s - s.mean(axis=1, keepdims=c > 1) * (c > 1) for s in (scores[p], expected)]
         np.testing.assert_allclose(*centred, atol=2e-5)
@@ -110,79 +130,95 @@ def test_solver_finds_the_minimum_of_scikit_learn(rng, n_classes):
 
 
 def test_solver_follows_the_dtype_and_agrees_in_both(rng):
-    Z = rng.normal(size=(80, 5))
+    Z = with_constant(rng.normal(size=(80, 5)))
     labels = rng.integers(0, 2, 80)
-    W, alphas = np.ones((80, 1)), np.array([0.5])
-    single = convex.solve(Z.astype(np.float32), classification(labels, 2, np.float32), W, alphas)
-    double = convex.solve(Z, classification(labels, 2), W, alphas)
-    assert {a.dtype for a in single[:3]} == {np.dtype(np.float32)}
-    assert {a.dtype for a in double[:3]} == {np.dtype(np.float64)}
-    np.testing.assert_allclose(single[2], double[2], atol=1e-3)
+    single = convex.solve(
+        Z.astype(np.float32), Labels(labels, 2, np.float32), np.ones((1, 80)), [0.5], Effort()
+    )
+    double = convex.solve(Z, Labels(labels, 2), np.ones((1, 80)), [0.5], Effort())
+    assert {a.dtype for a in single[:2]} == {np.dtype(np.float32)}
+    assert {a.dtype for a in double[:2]} == {np.dtype(np.float64)}
+    np.testing.assert_allclose(single[1], double[1], atol=1e-3)
 
 
-def test_solver_of_nothing(rng):
+def test_solver_of_nothing():
     # No features, as with constant columns: the intercept alone, which is the log-odds.
     labels = np.repeat([0, 1], [30, 10])
-    _, b, scores, _ = convex.solve(
-        np.ones((40, 0)), classification(labels, 2), np.ones((40, 1)), [0.1], tol=1e-12
-    )
-    np.testing.assert_allclose(b, np.log(10 / 30), rtol=1e-5)
+    B, scores, _ = convex.solve(np.ones((40, 1)), Labels(labels, 2), np.ones((1, 40)), [0.1], EXACT)
+    np.testing.assert_allclose(B, np.log(10 / 30), rtol=1e-5)
     np.testing.assert_allclose(scores, np.log(10 / 30), rtol=1e-5)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_separable_classes_without_a_ridge_stay_finite(n_classes):
     labels = np.repeat(np.arange(n_classes), 10)
-    Z = np.eye(n_classes)[labels]
-    for array in convex.solve(Z, classification(labels, n_classes), np.ones((len(Z), 1)), [0.0])[
-        :3
-    ]:
-        assert np.isfinite(array).all()
+    Z = with_constant(np.eye(n_classes)[labels])
+    B, scores, _ = convex.solve(Z, Labels(labels, n_classes), np.ones((1, len(Z))), [0.0], Effort())
+    assert np.isfinite(B).all()
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("strength", [0.3, 1e-12])
+def test_squared_losses_are_solved_at_once(rng, strength):
+    Z, y = with_constant(rng.normal(size=(30, 6))), rng.normal(size=(30, 2))
+    w = rng.integers(0, 3, 30).astype(float)
+    ridge = strength * np.diag([1.0] * 6 + [0.0])
+    expected = np.linalg.solve((Z.T * w) @ Z + ridge, (Z.T * w) @ y)
+    np.testing.assert_allclose(convex.ridge_path(Z, y, w, [strength])[0], expected, rtol=1e-8)
+    path = convex.ridge_path(Z, y, w, [10.0, strength])
+    np.testing.assert_allclose(path[1], expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_search_is_separate_fits(rng, n_classes):
-    _, basis, coords, g, labels, weight = problem(rng, n_classes)
-    design = convex_chain.make_design(basis, coords, g, np.flatnonzero(weight > 0))
+    task, labels = problem(rng, n_classes)
+    design = complete_design(task)
     folds, alphas = rng.integers(0, 3, len(labels)), [0.5, 20.0, 3.0]  # in no order
-    objective = classification(labels, n_classes)
-    scores, losses = convex_chain.search(
-        design, objective, weight, folds, alphas, tol=1e-14, patience=9
-    )
+    scores, losses = convex.search(design, task, folds, alphas, effort=EXACT, patience=9)
     log_proba = log_probabilities(scores)
     assert log_proba.shape == (3, len(labels), n_classes)
     expected = np.empty(log_proba.shape)
     for k, alpha in enumerate(alphas):
+        strength = [2 * alpha * task.loss.ridge_share]
         for fold in range(3):
-            held_in = (weight * (folds != fold))[:, None]
-            out = convex.solve(design.Z, objective, held_in, np.array([alpha]), tol=1e-14)
-            expected[k, folds == fold] = log_probabilities(out[2][0])[folds == fold]
+            held_in = (task.weight * (folds != fold))[None]
+            out = convex.solve(design.Z, task, held_in, strength, EXACT)
+            expected[k, folds == fold] = log_probabilities(out[1][0])[folds == fold]
     np.testing.assert_allclose(log_proba, expected, atol=1e-5)
     for k in range(3):
-        loss = log_loss(labels, np.exp(expected[k]), sample_weight=weight)
+        loss = log_loss(labels, np.exp(expected[k]), sample_weight=task.weight)
         np.testing.assert_allclose(losses[k], loss, rtol=1e-5)
 
 
-def test_search_stops_where_the_path_overfits(rng):
-    _, basis, coords, g, _, weight = problem(rng, 2)
-    labels = rng.integers(0, 2, len(coords))  # nothing to learn: the strongest is the best
-    design = convex_chain.make_design(basis, coords, g, np.flatnonzero(weight > 0))
-    alphas = [100.0, 1.0, 0.1, 0.01]
+def test_rows_that_are_never_held_out_are_trained_on_and_not_judged(rng):
+    task, labels = problem(rng, 2)
     folds = rng.integers(0, 3, len(labels))
-    scores, losses = convex_chain.search(design, classification(labels, 2), weight, folds, alphas)
+    folds[:20] = -1
+    design = complete_design(task)
+    scores, losses = convex.search(design, task, folds, [0.5], effort=EXACT)
+    held_in = (task.weight * (folds != 1))[None]
+    out = convex.solve(design.Z, task, held_in, [2 * 0.5 * task.loss.ridge_share], EXACT)
+    np.testing.assert_allclose(scores[0, folds == 1], out[1][0][folds == 1], atol=1e-5)
+    judged = np.flatnonzero(folds >= 0)
+    assert np.isclose(losses[0], task.take(judged).mean_loss(scores[0, judged]))
+
+
+def test_search_stops_where_the_path_overfits(rng):
+    task, _ = problem(rng, 2)
+    noise = Labels(rng.integers(0, 2, task.n_rows), 2)  # nothing to learn: the strongest is best
+    task = replace(task, target=noise.target)
+    folds = rng.integers(0, 3, task.n_rows)
+    scores, losses = convex.search(complete_design(task), task, folds, [100.0, 1.0, 0.1, 0.01])
     assert np.isfinite(losses).tolist() == [True, True, True, False]
     np.testing.assert_array_equal(scores[3], scores[2])
 
 
 def test_classes_share_no_common_shift(rng):
     # One number added to all scores is a direction without curvature: nothing may grow there.
-    labels = rng.integers(0, 3, 40)
-    Z = rng.normal(size=(40, 60))
-    for alpha in (0.1, 0.0):
-        B, b, _, _ = convex.solve(
-            Z, classification(labels, 3), np.ones((40, 1)), np.array([alpha]), tol=1e-15, max_cg=200
-        )
-        np.testing.assert_allclose(b.sum(-1), 0, atol=1e-9)
+    task = Labels(rng.integers(0, 3, 40), 3)
+    Z = with_constant(rng.normal(size=(40, 60)))
+    for strength in (0.2, 0.0):
+        B, _, _ = convex.solve(Z, task, np.ones((1, 40)), [strength], EXACT)
         np.testing.assert_allclose(B.sum(-1), 0, atol=1e-9)
 
 
@@ -195,91 +231,78 @@ def fitted(request, rng):
     n_classes, p, D = request.param
     if p in (0, 4):
         D = 3**4  # all products of one side
-    columns, basis, coords, g, labels, weight = problem(rng, n_classes)
-    design = convex_chain.make_design(basis, coords, g, np.flatnonzero(weight > 0))
-    index = mps.site_index(4, p, [2, 0, 1, 3])
-    alpha = 0.3
-    arms, readout, losses, lost = convex_chain.fit_chain(
-        design,
-        basis,
-        coords,
-        g,
-        classification(labels, n_classes),
-        weight,
-        alpha,
-        index,
-        D,
-        1e-13,
-        np.random.default_rng(0),
-    )
-    B, b, scores, _ = convex.solve(
-        design.Z, classification(labels, n_classes), weight[:, None], np.array([alpha]), tol=1e-13
-    )
-    network = {"arms": arms, "readout": readout, "index": index}
-    padded = np.concatenate([g, np.ones_like(g[:1])])[index]
+    task, labels = problem(rng, n_classes)
+    task = task.with_alpha(0.3)
+    design = complete_design(task)
+    chain = np.array([2, 0, 1, 3]), p, D
+    solution, least = convex_chain.fit_chain(task, design, chain, np.random.default_rng(0), EXACT)
+    B, scores, _ = convex.solve(design.Z, task, task.weight[None], [task.strength], EXACT)
+    network = convex_chain.unweighted(solution.networks[0], task)
+    arms, readout = network.padded()
+    padded = np.concatenate([task.penalty, np.ones_like(task.penalty[:1])])[network.index]
     with jax.enable_x64(True):
         mean, penalty = map(np.asarray, jax.jit(mps.mean_and_penalty)(arms, readout, padded))
-    return {
-        "network": network,
-        "losses": losses,
-        "lost": lost,
-        "basis": basis,
-        "coords": coords,
-        "scores": scores[0],
-        "B": B[0],
-        "b": b[0],
-        "mean": mean,
-        "penalty": penalty,
-        "D": D,
-        "weight": weight,
-        "labels": labels,
-        "alpha": alpha,
-    }
+    return SimpleNamespace(
+        task=task,
+        labels=labels,
+        network=network,
+        solution=solution,
+        least=least,
+        scores=scores[0],
+        B=B[0],
+        mean=mean,
+        penalty=penalty,
+        truncated=D < 9,
+    )
 
 
 def test_chain_of_large_bond_dimension_is_the_kernel_solution(fitted):
-    if fitted["D"] < 9:
+    if fitted.truncated:
         pytest.skip("truncated")
-    found = predict.scores(fitted["basis"], fitted["network"], fitted["coords"])
+    found = predict.scores(fitted.task.basis, fitted.network, fitted.task.coords)
     centre = found.shape[1] > 1
-    a, b = (s - s.mean(axis=1, keepdims=True) * centre for s in (found, fitted["scores"]))
+    a, b = (s - s.mean(axis=1, keepdims=True) * centre for s in (found, fitted.scores))
     np.testing.assert_allclose(a, b, atol=1e-4)
-    assert fitted["lost"] < 1e-10
+    assert fitted.solution.truncation_error < 1e-10
+    assert np.isclose(fitted.solution.losses[-1], fitted.least, rtol=1e-8)
+
+
+def test_the_convex_limit_bounds_the_loss_of_every_chain(fitted):
+    assert fitted.solution.losses[-1] >= fitted.least * (1 - 1e-10)
 
 
 def test_penalty_of_the_chain_is_the_norm_of_the_solution(fitted):
     # J by transfer matrices on one side, the plain squared norm of the coefficients on the other.
-    readout = fitted["network"]["readout"]
+    readout = fitted.network.readout
     plain = np.sum(readout**2) - np.sum(readout[0, :, 0] ** 2)
-    np.testing.assert_allclose(fitted["penalty"], plain, rtol=1e-10)
-    np.testing.assert_allclose(fitted["mean"], readout[0, :, 0], rtol=1e-10)
-    if fitted["D"] >= 9:
-        np.testing.assert_allclose(fitted["penalty"], np.sum(fitted["B"] ** 2), rtol=1e-4)
+    np.testing.assert_allclose(fitted.penalty, plain, rtol=1e-10)
+    np.testing.assert_allclose(fitted.mean, readout[0, :, 0], rtol=1e-10)
+    if not fitted.truncated:
+        np.testing.assert_allclose(fitted.penalty, np.sum(fitted.B[:-1] ** 2), rtol=1e-4)
 
 
 def test_loss_curve_ends_at_the_loss_of_the_chain(fitted):
-    found = predict.scores(fitted["basis"], fitted["network"], fitted["coords"])
-    weight, labels = fitted["weight"], fitted["labels"]
-    logits = np.concatenate([-found / 2, found / 2], 1) if found.shape[1] == 1 else found
-    log_proba = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    task, labels = fitted.task, fitted.labels
+    found = predict.scores(task.basis, fitted.network, task.coords)
+    log_proba = log_probabilities(found)
     halved = 0.5 if found.shape[1] == 1 else 1.0
-    loss = -weight @ log_proba[np.arange(len(labels)), labels]
-    loss += halved * fitted["alpha"] * fitted["penalty"]
-    np.testing.assert_allclose(fitted["losses"][-1], loss / weight.sum(), rtol=1e-8)
+    loss = -task.weight @ log_proba[np.arange(len(labels)), labels]
+    loss += halved * task.alpha * fitted.penalty
+    np.testing.assert_allclose(fitted.solution.losses[-1], loss / task.weight.sum(), rtol=1e-8)
 
 
 def test_landmarks_leave_out_rows_without_weight():
     weight = np.array([0.0, 1, 1, 0, 1, 1])
-    all_rows = convex_chain.choose_landmarks(weight, 10, np.random.RandomState(0))
+    all_rows = convex.choose_landmarks(weight, 10, np.random.RandomState(0))
     np.testing.assert_array_equal(all_rows, [1, 2, 4, 5])
-    some = convex_chain.choose_landmarks(weight, 2, np.random.RandomState(0))
+    some = convex.choose_landmarks(weight, 2, np.random.RandomState(0))
     assert len(some) == 2
     assert np.all(weight[some] > 0)
 
 
 def test_penalty_weights(rng):
-    _, basis, *_ = problem(rng, 2)
-    g = convex_chain.penalty_weights(basis, 0.5, 1.0)
+    basis = problem(rng, 2)[0].basis
+    g = penalty_weights(basis, 0.5, 1.0)
     np.testing.assert_allclose(g, np.tile([1.0, 2.0, 8.0], (4, 1)))
     # At q = 0 all degrees cost the same, and omega is never below 1.
-    np.testing.assert_allclose(convex_chain.penalty_weights(basis, 0.0, 0.0), 1)
+    np.testing.assert_allclose(penalty_weights(basis, 0.0, 0.0), 1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sktn import MPSClassifier
+from sktn.chains.solvers import LBFGS
 from sktn.initializers import STARTS, linear, near_constant, product_state
 from sktn.networks import mps
 
@@ -104,6 +105,10 @@ def test_estimators_take_names_and_functions(rng, init):
     X = rng.normal(size=(100, 4))
     y = X[:, 0] > 0
     model = MPSClassifier(
-        solver="lbfgs", init=init, bond_dim=3, degree=2, alpha=0.1, tol=1e-3, random_state=0
+        solver=LBFGS(init=init, tol=1e-3, max_iter=1000),
+        bond_dim=3,
+        degree=2,
+        alpha=0.1,
+        random_state=0,
     )
     assert model.fit(X, y).score(X, y) > 0.95

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from sktn import MPSClassifier, MPSRegressor, MPSRegressorCV
-from sktn.solvers import convex_chain
+from sktn import MPSClassifier, MPSRegressor, MPSRegressorCV, losses
+from sktn.chains.solvers import Adam
+from sktn.solvers.problem import ChainProblem
 from sktn.solvers.relevance import _negative_log_evidence, relevances
-from sktn.tables.sites import fit_sites
+from sktn.tables.penalty import penalty_weights
+from sktn.tables.sites import make_sites
 
 
 @pytest.fixture
@@ -16,49 +18,62 @@ def table(rng):
     return X, X[:, 0] + 2 * np.sin(2 * X[:, 1]) + 0.1 * rng.normal(size=400)
 
 
-def sites(X):
-    _, basis, coords = fit_sites(
-        X,
-        np.ones(len(X)),
-        np.zeros(X.shape[1], bool),
-        embedding="legendre",
-        degree=4,
-        scaling="standard",
-        missing="marginal",
+def problem(X, y, weight):
+    sites = make_sites(X, np.ones(len(X)), degree=4, scaling="standard")
+    target = np.reshape(y, (len(X), -1)).astype(X.dtype)
+    penalty = penalty_weights(sites.basis, 1.0, 1.0)
+    return ChainProblem(
+        sites.basis, sites.coords, losses.SquaredError(), target, weight.astype(X.dtype), penalty
     )
-    return basis, coords, convex_chain.penalty_weights(basis, 1.0, 1.0)
 
 
 def test_the_gradient_is_that_of_the_evidence(rng):
     a = rng.normal(size=(3, 30, 4))
-    problem = a @ a.transpose(0, 2, 1) / 4, rng.normal(size=(30, 2)), rng.uniform(0.5, 2, 30)
+    task = a @ a.transpose(0, 2, 1) / 4, rng.normal(size=(30, 2)), rng.uniform(0.5, 2, 30)
     x = np.array([0.1, -0.3, 0.4, -1.0, -0.5])
     steps = 1e-5 * np.eye(5)
     numeric = [
-        (_negative_log_evidence(x + h, *problem)[0] - _negative_log_evidence(x - h, *problem)[0])
-        / 2e-5
+        (_negative_log_evidence(x + h, *task)[0] - _negative_log_evidence(x - h, *task)[0]) / 2e-5
         for h in steps
     ]
-    np.testing.assert_allclose(_negative_log_evidence(x, *problem)[1], numeric, rtol=1e-5)
+    np.testing.assert_allclose(_negative_log_evidence(x, *task)[1], numeric, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_columns_that_matter_are_found(table, dtype):
     X, y = table
-    basis, coords, g = sites(X.astype(dtype))
-    weight = np.ones(len(y), dtype)
+    weight = np.ones(len(y))
     weight[300:] = 0
     y[300:] = 1e6
-    r = relevances(basis, coords, g, y[:, None], weight, np.random.RandomState(0))
+    task = problem(X.astype(dtype), y, weight)
+    r = relevances(task, np.random.RandomState(0))
     assert r[:2].min() > 5 * r[2:].max()
-    again = relevances(basis, coords, g, y[:, None], weight, np.random.RandomState(0))
+    again = relevances(task, np.random.RandomState(0))
     np.testing.assert_array_equal(r, again)
 
 
 def test_a_constant_response_says_nothing(table):
-    basis, coords, g = sites(table[0])
-    weight, rng = np.ones(400), np.random.RandomState(0)
-    np.testing.assert_array_equal(relevances(basis, coords, g, np.ones((400, 1)), weight, rng), 1)
+    task = problem(table[0], np.ones(400), np.ones(400))
+    np.testing.assert_array_equal(relevances(task, np.random.RandomState(0)), 1)
+
+
+def test_heavy_tailed_related_columns_do_not_overflow(rng):
+    # A product over many columns with large values is beyond single precision.
+    X = np.exp(2 * rng.normal(size=(300, 1)) + 0.3 * rng.normal(size=(300, 60)))
+    y = X[:, 0] > np.median(X[:, 0])
+    r = relevances(problem(X, y, np.ones(300)), np.random.RandomState(0))
+    assert np.isfinite(r).all()
+    assert r.std() > 0
+
+
+def test_a_search_that_fails_charges_all_columns_alike_and_says_so(table, monkeypatch):
+    def fail(*arguments, **options):
+        raise np.linalg.LinAlgError("not positive definite")
+
+    monkeypatch.setattr("sktn.solvers.relevance.minimize", fail)
+    task = problem(*table, np.ones(400))
+    with pytest.warns(UserWarning, match="search for relevances failed"):
+        np.testing.assert_array_equal(relevances(task, np.random.RandomState(0)), 1)
 
 
 def test_a_column_of_relevance_0_has_no_influence(table):
@@ -79,7 +94,7 @@ def test_relevances_of_an_estimator(table):
     assert given.fit(X, y).score(X, y) == pytest.approx(model.score(X, y), abs=0.02)
     equal = MPSRegressor(degree=3, bond_dim=4, random_state=0).fit(X, y)
     np.testing.assert_array_equal(equal.relevance_, [1, 1, 1, 1, 1, 0])
-    stream = MPSClassifier(degree=2, bond_dim=2, relevance="auto", solver="adam")
+    stream = MPSClassifier(degree=2, bond_dim=2, relevance="auto", solver=Adam())
     stream.partial_fit(X, y > 0, [False, True]).partial_fit(X, y > 0)
     assert stream.relevance_[0] > stream.relevance_[3]
     for wrong in ([1, 1], [1, 1, 1, 1, 1, -1], [np.nan] * 6):
