@@ -19,10 +19,10 @@ from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep
 
 # Settings are for speed only: small chains, few iterations, few strengths.
 ESTIMATORS = [
-    MPSClassifier(solver=Convex(tol=1e-14), bond_dim=4, degree=3, alpha=0.1),
-    MPSClassifier(solver=Sweep(tol=1e-11, max_iter=1), bond_dim=4, degree=3, alpha=0.1),
-    MPSRegressor(solver=Sweep(tol=1e-11, max_iter=1), bond_dim=4, degree=3, alpha=0.1),
-    MPSRegressor(solver=Adam(max_iter=20), bond_dim=2, degree=2, alpha=0.1),
+    MPSClassifier(solver=Convex(tol=0), bond_dim=4, degree=3, alpha=1.0),
+    MPSClassifier(solver=Sweep(tol=0, max_iter=1), bond_dim=4, degree=3, alpha=0.1),
+    MPSRegressor(solver=Sweep(tol=0, max_iter=1), bond_dim=4, degree=3, alpha=0.1),
+    MPSRegressor(solver=Adam(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
     MPSRegressorCV(
         bases=[("standard", 2)],
         alphas=[1.0, 0.1],
@@ -31,8 +31,8 @@ ESTIMATORS = [
         bond_dims=[2, 4],
         max_members=2,
     ),
-    MPSClassifier(solver=Adam(max_iter=20), bond_dim=2, degree=2, alpha=0.1),
-    MPSClassifier(solver=LBFGS(max_iter=2), bond_dim=2, degree=2, alpha=0.1),
+    MPSClassifier(solver=Adam(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
+    MPSClassifier(solver=LBFGS(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
     MPSClassifierCV(
         bases=[("standard", 2)],
         alphas=[1.0, 0.1],
@@ -40,7 +40,7 @@ ESTIMATORS = [
         smoothnesses=[1.0],
         bond_dims=[4],
         max_members=2,
-        estimator=MPSClassifier(solver=Convex(tol=1e-14)),
+        estimator=MPSClassifier(solver=Convex(tol=0)),
     ),
     SMPOAnomalyDetector(),
     SMPOAnomalyDetector(operator="mean-state"),

@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn.chains import predict
 from sktn.chains.folds import search_rows
-from sktn.chains.reading_shim import read
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, resolve
 from sktn.embeddings import EMBEDDINGS
 from sktn.fitted import commit, fitted_attributes
@@ -22,6 +21,7 @@ from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem, Clock
 from sktn.solvers.relevance import relevances
 from sktn.tables.penalty import penalty_weights
+from sktn.tables.reading import read
 from sktn.tables.sites import Sites, make_sites
 
 # Rows and landmarks on which the strength is chosen: its loss is flat around the minimum, and both
@@ -112,7 +112,7 @@ class BaseChain(
         return make_sites(
             reading.X,
             weight,
-            reading.is_categorical,
+            reading.is_nominal,
             embedding=self.embedding,
             degree=self.degree,
             scaling=self.scaling,

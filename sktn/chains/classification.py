@@ -7,8 +7,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from sktn.chains.base import BaseChain
-from sktn.chains.reading_shim import read_fit, read_more, table_weight
 from sktn.chains.target import average_log_probabilities, class_target
+from sktn.tables.reading import read_fit, read_more, table_weight
 
 #: The strengths that alpha="auto" chooses from, strongest first.
 ALPHAS = tuple(float(a) for a in 10.0 ** np.arange(0.5, -3.6, -0.5))

@@ -7,8 +7,8 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sktn.chains.classification import ALPHAS, MPSClassifier
 from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
-from sktn.chains.reading_shim import read_fit
 from sktn.losses import log_probabilities
+from sktn.tables.reading import read_fit
 
 # What the basis of a table is worth trying as: interactions of standardised columns, smooth curves
 # in them, curves in their ranks, and both.

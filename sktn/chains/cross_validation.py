@@ -15,12 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.backend import with_config
 from sktn.chains.base import BaseChain, ordered
 from sktn.chains.folds import search_rows
-from sktn.chains.reading_shim import table_weight
 from sktn.fitted import commit
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem, Clock
 from sktn.solvers.relevance import relevances
 from sktn.tables.penalty import penalty_weights
+from sktn.tables.reading import table_weight
 from sktn.tables.sites import make_sites
 
 # Rows that a column must have for its relevance to be found in them: the search, which holds out
@@ -75,7 +75,7 @@ class _Search:
         self.sites[scaling, degree] = make_sites(
             self.reading.X[self.rows],
             weight,
-            self.reading.is_categorical,
+            self.reading.is_nominal,
             embedding=model.embedding,
             degree=degree,
             scaling=scaling,
@@ -203,8 +203,8 @@ class BaseChainCV(BaseEstimator):
             if folds is None:
                 raise ValueError(
                     f"{type(self).__name__} has too few rows for cross-validation: "
-                    f"{len(rows)} of positive weight. Use {type(template).__name__} with a fixed "
-                    "alpha."
+                    f"{len(rows)} sample{'s' * (len(rows) != 1)} of positive weight. Use "
+                    f"{type(template).__name__} with a fixed alpha."
                 )
             return _Search(template, reading, target, rows, folds, seeds)
         # A splitter, or a list of its parts, speaks of all rows.

@@ -6,9 +6,9 @@ from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 
 from sktn.chains.base import BaseChain
-from sktn.chains.reading_shim import read_fit, read_more, table_weight
 from sktn.chains.target import average_predictions, real_target
 from sktn.losses import Huber, Poisson, Quantile, SquaredError
+from sktn.tables.reading import read_fit, read_more, table_weight
 
 # The strengths that alpha="auto" chooses from, strongest first: a regression without noise wants
 # far less of the penalty than a classification.

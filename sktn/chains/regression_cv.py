@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 
 from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
-from sktn.chains.reading_shim import read_fit
 from sktn.chains.regression import ALPHAS, MPSRegressor
 from sktn.losses import Poisson
+from sktn.tables.reading import read_fit
 
 # Interactions of standardised columns, smooth curves in them, curves in their ranks, and both.
 BASES = (("standard", 1), ("standard", 3), ("quantile", 32), ("mixed", 10))

@@ -105,6 +105,8 @@ def _grow(arm, far_sides, D):
         U, s, _ = np.linalg.svd(overlap, full_matrices=False)
         # Directions that carry nothing stay zero, and do not count as bond dimension.
         U = U[:, : D - 1][:, s[: D - 1] > 4 * np.finfo(s.dtype).eps * max(s[0], 1e-30)]
+        # A singular vector has no sign: its largest component is positive.
+        U = U * np.sign(U[np.abs(U).argmax(axis=0), np.arange(U.shape[1])])
         core = np.zeros((used * d, D), arm.dtype)
         core[0, 0] = 1
         core[1:, 1 : 1 + U.shape[1]] = U[1:]

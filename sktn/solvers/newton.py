@@ -24,19 +24,19 @@ import numpy as np
 from sktn.backend import namespace
 from sktn.solvers.conjugate import conjugate_gradients
 
-# The least relative precision of a direction: a rough one is enough far from the minimum.
-_ROUGHEST = 0.01
-
 
 class Effort(NamedTuple):
     """max_iter : Newton steps
     max_cg : applications of the Hessian a step
     tol : a problem rests when a step lowers its loss by less than this share of it
+    cg_tol : the least relative precision of a direction, squared: a rough one is enough far from
+        the minimum
     """
 
     max_iter: int = 50
     max_cg: int = 40
     tol: float = 1e-6
+    cg_tol: float = 0.01
 
 
 def newton(system, A, problem, W, effort, stop=None):
@@ -50,10 +50,11 @@ def newton(system, A, problem, W, effort, stop=None):
     F = system.scores(A)
     value = _total(loss, F, target, W) + 0.5 * _dots(A, system.ridge(A))
     left, history, finished = np.arange(len(A)), [value.copy()], {}
-    for step in range(effort.max_iter):
+    # A quadratic loss needs a single step.
+    for step in range(1 if loss.quadratic else effort.max_iter):
         if step and stop is not None and stop():
             break
-        D, dF = _direction(system, A, F, problem, W, value, effort.max_cg)
+        D, dF = _direction(system, A, F, problem, W, value, effort)
         quadratic = _dots(A, system.ridge(A)), _dots(A, system.ridge(D)), _dots(D, system.ridge(D))
         t, new = _line_search(loss, target, W, F, dF, quadratic, value)
         A, F = A + _column(t, A) * D, F + _column(t, F) * dF
@@ -74,7 +75,7 @@ def newton(system, A, problem, W, effort, stop=None):
     return A, F, history
 
 
-def _direction(system, A, F, problem, W, value, max_cg):
+def _direction(system, A, F, problem, W, value, effort):
     """Newton directions and what they do to the scores."""
     loss = problem.loss
     slope, h = loss.derivatives(F, problem.target)
@@ -87,11 +88,11 @@ def _direction(system, A, F, problem, W, value, max_cg):
 
     def goal(power):
         if loss.quadratic:
-            return 1e-12 * power
-        return power * np.minimum(_ROUGHEST, power / np.maximum(np.abs(value), 1e-30))
+            return effort.cg_tol * power
+        return power * np.minimum(effort.cg_tol, power / np.maximum(np.abs(value), 1e-30))
 
     precondition = system.preconditioner(w * loss.curve_diagonal(h))
-    D, dF = conjugate_gradients(hessian, precondition, -gradient, max_cg, goal)
+    D, dF = conjugate_gradients(hessian, precondition, -gradient, effort.max_cg, goal)
     return D, namespace(F).zeros_like(F) if dF is None else dF
 
 

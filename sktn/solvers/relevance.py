@@ -19,6 +19,8 @@ _PRIOR_VARIANCE = 10.0
 _BOUND = np.log(1e3)
 # Variance of the constant, which is free.
 _CONSTANT = 10.0
+# Mean variance of the prior, in units of the response's, beyond which it is not told apart.
+_HOPELESS = 1e12
 # Numbers that the kernels of all columns may take together (256 MB in float32).
 _LARGEST = 2**26
 
@@ -73,14 +75,15 @@ def relevances(problem, rng, max_rows=500, max_iter=25):
 def _negative_log_evidence(parameters, kernels, y, precision):
     """-log p(y) - log p(r) and its gradient in (log r, log noise, log signal), for the covariance
 
-        C = signal V / mean diag V + constant + noise / precision ,  V = prod_i (1 + r_i k_i) - 1 .
+        C = signal V + constant + noise / precision ,  V = prod_i (1 + r_i k_i) - 1 .
 
     The product is carried with the logarithm of its scale: over dozens of columns with large values
-    it leaves the range of floats, while V over its mean variance does not.
+    it leaves the range of floats. A mean variance beyond `_HOPELESS` counts as that much: y has
+    unit variance, and no search ends there.
 
     kernels (n, m, m), y (m, c), precision (m,) of the noise, relative
     """
-    log_r, noise, signal = parameters[:-2], *np.exp(parameters[-2:])
+    log_r, noise, log_signal = parameters[:-2], np.exp(parameters[-2]), parameters[-1]
     r = np.exp(log_r).astype(kernels.dtype)
     product, log_scale = np.ones(kernels.shape[1:], kernels.dtype), 0.0
     for r_i, k in zip(r, kernels, strict=True):
@@ -92,7 +95,10 @@ def _negative_log_evidence(parameters, kernels, y, precision):
     # e^-700 is the least number that is not lost in the subtraction anyway.
     varying = product.astype(np.float64) - np.exp(-min(log_scale, 700.0))
     mean = max(float(np.mean(varying.diagonal())), np.finfo(float).tiny)
-    varying *= signal / mean
+    variance = log_signal + log_scale + np.log(mean)
+    hopeless = variance > np.log(_HOPELESS)
+    factor_of_product = np.exp(min(variance, np.log(_HOPELESS))) / mean
+    varying *= factor_of_product
     covariance = varying + _CONSTANT
     # Single precision has rounded the product.
     rounding = len(y) * np.finfo(product.dtype).eps * np.abs(varying.diagonal()).max()
@@ -105,17 +111,19 @@ def _negative_log_evidence(parameters, kernels, y, precision):
     gradient = np.empty_like(parameters)
     along_signal = np.vdot(inner, varying)
     # d prod_j (1 + r_j k_j) / d log r_i = prod_j (1 + r_j k_j) r_i k_i / (1 + r_i k_i)
-    shared = (signal / mean * inner).astype(kernels.dtype) * product
+    shared = (factor_of_product * inner).astype(kernels.dtype) * product
     diagonal = product.diagonal()
     for i, k in enumerate(kernels):
         step = r[i] * k
         rest = 1 + step
         rest = np.where(np.abs(rest) < 1e-6, np.float32(1e-6), rest)
         change = step / rest
-        of_mean = float(np.mean(diagonal * change.diagonal(), dtype=np.float64)) / mean
-        gradient[i] = np.vdot(shared, change) - along_signal * of_mean
+        gradient[i] = np.vdot(shared, change)
+        if hopeless:
+            of_mean = float(np.mean(diagonal * change.diagonal(), dtype=np.float64)) / mean
+            gradient[i] -= along_signal * of_mean
     gradient[-2] = noise * (np.diag(inner) @ precision)
-    gradient[-1] = along_signal
+    gradient[-1] = 0.0 if hopeless else along_signal
     prior = log_r / _PRIOR_VARIANCE
     gradient[:-2] += prior
     return value + 0.5 * prior @ log_r, gradient

@@ -33,7 +33,7 @@ class SweepOptions(NamedTuple):
     truncation_tol: float = 1e-3
     max_sweeps: int = 10
     tol: float = 1e-3
-    effort: Effort = Effort(max_iter=3, max_cg=20, tol=1e-4)
+    effort: Effort = Effort(max_iter=3, max_cg=20, tol=1e-4, cg_tol=1e-4)
 
 
 def sweep(network, inputs, problem, options, stop=None):
