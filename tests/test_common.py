@@ -12,8 +12,8 @@ from sktn import (
     MPSRegressor,
     MPSRegressorCV,
     SMPOAnomalyDetector,
+    anomaly,
 )
-from sktn.anomaly import Adam, Sweep, TrainedSMPO
 from sktn.chains.base import BaseChain
 from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep
 
@@ -44,8 +44,10 @@ ESTIMATORS = [
     ),
     SMPOAnomalyDetector(),
     SMPOAnomalyDetector(operator="mean-state"),
-    SMPOAnomalyDetector(operator=TrainedSMPO(bond_dim=2, solver=Adam(max_iter=10))),
-    SMPOAnomalyDetector(operator=TrainedSMPO(start="random", bond_dim=2, solver=Sweep(max_iter=2))),
+    SMPOAnomalyDetector(operator=anomaly.TrainedSMPO(bond_dim=2, solver=anomaly.Adam(max_iter=10))),
+    SMPOAnomalyDetector(
+        operator=anomaly.TrainedSMPO(start="random", bond_dim=2, solver=anomaly.Sweep(max_iter=2))
+    ),
     MPSDensityEstimator(solver="adam", bond_dim=2, degree=2, max_iter=2),
     MPSDensityEstimator(solver="sweep", bond_dim=2, degree=2, max_iter=2),
 ]

@@ -15,26 +15,26 @@ def table_and_network(rng, n=5, D=4, c=2, output_site=2, dtype=np.float64, bonds
     X[::7, 0] = np.nan
     X[3, 1] = np.nan
     sites = make_sites(X, None, np.arange(n) == 1, dtype=dtype)
-    index = mps.site_index(n, output_site, rng.permutation(n))
-    shape = (len(index), 2, D, sites.dim, D)
+    shape = (max(output_site, n - output_site), 2, D, sites.dim, D)
     arms = (rng.normal(size=shape) / np.sqrt(D)).astype(dtype)
-    arms[index == n] = (np.eye(D)[:, None] * np.eye(1, sites.dim).T).astype(dtype)
     if bonds is not None:
         arms[..., bonds:] = 0
     readout = rng.normal(size=(D, c, D)).astype(dtype)
-    return sites, {"arms": arms, "readout": readout, "index": index}
+    return sites, mps.from_padded(arms, readout, rng.permutation(n), output_site)
 
 
 def dense_scores(sites, network):
     """The reference: the whole weight tensor against the product of the site vectors."""
-    n = sites.n_sites
-    index = network["index"]
-    p = int((index[:, 0] < n).sum())
-    order = [*index[len(index) - p :, 0], *index[len(index) - (n - p) :, 1][::-1]]
-    out = mps.to_dense(mps.unfold(network["arms"], p, n), network["readout"], p)[None]
+    out, n = np.ones((1, 1)), sites.n_sites
+    chain = network.cores()
+    chain.insert(network.output_site, network.readout)
+    for core in chain:
+        out = np.einsum("kl,lsr->ksr", out, core.astype(np.float64)).reshape(-1, core.shape[2])
+    shape = [core.shape[1] for core in chain]
+    out = np.moveaxis(out.reshape(shape), network.output_site, n)[None]
     phi = sites.vectors().astype(np.float64)
     out = np.repeat(out, len(phi), axis=0)
-    for i in order:
+    for i in network.order:
         out = np.einsum("bs...,bs->b...", out, phi[:, i])
     return out
 
@@ -52,8 +52,8 @@ def test_scores_are_the_dense_contraction(executor, output_site, bonds, rng):
 def test_the_executors_agree_on_scores_and_bond_vectors(dtype, rng):
     sites, network = table_and_network(rng, n=40, D=5, output_site=13, dtype=dtype)
     # The product of either arm leaves the range of float32, that of both does not.
-    sizes = np.repeat([1e4, 1e-4, 1], [20, 20, 1])  # the last for padding
-    network["arms"] *= sizes[network["index"]][:, :, None, None, None].astype(dtype)
+    sizes = np.repeat([1e4, 1e-4], 20)[:, None] * np.ones(sites.dim)
+    network = network.scaled(sizes)
     found = {}
     for name in ("numpy", "jax"):
         with sktn.config_context(backend=name):
@@ -72,7 +72,7 @@ def test_the_executors_agree_on_scores_and_bond_vectors(dtype, rng):
 
 def test_a_network_without_bonds_scores_zero(executor, rng):
     sites, network = table_and_network(rng)
-    network["arms"][:] = 0
+    network = network.scaled(np.zeros((5, sites.dim)))
     with sktn.config_context(backend=executor.name):
         assert not predict.scores(sites.basis, network, sites.coords).any()
 
