@@ -31,7 +31,7 @@ ESTIMATORS = [
         bond_dims=[2, 4],
         max_members=2,
     ),
-    MPSClassifier(solver=Adam(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
+    MPSClassifier(solver=Adam(init="constant", max_iter=60), bond_dim=2, degree=2, alpha=0.1),
     MPSClassifier(solver=LBFGS(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
     MPSClassifierCV(
         bases=[("standard", 2)],
