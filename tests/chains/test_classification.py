@@ -22,10 +22,10 @@ from sklearn.preprocessing import StandardScaler
 
 import sktn.embeddings
 from sktn import MPSClassifier, MPSClassifierCV
+from sktn.backend import n_compiled
 from sktn.chains.classification import ALPHAS
 from sktn.chains.solvers import LBFGS, Adam, Sweep, split_rows
 from sktn.chains.target import ClassTarget
-from sktn.solvers import gradient
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 X_BC, Y_BC = load_breast_cancer(return_X_y=True)
@@ -314,13 +314,13 @@ def test_two_thousand_columns_in_float32(embedding):
 
 
 def test_a_grid_over_numbers_compiles_once():
-    before = gradient._run_epochs._cache_size()
+    before = n_compiled()
     grid = {"alpha": [0.01, 0.1], "solver__learning_rate": [0.01, 0.02]}
     model = MPSClassifier(**{**FAST, "bond_dim": 3}, solver=Adam(max_iter=2))
     with pytest.warns(ConvergenceWarning):
         GridSearchCV(model, grid, cv=3).fit(X_BC, Y_BC)
     # Folds of 379 and 380 rows share one; the refit to all rows has another number of batches.
-    assert gradient._run_epochs._cache_size() - before <= 2
+    assert n_compiled() - before <= 2
 
 
 def test_fitted_models_hold_numpy_only_and_travel(tmp_path):
