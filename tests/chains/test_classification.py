@@ -319,8 +319,9 @@ def test_a_grid_over_numbers_compiles_once():
     model = MPSClassifier(**{**FAST, "bond_dim": 3}, solver=Adam(max_iter=2))
     with pytest.warns(ConvergenceWarning):
         GridSearchCV(model, grid, cv=3).fit(X_BC, Y_BC)
-    # Folds of 379 and 380 rows share one; the refit to all rows has another number of batches.
-    assert n_compiled() - before <= 2
+    # Folds of 379 and 380 rows share one; the refit to all rows has another number of batches; the
+    # optimiser's start is a third.
+    assert n_compiled() - before <= 3
 
 
 def test_fitted_models_hold_numpy_only_and_travel(tmp_path):
