@@ -1,8 +1,8 @@
 """Anomaly detection with spaced matrix product operators."""
 
-from sktn.anomaly.closed_form import MeanState, Projector
+from sktn.anomaly.closed_form import Looks, MeanState, Projector
 from sktn.anomaly.detector import SMPOAnomalyDetector
 from sktn.anomaly.solvers import Adam, Sweep
 from sktn.anomaly.trained import TrainedSMPO
 
-__all__ = ["Adam", "MeanState", "Projector", "SMPOAnomalyDetector", "Sweep", "TrainedSMPO"]
+__all__ = ["Adam", "Looks", "MeanState", "Projector", "SMPOAnomalyDetector", "Sweep", "TrainedSMPO"]

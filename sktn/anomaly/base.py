@@ -50,6 +50,8 @@ class Solution:
     operators : list of Operator
     log_norms : ndarray of shape (k, b)
         Of the training rows; as if each had been held out where that has a closed form.
+    groups : ndarray of int of shape (k,)
+        The look at the rows that each operator is a repetition of.
     summary : dict
         Further fitted attributes of the detector.
     stream : object
@@ -58,6 +60,7 @@ class Solution:
 
     operators: list
     log_norms: np.ndarray
+    groups: np.ndarray
     summary: dict = field(default_factory=dict)
     stream: object = None
 

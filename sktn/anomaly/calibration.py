@@ -8,32 +8,94 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Beyond the score that this share of the training rows is below, a tail takes over: a tenth of the
+# rows is far enough out for the limit law and enough to fit its one number.
+_TAIL = 0.1
+
 
 @dataclass(frozen=True, eq=False)
-class Combination:
-    """The mean of standardised scores.
+class Calibration:
+    """How often a typical row scores as low, from the scores of typical rows.
 
     Attributes
     ----------
-    center, spread : ndarray of shape (k,)
-        Weighted moments of every operator's scores on the training rows.
+    levels : ndarray of shape (q,)
+        Distinct scores in ascending order.
+    shares : ndarray of shape (q,)
+        Share of the weight at or below each.
+    start, scale : float
+        Below `start` an exponential tail with this mean, the limit law of excesses over a high
+        threshold (Pickands, Annals of Statistics 3, 1975) for all that is not heavy-tailed.
+    n_rows : int
     """
 
-    center: np.ndarray
-    spread: np.ndarray
+    levels: np.ndarray
+    shares: np.ndarray
+    start: float
+    scale: float
+    n_rows: int
+
+    def p_values(self, scores):
+        """(1 + n F(s)) / (n + 1) with the empirical distribution F of n typical rows: of a new
+        typical row it is at most p with probability p. scores (b,) -> (b,)"""
+        below = np.searchsorted(self.levels, scores, side="right")
+        share = np.concatenate([[0.0], self.shares])[below]
+        return (1 + self.n_rows * share) / (self.n_rows + 1)
+
+    def log_p_values(self, scores):
+        """log of `p_values`, going on below the scores seen: (b,) -> (b,)"""
+        scores = np.asarray(scores)
+        share = np.interp(scores, self.levels, self.shares)
+        within = np.log((1 + self.n_rows * share) / (self.n_rows + 1))
+        # The two meet where the tail begins.
+        at_start = np.interp(self.start, self.levels, self.shares)
+        beyond = np.log((1 + self.n_rows * at_start) / (self.n_rows + 1))
+        beyond = beyond + (scores - self.start) / self.scale
+        return np.where(scores < self.start, beyond, within)
+
+
+def fit_calibration(scores, weight):
+    """scores of typical rows (b,), weight (b,) -> Calibration"""
+    levels, index = np.unique(scores, return_inverse=True)
+    mass = np.bincount(index, weights=weight)
+    shares = np.minimum(np.cumsum(mass) / mass.sum(), 1.0)
+    k = min(np.searchsorted(shares, _TAIL), len(levels) - 1)
+    start = levels[k]
+    excess = mass[:k] @ (start - levels[:k]) / mass[:k].sum() if k > 0 else 0.0
+    # Where the lowest scores are equal, anything below them is further out than can be told.
+    smallest = np.finfo(np.float64).eps * max(1.0, abs(start))
+    return Calibration(levels, shares, float(start), float(max(excess, smallest)), len(scores))
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """A row is as strange as it is in the look that finds it strangest.
+
+    The units of every look are how often typical rows score as low; repetitions of a look are
+    averaged, looks are compared. A single operator keeps its own scores.
+
+    Attributes
+    ----------
+    calibrations : list of Calibration, one for every operator
+    groups : ndarray of int of shape (k,)
+        The look that each operator is a repetition of.
+    """
+
+    calibrations: list
+    groups: np.ndarray
 
     def __call__(self, scores):
         """(k, b) -> (b,)"""
         if len(scores) == 1:
             return scores[0]
-        return np.mean((scores - self.center[:, None]) / self.spread[:, None], axis=0)
+        logs = np.array([c.log_p_values(s) for c, s in zip(self.calibrations, scores, strict=True)])
+        looks = [logs[self.groups == group].mean(axis=0) for group in np.unique(self.groups)]
+        return np.min(looks, axis=0)
 
 
-def fit_combination(scores, weight):
-    """scores (k, b), weight (b,) -> Combination"""
-    center = np.average(scores, axis=1, weights=weight)
-    spread = np.sqrt(np.average((scores - center[:, None]) ** 2, axis=1, weights=weight))
-    return Combination(center, np.where(spread > 0, spread, 1.0))
+def fit_combination(scores, groups, weight):
+    """scores (k, b), groups (k,), weight (b,) -> Combination"""
+    return Combination([fit_calibration(s, weight) for s in scores], groups)
 
 
 def trimmed(scores, weight, share):

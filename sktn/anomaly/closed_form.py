@@ -1,6 +1,7 @@
 """Closed-form operators of an anomaly detector: table -> coordinates -> diagonal network."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,52 +13,46 @@ from sktn.networks import product_sum
 from sktn.solvers import kernel_novelty
 from sktn.tables.coordinates import Coordinates, fit_coordinates
 
-# Landmark rows where the user names no bond dimension.
-_LANDMARKS = 1500
+# Landmark rows where the user names no bond dimension: fits and scores cost their square.
+_LANDMARKS = 800
 
-# Bandwidths are chosen on at most this many rows.
-_SELECTION_ROWS = 1000
+# A density is a single sum over its landmarks, and gains from all of them.
+_DENSITY_LANDMARKS = 5000
+
+# Bandwidths are chosen on at most this many rows. That of a density depends on their number.
+_SELECTION_ROWS, _DENSITY_SELECTION_ROWS = 500, 1000
 
 
 class _ClosedForm(BaseEstimator):
-    """What the two closed forms share: landmarks, bandwidths, exact updates."""
+    """What closed forms share: coordinates, exact updates."""
 
     def solve(self, rows, rng, n_members):
-        """Operators with the same coordinates, one for every set of landmarks and bandwidth.
+        """Operators with the same coordinates, one for every set of landmarks and look.
 
         rows Rows -> Solution
         """
         coordinates = fit_coordinates(rows.X, rows.weight, rows.categorical)
         x = coordinates.transform(rows.X)
-        size = self.bond_dim or _LANDMARKS
-        if len(x) <= size:
+        if len(x) <= self._size:
             # Every row is a landmark: repetitions would only repeat.
             n_members = 1
-        widths = np.array([self.bandwidth])
-        if isinstance(self.bandwidth, str):
-            widths = self._choose_widths(*_selection(x, rows.weight, rng), coordinates)
+        looks = self._looks(x, rows.weight, rng, coordinates)
         operators, held_out = [], []
         for _ in range(n_members):
-            landmarks = kernel_novelty.choose_landmarks(x, rows.weight, size, rng)
-            for width in widths * np.sqrt(x.shape[1]):
-                moments = kernel_novelty.start_moments(
-                    landmarks, width, coordinates.mean, coordinates.variance
-                )
-                moments = kernel_novelty.add_rows(moments, x, rows.weight)
-                operator = self._operator(coordinates, moments, rows.weight.sum())
-                operators.append(operator)
-                held_out.append(operator.held_out(x, rows.weight))
-        return Solution(operators, np.array(held_out), {"bandwidths_": widths, "n_iter_": 1})
+            for make in looks:
+                operators.append(make())
+                held_out.append(operators[-1].held_out(x, rows.weight))
+        summary = {
+            "n_iter_": 1,
+            "bandwidths_": np.array([P.width for P in operators[: len(looks)]]),
+        }
+        groups = np.tile(np.arange(len(looks)), n_members)
+        return Solution(operators, np.array(held_out), groups, summary)
 
     def update(self, operators, rows, rng, stream):
         """Add rows to the moments, exact up to directions dropped as empty: -> operators, stream"""
-        updated = []
-        for operator in operators:
-            x = operator.coordinates.transform(rows.X)
-            moments = kernel_novelty.add_rows(operator.moments(), x, rows.weight)
-            total = operator.total + rows.weight.sum()
-            updated.append(self._operator(operator.coordinates, moments, total))
-        return updated, stream
+        x = operators[0].coordinates.transform(rows.X)
+        return [operator.updated(x, rows.weight) for operator in operators], stream
 
 
 class Projector(_ClosedForm):
@@ -75,7 +70,7 @@ class Projector(_ClosedForm):
     ridge : float, default=0.01
         Directions with less than this many rows' worth of training states count as empty.
     bond_dim : int, default=None
-        Number of landmark rows; None: at most 1500.
+        Number of landmark rows; None: at most 800.
     output_dim : int, default=None
         Dimension of the output leg; None: as many as the training states span.
 
@@ -97,16 +92,17 @@ class Projector(_ClosedForm):
         self.bond_dim = bond_dim
         self.output_dim = output_dim
 
-    def _choose_widths(self, x, weight, coordinates):
-        return kernel_novelty.choose_bandwidths(
-            x, weight, coordinates.mean, coordinates.variance, self.ridge
-        )
+    @property
+    def _size(self):
+        return self.bond_dim or _LANDMARKS
 
-    def _operator(self, coordinates, moments, total):
-        network, spectrum = kernel_novelty.projector(moments, self.ridge, self.output_dim)
-        return ProjectorOperator(
-            coordinates, network, spectrum, moments.mass, float(total), self.ridge
-        )
+    def _looks(self, x, weight, rng, coordinates):
+        widths = [self.bandwidth]
+        if isinstance(self.bandwidth, str):
+            widths = _levels(x, weight, rng, coordinates, self.ridge)
+        return [
+            partial(_fit_projector, x, weight, rng, coordinates, (self, width)) for width in widths
+        ]
 
 
 class MeanState(_ClosedForm):
@@ -118,7 +114,7 @@ class MeanState(_ClosedForm):
         Width of the kernel in units of sqrt(n_features) standard deviations. "auto": that of the
         largest held-out likelihood.
     bond_dim : int, default=None
-        Number of landmark rows; None: at most 1500.
+        Number of landmark rows; None: at most 5000.
     """
 
     _parameter_constraints: dict = {
@@ -130,31 +126,95 @@ class MeanState(_ClosedForm):
         self.bandwidth = bandwidth
         self.bond_dim = bond_dim
 
-    def _choose_widths(self, x, weight, coordinates):
-        return kernel_novelty.choose_density_bandwidth(
-            x, weight, coordinates.mean, coordinates.variance
-        )
+    @property
+    def _size(self):
+        return self.bond_dim or _DENSITY_LANDMARKS
 
-    def _operator(self, coordinates, moments, total):
-        return MeanStateOperator(coordinates, kernel_novelty.mean_state(moments), float(total))
+    def _looks(self, x, weight, rng, coordinates):
+        width = self.bandwidth
+        if isinstance(width, str):
+            width = _density_width(x, weight, rng, coordinates)
+        return [partial(_fit_mean_state, x, weight, rng, coordinates, (self._size, width))]
+
+
+class Looks(_ClosedForm):
+    """Several closed forms that look at the training rows differently.
+
+    A density, whose width has the largest held-out likelihood; the distances to the subspace of the
+    training states at a fine and at a coarse width, see :class:`Projector`; and the coarse one
+    relative to that of a row's surroundings, as local outlier factors are relative to the
+    neighbours' [1]_. A row is as strange as it is in the look that finds it strangest, in units
+    that held-out training rows give.
+
+    Parameters
+    ----------
+    ridge : float, default=0.01
+        As in :class:`Projector`.
+    bond_dim : int, default=None
+        Number of landmark rows; None: at most 800, of the density 5000.
+
+    References
+    ----------
+    .. [1] M. M. Breunig, H.-P. Kriegel, R. T. Ng and J. Sander, "LOF: identifying density-based
+       local outliers", SIGMOD (2000) 93-104.
+    """
+
+    _parameter_constraints: dict = {
+        name: Projector._parameter_constraints[name] for name in ("ridge", "bond_dim")
+    }
+
+    def __init__(self, *, ridge=0.01, bond_dim=None):
+        self.ridge = ridge
+        self.bond_dim = bond_dim
+
+    @property
+    def _size(self):
+        return self.bond_dim or _LANDMARKS
+
+    def _looks(self, x, weight, rng, coordinates):
+        fine, coarse = _levels(x, weight, rng, coordinates, self.ridge)
+        density = self.bond_dim or _DENSITY_LANDMARKS, _density_width(x, weight, rng, coordinates)
+        value = Projector(ridge=self.ridge, bond_dim=self.bond_dim)
+        found = []
+
+        def fit_coarse():
+            found.append(_fit_projector(x, weight, rng, coordinates, (value, coarse)))
+            return found[-1]
+
+        return [
+            partial(_fit_mean_state, x, weight, rng, coordinates, density),
+            partial(_fit_projector, x, weight, rng, coordinates, (value, fine)),
+            fit_coarse,
+            # The look before it, seen from the surroundings.
+            lambda: LocalOperator.around(found[-1]),
+        ]
 
 
 class _KernelOperator:
     """What a closed-form operator does with tables; subclasses say what with coordinates."""
 
+    @property
+    def width(self):
+        """Bandwidth in units of sqrt(n)."""
+        return self.network.bandwidth / np.sqrt(self.network.landmarks.shape[1])
+
     def log_norms(self, X):
         """log ||P Phi(x)||^2: X (b, n_columns) -> (b,)"""
-        return self._log_norms(self.coordinates.transform(X))
+        return self.log_norms_at(self.coordinates.transform(X))
 
     def log_norms_without(self, X, j):
         """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
         hidden = X.copy()
         hidden[:, j] = np.nan
-        return self._log_norms(self.coordinates.transform(hidden), self.coordinates.transform(X))
+        return self.log_norms_at(self.coordinates.transform(hidden), self.coordinates.transform(X))
 
     def transform(self, X):
         """Q Phi(x): X (b, n_columns) -> (b, r)"""
-        return product_sum.outputs(self.network, self.coordinates.transform(X))
+        return product_sum.by_rows(product_sum.outputs, self.network, self.coordinates.transform(X))
+
+    def scores(self, log_norms):
+        """A projector annihilates typical rows: (b,) -> (b,)"""
+        return -log_norms
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,21 +230,25 @@ class ProjectorOperator(_KernelOperator):
         Eigenvalues of the second moment of the training states that Q keeps.
     mass : ndarray of shape (m,)
         Weight of the rows nearest to each landmark.
-    total : float
-        Sum of the weights of all rows seen.
     ridge : float
+    output_dim : int or None
     """
 
     coordinates: Coordinates
     network: product_sum.DiagonalNetwork
     spectrum: np.ndarray
     mass: np.ndarray
-    total: float
     ridge: float
+    output_dim: int | None
 
-    def scores(self, log_norms):
-        """A projector annihilates typical rows: (b,) -> (b,)"""
-        return -log_norms
+    @classmethod
+    def of(cls, coordinates, moments, ridge, output_dim):
+        network, spectrum = kernel_novelty.projector(moments, ridge, output_dim)
+        return cls(coordinates, network, spectrum, moments.mass, ridge, output_dim)
+
+    def log_norms_at(self, x, own=None):
+        """`log_norms` of coordinates x (b, n); own as in `kernel_novelty.novelty` -> (b,)"""
+        return np.log(kernel_novelty.novelty(self.network, self.spectrum, self.ridge, x, own))
 
     def held_out(self, x, weight):
         """`log_norms` of training coordinates as if each row had been left out: -> (b,)"""
@@ -192,13 +256,11 @@ class ProjectorOperator(_KernelOperator):
             kernel_novelty.held_out_novelty(self.network, self.spectrum, self.ridge, x, weight)
         )
 
-    def moments(self):
-        """The moments that the operator was made of: -> Moments"""
+    def updated(self, x, weight):
+        """The operator that has seen more rows: x (b, n), weight (b,) -> ProjectorOperator"""
         moments = kernel_novelty.restore(self.network, self.spectrum, self.ridge)
-        return replace(moments, mass=self.mass)
-
-    def _log_norms(self, x, own=None):
-        return np.log(kernel_novelty.novelty(self.network, self.spectrum, self.ridge, x, own))
+        moments = kernel_novelty.add_rows(replace(moments, mass=self.mass), x, weight)
+        return self.of(self.coordinates, moments, self.ridge, self.output_dim)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,24 +283,114 @@ class MeanStateOperator(_KernelOperator):
         """(b,) -> (b,)"""
         return log_norms
 
+    def log_norms_at(self, x, own=None):
+        """`log_norms` of coordinates x (b, n); own as in `kernel_novelty.novelty` -> (b,)"""
+        return kernel_novelty.log_density(self.network, self.total, x, own)
+
     def held_out(self, x, weight):
         """`log_norms` of training coordinates as if each row had been left out: -> (b,)"""
         return kernel_novelty.held_out_log_density(self.network, self.total, x, weight)
 
-    def moments(self):
-        """The moments that the operator was made of: -> Moments"""
-        network = self.network
-        start = kernel_novelty.start_moments(
-            network.landmarks, network.bandwidth, network.mean, network.variance
+    def updated(self, x, weight):
+        """The operator that has seen more rows: x (b, n), weight (b,) -> MeanStateOperator"""
+        mass = kernel_novelty.add_mass(
+            self.network, self.network.readout[:, 0] * self.total, x, weight
         )
-        return replace(start, mass=network.readout[:, 0] * self.total)
-
-    def _log_norms(self, x, own=None):
-        return kernel_novelty.log_density(self.network, self.total, x, own)
+        network = kernel_novelty.mean_state(self.network, mass)
+        return replace(self, network=network, total=self.total + float(weight.sum()))
 
 
-def _selection(x, weight, rng):
-    if len(x) <= _SELECTION_ROWS:
+@dataclass(frozen=True, eq=False)
+class LocalOperator(_KernelOperator):
+    """The log norm of a projector, relative to that of a row's surroundings.
+
+    Attributes
+    ----------
+    projector : ProjectorOperator
+    field : ndarray of shape (m,)
+        Its log norms of the landmarks, each as if held out.
+    """
+
+    projector: ProjectorOperator
+    field: np.ndarray
+
+    @classmethod
+    def around(cls, projector):
+        return cls(projector, projector.log_norms_at(projector.network.landmarks))
+
+    @property
+    def coordinates(self):
+        return self.projector.coordinates
+
+    @property
+    def network(self):
+        return self.projector.network
+
+    def transform(self, X):
+        """The log norm around a row, since the outputs are those of the projector: -> (b, 1)"""
+        x = self.coordinates.transform(X)
+        return kernel_novelty.surroundings(self.network, self.field, x)[:, None]
+
+    def log_norms_at(self, x, own=None):
+        """`log_norms` of coordinates x (b, n); own as in `kernel_novelty.novelty` -> (b,)"""
+        around = kernel_novelty.surroundings(self.network, self.field, x, own)
+        return self.projector.log_norms_at(x, own) - around
+
+    def held_out(self, x, weight):
+        """`log_norms` of training coordinates as if each row had been left out: -> (b,)"""
+        around = kernel_novelty.surroundings(self.network, self.field, x)
+        return self.projector.held_out(x, weight) - around
+
+    def updated(self, x, weight):
+        """The operator that has seen more rows: x (b, n), weight (b,) -> LocalOperator"""
+        return self.around(self.projector.updated(x, weight))
+
+
+def _fit_projector(x, weight, rng, coordinates, value_and_width):
+    value, width = value_and_width
+    start = _start(x, weight, rng, coordinates, value._size, width)
+    moments = kernel_novelty.add_rows(start, x, weight)
+    return ProjectorOperator.of(coordinates, moments, value.ridge, value.output_dim)
+
+
+def _fit_mean_state(x, weight, rng, coordinates, size_and_width):
+    size, width = size_and_width
+    landmarks = kernel_novelty.choose_landmarks(x, weight, size, rng)
+    network = product_sum.DiagonalNetwork(
+        landmarks,
+        np.zeros((len(landmarks), 1)),
+        float(width * np.sqrt(x.shape[1])),
+        coordinates.mean,
+        coordinates.variance,
+    )
+    return MeanStateOperator(coordinates, network, 0.0).updated(x, weight)
+
+
+def _start(x, weight, rng, coordinates, size, width):
+    landmarks = kernel_novelty.choose_landmarks(x, weight, size, rng)
+    bandwidth = width * np.sqrt(x.shape[1])
+    return kernel_novelty.start_moments(
+        landmarks, bandwidth, coordinates.mean, coordinates.variance
+    )
+
+
+def _levels(x, weight, rng, coordinates, ridge):
+    x, weight = _selection(x, weight, rng, _SELECTION_ROWS)
+    return kernel_novelty.choose_bandwidths(
+        x, weight, coordinates.mean, coordinates.variance, ridge
+    )
+
+
+def _density_width(x, weight, rng, coordinates):
+    x, weight = _selection(x, weight, rng, _DENSITY_SELECTION_ROWS)
+    [width] = kernel_novelty.choose_density_bandwidth(
+        x, weight, coordinates.mean, coordinates.variance
+    )
+    return width
+
+
+def _selection(x, weight, rng, size):
+    if len(x) <= size:
         return x, weight
-    rows = np.sort(rng.choice(len(x), _SELECTION_ROWS, False, weight / weight.sum()))
+    rows = np.sort(rng.choice(len(x), size, False, weight / weight.sum()))
     return x[rows], weight[rows]

@@ -1,6 +1,5 @@
 """Anomaly detection with spaced matrix product operators."""
 
-from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,14 +13,13 @@ from sklearn.base import (
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sktn.anomaly.base import Rows, relative_weights
-from sktn.anomaly.calibration import fit_combination, offset_below, trimmed
-from sktn.anomaly.closed_form import MeanState, Projector
+from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
+from sktn.anomaly.closed_form import Looks, MeanState, Projector
 from sktn.anomaly.trained import TrainedSMPO
 from sktn.fitted import commit
-from sktn.tables.reading import read_table
+from sktn.tables.reading import read, read_fit, read_more, table_weight
 from sktn.tables.statistics import distinct_rows, unit_weights
 
 # Without a contamination to aim at, this share of the training rows is called an outlier.
@@ -30,7 +28,12 @@ _OUTLIERS = 0.05
 # Rounds of `trim`: which rows are left out settles quickly.
 _TRIM_ROUNDS = 2
 
-_OPERATORS = {"projector": Projector, "mean-state": MeanState, "trained": TrainedSMPO}
+_OPERATORS = {
+    "looks": Looks,
+    "projector": Projector,
+    "mean-state": MeanState,
+    "trained": TrainedSMPO,
+}
 
 
 class SMPOAnomalyDetector(
@@ -45,9 +48,12 @@ class SMPOAnomalyDetector(
 
     Parameters
     ----------
-    operator : {"projector", "mean-state", "trained"} or operator value, default="projector"
+    operator : {"looks", "projector", "mean-state", "trained"} or operator value, default="looks"
         Where P comes from. A string stands for the value with its defaults.
 
+        - "looks", :class:`~sktn.anomaly.Looks`: a density, a fine and a coarse projector, and one
+          relative to a row's surroundings; a row is as strange as the strictest of them finds it.
+          Closed form.
         - "projector", :class:`~sktn.anomaly.Projector`: the complement of the leading subspace of
           the training states in a Gaussian product kernel, with a soft edge [2]_. Closed form.
         - "mean-state", :class:`~sktn.anomaly.MeanState`: the mean of the training states, a kernel
@@ -94,8 +100,8 @@ class SMPOAnomalyDetector(
     In closed form a row that is one of the landmarks is scored as if it had been left out, so that
     training rows and new rows can be compared.
 
-    Scores of several operators are standardised on training rows, held-out ones where in closed
-    form, and averaged.
+    Several operators give logarithms of the share of training rows, held-out ones where in closed
+    form, that score as low: repetitions are averaged, and of different looks the lowest counts.
 
     Only the ratios of the sample weights matter.
 
@@ -133,7 +139,7 @@ class SMPOAnomalyDetector(
     def __init__(
         self,
         *,
-        operator="projector",
+        operator="looks",
         n_estimators=1,
         trim=0.0,
         contamination="auto",
@@ -163,25 +169,23 @@ class SMPOAnomalyDetector(
         self : SMPOAnomalyDetector
         """
         value = _operator_value(self.operator)
-        draft = clone(self)
-        rows = _read_rows(draft, X, sample_weight, reset=True)
+        reading = read_fit(self, X, categorical=self.categorical_features)
+        rows = _rows(reading, sample_weight)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        solution, kept = self._solve(value, rows, seed), rows.weight
-        draft._combination = _calibrate(solution, kept)
-        held_out = draft._combined(solution.operators, solution.log_norms)
+        solution, combination, held_out = self._solve(value, rows, rows.weight, seed)
         for _ in range(_TRIM_ROUNDS if self.trim > 0 else 0):
             kept = trimmed(held_out, rows.weight, self.trim)
-            used = kept > 0
-            some = Rows(rows.X[used], relative_weights(kept[used]), rows.categorical)
-            solution = self._solve(value, some, seed)
-            draft._combination = _calibrate(solution, some.weight)
-            held_out = draft._score_rows(solution.operators, rows.X)
-            held_out[used] = draft._combined(solution.operators, solution.log_norms)
-        vars(draft).update(solution.summary)
+            solution, combination, held_out = self._solve(value, rows, kept, seed)
         # The value that fitted: parameters may be changed before the next `partial_fit`.
-        draft._fitted = {"value": clone(value), "seed": seed, "calls": 0, "stream": solution.stream}
-        draft._finish(solution.operators, rows)
-        return commit(self, _found(draft))
+        stream = {"value": clone(value), "seed": seed, "calls": 0, "state": solution.stream}
+        found = {
+            **reading.fitted(),
+            **solution.summary,
+            **self._found(solution.operators, combination, rows),
+            "_calibration": fit_calibration(held_out, rows.weight),
+            "_stream": stream,
+        }
+        return commit(self, found)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -206,35 +210,42 @@ class SMPOAnomalyDetector(
         """
         if not hasattr(self, "operators_"):
             return self.fit(X, y, sample_weight)
-        draft = copy(self)
-        rows = _read_rows(draft, X, sample_weight, reset=False)
-        fitted = self._fitted
-        calls = fitted["calls"] + 1
-        rng = np.random.RandomState((fitted["seed"] + calls) % 2**32)
-        operators, stream = fitted["value"].update(self.operators_, rows, rng, fitted["stream"])
-        draft._fitted = {**fitted, "calls": calls, "stream": stream}
-        draft._finish(operators, rows)
-        return commit(self, _found(draft))
+        reading = read_more(self, X)
+        rows = _rows(reading, sample_weight)
+        calls = self._stream["calls"] + 1
+        rng = np.random.RandomState((self._stream["seed"] + calls) % 2**32)
+        operators, state = self._stream["value"].update(
+            self.operators_, rows, rng, self._stream["state"]
+        )
+        found = {
+            **{name: value for name, value in vars(self).items() if name.endswith("_")},
+            **self._found(operators, self._combination, rows),
+            "_stream": {**self._stream, "calls": calls, "state": state},
+        }
+        return commit(self, found)
 
-    def _solve(self, value, rows, seed):
-        return value.solve(rows, np.random.RandomState(seed), self.n_estimators)
+    def _solve(self, value, rows, weight, seed):
+        """Operators fitted to the rows of positive weight, how their scores combine, and the scores
+        of all rows, held-out ones where operators have them."""
+        used = weight > 0
+        some = Rows(rows.X[used], relative_weights(weight[used]), rows.categorical)
+        solution = value.solve(some, np.random.RandomState(seed), self.n_estimators)
+        scores = _scores(solution.operators, solution.log_norms)
+        combination = fit_combination(scores, solution.groups, some.weight)
+        held_out = np.empty(len(used))
+        held_out[used] = combination(scores)
+        held_out[~used] = _score_rows(solution.operators, combination, rows.X[~used])
+        return solution, combination, held_out
 
-    def _combined(self, operators, log_norms):
-        """One score a row from the log norms of all operators: (k, b) -> (b,)"""
-        return self._combination(_scores(operators, log_norms))
-
-    def _score_rows(self, operators, X):
-        return self._combined(operators, np.array([P.log_norms(X) for P in operators]))
-
-    def _finish(self, operators, rows):
-        self.operators_ = operators
+    def _found(self, operators, combination, rows):
         share = _OUTLIERS if self.contamination == "auto" else self.contamination
-        self.offset_ = offset_below(self._score_rows(operators, rows.X), rows.weight, share)
-        self._n_features_out = sum(P.transform(rows.X[:1]).shape[1] for P in operators)
-
-    def _rows(self, X):
-        check_is_fitted(self)
-        return read_table(self, X, reset=False)
+        scores = _score_rows(operators, combination, rows.X)
+        return {
+            "operators_": operators,
+            "offset_": offset_below(scores, rows.weight, share),
+            "_combination": combination,
+            "_n_features_out": sum(P.transform(rows.X[:1]).shape[1] for P in operators),
+        }
 
     def score_samples(self, X):
         """How typical each row is.
@@ -246,11 +257,11 @@ class SMPOAnomalyDetector(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Higher is more normal. With several operators the mean of their
-            standardised scores.
+            Higher is more normal. Of a single operator a function of its log norm; of several
+            the logarithm of a probability, see the notes.
         """
-        X = self._rows(X)
-        return self._score_rows(self.operators_, X)
+        X = read(self, X)
+        return _score_rows(self.operators_, self._combination, X)
 
     def decision_function(self, X):
         """`score_samples` minus `offset_`: negative for outliers.
@@ -292,7 +303,7 @@ class SMPOAnomalyDetector(
             Trained operators: for every output leg its distribution in the normalised output
             state. One estimator after the other.
         """
-        X = self._rows(X)
+        X = read(self, X)
         parts = [P.transform(X) for P in self.operators_]
         return np.concatenate(parts, axis=1).astype(X.dtype, copy=False)
 
@@ -309,12 +320,12 @@ class SMPOAnomalyDetector(
             By how much the score would rise if the value were missing, so that its column is
             averaged over. Large for columns that make the row anomalous.
         """
-        X = self._rows(X)
-        scores = self._score_rows(self.operators_, X)
+        X = read(self, X)
+        scores = _score_rows(self.operators_, self._combination, X)
         changes = np.empty(X.shape)
         for j in range(X.shape[1]):
-            norms = np.array([P.log_norms_without(X, j) for P in self.operators_])
-            changes[:, j] = self._combined(self.operators_, norms) - scores
+            norms = [P.log_norms_without(X, j) for P in self.operators_]
+            changes[:, j] = self._combination(_scores(self.operators_, norms)) - scores
         return changes
 
     def __sklearn_tags__(self):
@@ -331,11 +342,10 @@ def _operator_value(operator):
     return value
 
 
-def _read_rows(draft, X, sample_weight, reset):
-    X = read_table(draft, X, reset=reset)
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    X, weight = distinct_rows(X, unit_weights(weight))
-    return Rows(X, relative_weights(weight), draft.is_categorical_)
+def _rows(reading, sample_weight):
+    weight = unit_weights(table_weight(sample_weight, reading.X))
+    X, weight = distinct_rows(reading.X, weight)
+    return Rows(X, relative_weights(weight), reading.is_categorical)
 
 
 def _scores(operators, log_norms):
@@ -343,10 +353,7 @@ def _scores(operators, log_norms):
     return np.array([P.scores(norms) for P, norms in zip(operators, log_norms, strict=True)])
 
 
-def _calibrate(solution, weight):
-    return fit_combination(_scores(solution.operators, solution.log_norms), weight)
-
-
-def _found(draft):
-    parameters = draft.get_params(deep=False)
-    return {name: value for name, value in vars(draft).items() if name not in parameters}
+def _score_rows(operators, combination, X):
+    if len(X) == 0:
+        return np.zeros(0)
+    return combination(_scores(operators, [P.log_norms(X) for P in operators]))

@@ -153,6 +153,7 @@ class TrainedSMPO(BaseEstimator):
         return Solution(
             operators,
             np.array([operator.log_norms(rows.X) for operator in operators]),
+            np.zeros(n_members, int),
             {
                 "bond_dims_": operators[0].bond_dims,
                 "loss_curve_": losses,

@@ -8,28 +8,24 @@ matrix product operator,
 
 and a contraction costs O(m) a site instead of O(m^2 d). Where the local overlap is a Gaussian,
 <phi(u), phi(v)> = exp(-(u - v)^2 / 2 h^2), the local basis may be infinite, and the product over
-sites is one matrix product.
-
-All of it is closed-form linear algebra without gradients, and every table has new shapes: NumPy,
-since compiling would cost more than it saves.
+sites is one matrix product. Kernels run where their arguments are, on NumPy or JAX arrays.
 """
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
-from scipy.linalg import qr
-from scipy.linalg.blas import dtrmm
 
-# Entries of kappa held at once (128 MB in float64).
-_BLOCK_SIZE = 2**24
+from sktn.backend import get_executor, namespace
 
 # Narrower kernels than this tell the same rows apart, and squares of it are numbers.
 _NARROWEST = 1e-100
 
 # A squared distance from three products of n terms is off by this much of their size, times n.
-_ROUNDING = 4 * np.finfo(np.float64).eps
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class DiagonalNetwork:
     """Q = sum_l |A_l> <Phi(l)|, a spaced MPO with diagonal cores and one output leg.
@@ -61,6 +57,18 @@ class DiagonalNetwork:
         return self.readout.shape[1]
 
 
+def squared_distances(x, landmarks):
+    """|x_b - l_m|^2 by one matrix product; exactly 0 for equal rows, whatever the bandwidth makes
+    of a rounding error.
+
+    x (b, n), landmarks (m, n) -> (b, m)
+    """
+    xp = namespace(x, landmarks)
+    sizes = xp.sum(x * x, axis=1)[:, None] + xp.sum(landmarks * landmarks, axis=1)
+    squares = sizes - 2 * (x @ landmarks.T)
+    return xp.where(squares <= _ROUNDING * x.shape[1] * sizes, 0.0, squares)
+
+
 def log_overlaps(x, landmarks, bandwidth, mean, variance):
     """log kappa_l(x) = - sum_i (x_i - l_i)^2 / 2 h^2, missing values averaged over.
 
@@ -69,43 +77,34 @@ def log_overlaps(x, landmarks, bandwidth, mean, variance):
 
     x (b, n), landmarks (m, n), bandwidth h, mean (n,), variance (n,) -> (b, m)
     """
-    bandwidth = max(bandwidth, _NARROWEST)
-    there, known = ~np.isnan(x), ~np.isnan(landmarks)
-    if there.all() and known.all():
-        return squared_distances(x, landmarks) * (-0.5 / bandwidth**2)
-    x, landmarks = x / bandwidth, landmarks / bandwidth
+    xp = namespace(x, landmarks)
+    # Where it is decided what to compute, a traced array cannot be asked for its values.
+    complete = xp is np and not (np.isnan(x).any() or np.isnan(landmarks).any())
+    if complete:
+        return squared_distances(x, landmarks) * (-0.5 / max(bandwidth, _NARROWEST) ** 2)
+    bandwidth = xp.maximum(bandwidth, _NARROWEST)
+    there, known = ~xp.isnan(x), ~xp.isnan(landmarks)
+    x, landmarks = xp.where(there, x, 0.0) / bandwidth, xp.where(known, landmarks, 0.0) / bandwidth
     mean, variance = mean / bandwidth, variance / bandwidth**2
 
     def with_mean_state(v, present):
-        log_value = -0.5 * np.log1p(variance) + 0.25 * np.log1p(2 * variance)
+        log_value = -0.5 * xp.log1p(variance) + 0.25 * xp.log1p(2 * variance)
         out = log_value - (v - mean) ** 2 / (2 * (1 + variance))
-        return np.where(present, out, 0.0)
+        return xp.where(present, out, 0.0)
 
-    x, landmarks = np.where(there, x, 0.0), np.where(known, landmarks, 0.0)
-    out = x @ landmarks.T - 0.5 * (x * x) @ known.T - 0.5 * there @ (landmarks * landmarks).T
-    out += ~there @ with_mean_state(landmarks, known).T
-    out += with_mean_state(x, there) @ ~known.T
-    return np.minimum(out, 0, out=out)
-
-
-def squared_distances(x, landmarks):
-    """|x_b - l_m|^2 by one matrix product; exactly 0 for equal rows, whatever the bandwidth makes
-    of a rounding error.
-
-    x (b, n), landmarks (m, n) -> (b, m)
-    """
-    sizes = np.einsum("bn,bn->b", x, x)[:, None] + np.einsum("mn,mn->m", landmarks, landmarks)
-    out = x @ landmarks.T
-    out *= -2
-    out += sizes
-    out[out <= _ROUNDING * x.shape[1] * sizes] = 0
-    return out
+    there, known = there * 1.0, known * 1.0
+    sizes = (x * x) @ known.T + there @ (landmarks * landmarks).T
+    squares = sizes - 2 * (x @ landmarks.T)
+    out = -0.5 * xp.where(squares <= _ROUNDING * x.shape[1] * sizes, 0.0, squares)
+    out = out + (1 - there) @ with_mean_state(landmarks, known > 0).T
+    out = out + with_mean_state(x, there > 0) @ (1 - known).T
+    return xp.minimum(out, 0.0)
 
 
 def overlaps(network, x):
     """kappa(x): network DiagonalNetwork, x (b, n) -> (b, m)"""
     logs = log_overlaps(x, network.landmarks, network.bandwidth, network.mean, network.variance)
-    return np.exp(logs, out=logs)
+    return namespace(logs).exp(logs)
 
 
 def outputs(network, x):
@@ -113,30 +112,19 @@ def outputs(network, x):
 
     network DiagonalNetwork, x (b, n) -> (b, r)
     """
-    parts = [overlaps(network, rows) @ network.readout for rows in _blocks(network, x)]
-    return np.concatenate(parts) if parts else np.zeros((0, network.output_dim))
+    return overlaps(network, x) @ network.readout
 
 
-def triangle(network):
-    """R with ||R kappa|| = ||A^T kappa||: A^T = (orthogonal) R, upper trapezoidal.
+def by_rows(kernel, network, rows, *arguments):
+    """A kernel of a network and rows on the configured executor, in blocks of bounded memory.
 
-    network DiagonalNetwork -> (r, m)
+    kernel(network, *arguments, rows) -> (b, ...), rows: array or tuple of arrays (b, ...)
+    -> (b, ...), NumPy in double
     """
-    return np.asfortranarray(qr(network.readout.T, mode="economic")[1])
-
-
-def squared_output_norms(overlaps, triangle):
-    """||R kappa||^2: half the multiplications of A^T kappa. May overwrite the overlaps.
-
-    overlaps (b, m), triangle (r, m) -> (b,)
-    """
-    r = len(triangle)
-    y = dtrmm(1.0, triangle[:, :r], overlaps[:, :r].T, overwrite_b=True)
-    if r < overlaps.shape[1]:
-        y += triangle[:, r:] @ overlaps[:, r:].T
-    return np.einsum("rb,rb->b", y, y)
-
-
-def _blocks(network, x):
-    size = max(1, _BLOCK_SIZE // network.bond_dim)
-    return [x[start : start + size] for start in range(0, len(x), size)]
+    run = get_executor()
+    with run.precision(np.float64):
+        compiled = run.jit(kernel)
+        network, arguments = run.put((network, arguments))
+        return run.map_rows(
+            lambda block: compiled(network, *arguments, block), rows, 2 * network.bond_dim
+        )

@@ -3,19 +3,27 @@
 The best quadratic form for "how far is Phi(x) from the training states" is a spectral filter of
 their second moment C. Restricted to the span of m landmark rows it is a spaced MPO with diagonal
 cores and bond dimension m (:mod:`sktn.networks.product_sum`): fitting is linear algebra in m
-dimensions, O(N m^2), and needs no gradient. NumPy, for the reasons given there.
+dimensions, O(N m^2), and needs no gradient. Work on rows runs on NumPy or JAX arrays; what is m x m
+is factorised in double by LAPACK.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cholesky, eigh, solve_triangular
-from scipy.special import logsumexp
 
+from sktn.backend import namespace
 from sktn.networks import product_sum
 
-# Widths tried, in units of sqrt(n), the distance scale of n standardised columns.
-BANDWIDTHS = tuple(float(width) for width in np.geomspace(0.05, 3.2, 10))
+# Widths between which one is searched, in units of sqrt(n), the distance scale of n standardised
+# columns: no two rows overlap at the one, all do at the other.
+NARROW, WIDE = 0.02, 8.0
+
+# Halvings of the logarithm of that range: to 1 %.
+_BISECTIONS = 9
+
+# Widths of a density tried, seven to a decade: the held-out likelihood is flat around its maximum.
+_DENSITY_WIDTHS = tuple(float(width) for width in np.geomspace(0.03, 2.0, 14))
 
 # Mean novelties of held-out rows that choose the widths: one fine look at the data, one coarse.
 LEVELS = (0.3, 0.03)
@@ -30,11 +38,11 @@ _NEGLIGIBLE = 1e-4
 # Overlaps this close to 1 are those of a row with itself, up to rounding.
 _SAME = 1e-9
 
-# Rows for every landmark from which on a factorisation that makes scoring cheaper pays.
-_MANY = 4
+# Where nothing is known of a row's surroundings, this much of a typical landmark is.
+_PRIOR = 1e-3
 
-# Training rows held at once as states in m dimensions (128 MB in float64).
-_BLOCK_SIZE = 2**24
+# The log density where there is none: finite, below anything else, and squares of it are numbers.
+_NOTHING, _TINY = -1e150, float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +80,35 @@ def restore(network, spectrum, ridge):
 
 def add_rows(moments, x, weight):
     """C + sum_b w_b Phi(x_b) Phi(x_b)^T, projected: x (b, n), weight (b,) -> Moments"""
-    second, mass = np.copy(moments.second), moments.mass.copy()
-    for rows in _blocks(len(x), len(mass)):
-        overlaps = product_sum.overlaps(moments.frame, x[rows])
-        np.add.at(mass, np.argmax(overlaps, axis=1), weight[rows])
-        F = overlaps @ moments.frame.readout
-        second += (F * weight[rows, None]).T @ F
-    return Moments(moments.frame, second, mass)
+    mass = moments.mass.copy()
+    F, nearest = _states(moments.frame, x)
+    np.add.at(mass, nearest, weight)
+    F = F * np.sqrt(weight)[:, None]
+    return Moments(moments.frame, moments.second + F.T @ F, mass)
+
+
+def add_mass(network, mass, x, weight):
+    """The weights of rows, added to those of their nearest landmarks: mass (m,), x (b, n), weight
+    (b,) -> (m,)"""
+    nearest = product_sum.by_rows(_nearest, network, x)
+    return mass + np.bincount(nearest, weights=weight, minlength=len(mass))
+
+
+def _nearest(network, x):
+    return namespace(x).argmax(_log_overlaps(network, x), axis=1)
+
+
+def _states(frame, x):
+    """Training states in the frame, and the landmarks nearest to them: (b, m), (b,)"""
+    found = product_sum.by_rows(_state_and_nearest, frame, x)
+    return found[:, :-1], found[:, -1].astype(int)
+
+
+def _state_and_nearest(frame, x):
+    kappa = product_sum.overlaps(frame, x)
+    xp = namespace(kappa)
+    nearest = xp.argmax(kappa, axis=1)[:, None].astype(kappa.dtype)
+    return xp.concatenate([kappa @ frame.readout, nearest], axis=1)
 
 
 def projector(moments, ridge, output_dim=None):
@@ -109,11 +139,13 @@ def held_out_novelty(network, spectrum, ridge, x, weight):
 
     network, spectrum of `projector`, x (b, n), weight (b,) -> (b,) in (0, 1]
     """
-    out = np.empty(len(x))
-    for rows in _blocks(len(x), network.bond_dim):
-        y = product_sum.outputs(network, x[rows])
-        out[rows] = _without_own_share(y, y, spectrum, ridge, weight[rows])
-    return out
+    return product_sum.by_rows(_held_out, network, (x, weight), spectrum, float(ridge))
+
+
+def _held_out(network, spectrum, ridge, rows):
+    x, weight = rows
+    y = product_sum.outputs(network, x)
+    return _without_own_share(y, y, spectrum, ridge, weight)
 
 
 def novelty(network, spectrum, ridge, x, own=None):
@@ -125,21 +157,27 @@ def novelty(network, spectrum, ridge, x, own=None):
 
     network, spectrum of `projector`, x (b, n), own (b, n) or None for x -> (b,) in (0, 1]
     """
-    triangle = product_sum.triangle(network) if len(x) > _MANY * network.bond_dim else None
-    out = np.empty(len(x))
-    for rows in _blocks(len(x), network.bond_dim):
-        overlaps = product_sum.overlaps(network, x[rows])
-        of_own = overlaps if own is None else product_sum.overlaps(network, own[rows])
-        known = of_own.max(axis=1) > 1 - _SAME
-        y, y_own = overlaps[known] @ network.readout, of_own[known] @ network.readout
-        if triangle is None:
-            outputs = overlaps @ network.readout
-            squares = np.einsum("br,br->b", outputs, outputs)
-        else:
-            squares = product_sum.squared_output_norms(overlaps, triangle)
-        out[rows] = _positive(1 - squares)
-        out[rows][known] = _without_own_share(y, y_own, spectrum, ridge, np.ones(len(y)))
-    return out
+    kernel, rows = (_novelty, x) if own is None else (_novelty_of_hidden, (x, own))
+    return product_sum.by_rows(kernel, network, rows, spectrum, float(ridge))
+
+
+def _novelty(network, spectrum, ridge, x):
+    kappa = product_sum.overlaps(network, x)
+    return _novelty_of_overlaps(network, spectrum, ridge, kappa, kappa)
+
+
+def _novelty_of_hidden(network, spectrum, ridge, rows):
+    kappa, of_own = (product_sum.overlaps(network, x) for x in rows)
+    return _novelty_of_overlaps(network, spectrum, ridge, kappa, of_own)
+
+
+def _novelty_of_overlaps(network, spectrum, ridge, kappa, of_own):
+    xp = namespace(kappa)
+    y = kappa @ network.readout
+    y_own = y if of_own is kappa else of_own @ network.readout
+    known = xp.max(of_own, axis=1) > 1 - _SAME
+    new = _positive(1 - xp.sum(y * y, axis=1))
+    return xp.where(known, _without_own_share(y, y_own, spectrum, ridge, 1.0), new)
 
 
 def _without_own_share(y, y_own, spectrum, ridge, weight):
@@ -151,21 +189,49 @@ def _without_own_share(y, y_own, spectrum, ridge, weight):
 
     y, y_own (b, r), spectrum (r,), weight (b,) -> (b,)
     """
-    inverse = 1 / np.maximum(spectrum, np.finfo(np.float64).tiny)
-    weight = np.minimum(weight, 1.0)
-    left = np.maximum(1 - weight * (y_own**2 @ inverse), 1e-12)
+    xp = namespace(y)
+    inverse = 1 / xp.maximum(spectrum, float(np.finfo(np.float64).tiny))
+    weight = xp.minimum(weight, 1.0)
+    left = xp.maximum(1 - weight * (y_own**2 @ inverse), 1e-12)
     # Of the two, only the first is not exactly positive.
-    novelty = np.maximum(1 - np.sum(y**2, axis=1), ridge * (y**2 @ inverse))
-    return np.minimum(_positive(novelty + ridge * weight * ((y * y_own) @ inverse) ** 2 / left), 1)
+    novelty = xp.maximum(1 - xp.sum(y**2, axis=1), ridge * (y**2 @ inverse))
+    change = ridge * weight * ((y * y_own) @ inverse) ** 2 / left
+    return xp.minimum(_positive(novelty + change), 1.0)
 
 
-def mean_state(moments):
-    """sum_l w_l <Phi(l)|, a kernel density estimate; a row's weight is at its nearest landmark."""
-    frame = moments.frame
-    readout = (moments.mass / moments.mass.sum())[:, None]
-    return product_sum.DiagonalNetwork(
-        frame.landmarks, readout, frame.bandwidth, frame.mean, frame.variance
-    )
+def surroundings(network, values, x, own=None):
+    """What a field with these values at the landmarks is around a row, without the row itself:
+
+        sum_l kappa_l(x) v_l / sum_l kappa_l(x) .
+
+    Far from all landmarks it is their mean. network DiagonalNetwork, values v (m,), x (b, n), own
+    (b, n) as in `novelty` -> (b,)
+    """
+    kernel, rows = (_around, x) if own is None else (_around_hidden, (x, own))
+    return product_sum.by_rows(kernel, network, rows, values)
+
+
+def _around(network, values, x):
+    kappa = product_sum.overlaps(network, x)
+    return _mean_around(values, kappa, kappa)
+
+
+def _around_hidden(network, values, rows):
+    kappa, of_own = (product_sum.overlaps(network, x) for x in rows)
+    return _mean_around(values, kappa, of_own)
+
+
+def _mean_around(values, kappa, of_own):
+    xp = namespace(kappa)
+    others = xp.where(of_own > 1 - _SAME, 0.0, kappa)
+    mean = xp.mean(values)
+    return (others @ values + _PRIOR * mean) / (xp.sum(others, axis=1) + _PRIOR)
+
+
+def mean_state(network, mass):
+    """sum_l mass_l <Phi(l)| / sum_l mass_l, a kernel density estimate: network, mass (m,) of the
+    rows nearest to each landmark -> DiagonalNetwork"""
+    return replace(network, readout=(mass / mass.sum())[:, None])
 
 
 def log_density(network, total, x, own=None):
@@ -174,20 +240,8 @@ def log_density(network, total, x, own=None):
 
     network of `mean_state`, total of all weights (), x (b, n), own (b, n) or None for x -> (b,)
     """
-    with np.errstate(divide="ignore"):
-        log_weight = np.log(network.readout[:, 0])
-    out = np.empty(len(x))
-    for rows in _blocks(len(x), network.bond_dim):
-        logs = product_sum.log_overlaps(
-            x[rows], network.landmarks, network.bandwidth, network.mean, network.variance
-        )
-        of_own = np.exp(logs) if own is None else product_sum.overlaps(network, own[rows])
-        known = of_own.max(axis=1) > 1 - _SAME
-        out[rows] = logsumexp(logs + log_weight, axis=1)
-        out[rows][known] = _log_without_own_term(
-            network, total, np.exp(logs[known]), of_own[known], np.ones(known.sum())
-        )
-    return out
+    kernel, rows = (_log_density, x) if own is None else (_log_density_of_hidden, (x, own))
+    return product_sum.by_rows(kernel, network, rows, float(total))
 
 
 def held_out_log_density(network, total, x, weight):
@@ -195,21 +249,53 @@ def held_out_log_density(network, total, x, weight):
 
     network of `mean_state`, total of all weights (), x (b, n), weight (b,) -> (b,)
     """
-    out = np.empty(len(x))
-    for rows in _blocks(len(x), network.bond_dim):
-        overlaps = product_sum.overlaps(network, x[rows])
-        out[rows] = _log_without_own_term(network, total, overlaps, overlaps, weight[rows])
-    return out
+    return product_sum.by_rows(_held_out_log_density, network, (x, weight), float(total))
 
 
-def _log_without_own_term(network, total, overlaps, of_own, weight):
-    """overlaps, of_own (b, m), weight (b,) -> (b,)"""
+def _log_density(network, total, x):
+    logs = _log_overlaps(network, x)
+    return _log_density_of_overlaps(network, total, logs, logs)
+
+
+def _log_density_of_hidden(network, total, rows):
+    logs, of_own = (_log_overlaps(network, x) for x in rows)
+    return _log_density_of_overlaps(network, total, logs, of_own)
+
+
+def _log_density_of_overlaps(network, total, logs, of_own):
+    # A new row has no term of its own.
+    known = (namespace(logs).max(of_own, axis=1) > -_SAME) * 1.0
+    return _log_without_own_term(network, total, logs, of_own, known)
+
+
+def _held_out_log_density(network, total, rows):
+    x, weight = rows
+    logs = _log_overlaps(network, x)
+    return _log_without_own_term(network, total, logs, logs, weight)
+
+
+def _log_overlaps(network, x):
+    return product_sum.log_overlaps(
+        x, network.landmarks, network.bandwidth, network.mean, network.variance
+    )
+
+
+def _log_without_own_term(network, total, logs, of_own, weight):
+    """log sum_l mass_l kappa_l / total, less `weight` of the nearest landmark's mass.
+
+    logs, of_own (b, m), weight (b,) -> (b,)
+    """
+    xp = namespace(logs)
     mass = network.readout[:, 0] * total
     # A row's weight is at its nearest landmark.
-    nearest = np.argmax(of_own, axis=1)
-    term = overlaps[np.arange(len(overlaps)), nearest] * np.minimum(weight, mass[nearest])
-    rest = (overlaps @ mass - term) / total
-    return np.log(np.maximum(rest, np.finfo(np.float64).tiny))
+    nearest = xp.arange(len(mass)) == xp.argmax(of_own, axis=1)[:, None]
+    mass = mass - xp.where(nearest, xp.minimum(weight[:, None], mass), 0.0)
+    # A landmark without mass has no term, not even where it is the nearest.
+    logs = xp.where(mass > 0, logs, -xp.inf)
+    top = xp.max(logs, axis=1)
+    top = xp.where(xp.isfinite(top), top, _NOTHING)
+    terms = xp.where(mass > 0, mass * xp.exp(logs - top[:, None]), 0.0)
+    return top + xp.log(xp.maximum(xp.sum(terms, axis=1) / total, _TINY))
 
 
 def choose_landmarks(x, weight, size, rng):
@@ -221,7 +307,7 @@ def choose_landmarks(x, weight, size, rng):
 
 
 def choose_bandwidths(x, weight, mean, variance, ridge, levels=LEVELS):
-    """Widths at which a held-out row has the given mean novelties, by interpolation.
+    """Widths at which a held-out row has the given mean novelties, by bisection.
 
     A narrow kernel sees every new row as novel, a wide one sees none: the levels fix how finely
     the data are looked at, relative to how dense they are, and need no anomalies. All rows are
@@ -229,15 +315,20 @@ def choose_bandwidths(x, weight, mean, variance, ridge, levels=LEVELS):
 
     x (b, n), weight (b,) -> (len(levels),) in units of sqrt(n)
     """
-    novelties = []
-    for factor in BANDWIDTHS:
-        overlaps = np.exp(
-            product_sum.log_overlaps(x, x, factor * np.sqrt(x.shape[1]), mean, variance)
-        )
-        novelties.append(np.average(_exact_held_out(overlaps, weight, ridge), weights=weight))
-    # Rounding must not break the order that the interpolation needs.
-    depth = np.maximum.accumulate(-np.log(novelties))
-    return np.exp(np.interp(-np.log(levels), depth, np.log(BANDWIDTHS)))
+    log_unit = _log_overlaps_at_unit(x, mean, variance)
+
+    def mean_novelty(log_width):
+        overlaps = np.exp(log_unit(log_width))
+        return np.average(_exact_held_out(overlaps, weight, ridge), weights=weight)
+
+    widths = []
+    for level in levels:
+        low, high = np.log(NARROW), np.log(WIDE)
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if mean_novelty(middle) > level else (low, middle)
+        widths.append(np.exp((low + high) / 2))
+    return np.array(widths)
 
 
 def choose_density_bandwidth(x, weight, mean, variance):
@@ -245,23 +336,37 @@ def choose_density_bandwidth(x, weight, mean, variance):
 
     x (b, n), weight (b,) -> (1,) in units of sqrt(n)
     """
+    log_unit = _log_overlaps_at_unit(x, mean, variance)
+    # A row of weight 2 keeps one of its two terms.
+    with np.errstate(divide="ignore"):
+        log_left = np.log(np.maximum(weight - 1, 0) / weight)
     quality = []
-    widths = np.asarray(BANDWIDTHS)
-    for factor in widths:
-        h = factor * np.sqrt(x.shape[1])
-        logs = product_sum.log_overlaps(x, x, h, mean, variance) + np.log(weight)
-        left = np.maximum(weight - 1, 0)
-        # A row of weight 2 keeps one of its two terms.
-        with np.errstate(divide="ignore"):
-            logs[np.diag_indices_from(logs)] += np.log(left / weight)
-        density = logsumexp(logs, axis=1) - x.shape[1] * np.log(h)
+    for width in _DENSITY_WIDTHS:
+        logs = log_unit(np.log(width)) + np.log(weight)
+        logs[np.diag_indices_from(logs)] += log_left
+        top = np.maximum(logs.max(axis=1), _NOTHING)
+        total = np.exp(logs - top[:, None]).sum(axis=1)
+        density = top + np.log(np.maximum(total, _TINY)) - x.shape[1] * np.log(width)
         quality.append(np.average(np.maximum(density, -1e300), weights=weight))
-    return widths[[int(np.argmax(quality))]]
+    return np.array([_DENSITY_WIDTHS[int(np.argmax(quality))]])
+
+
+def _log_overlaps_at_unit(x, mean, variance):
+    """A function of the logarithm of a width, in units of sqrt(n), that gives `log_overlaps` of the
+    rows with each other: one distance matrix for all widths where nothing is missing."""
+    unit = np.sqrt(x.shape[1])
+    if np.isnan(x).any():
+        return lambda log_width: product_sum.log_overlaps(
+            x, x, np.exp(log_width) * unit, mean, variance
+        )
+    squares = -0.5 * product_sum.squared_distances(x / unit, x / unit)
+    return lambda log_width: squares * np.exp(-2 * log_width)
 
 
 def _exact_held_out(overlaps, weight, ridge):
     """`held_out_novelty` with all rows as landmarks: overlaps (b, b), weight (b,) -> (b,)"""
-    noise = ridge / weight
+    # Heavy rows are close to exact, and the Gram matrix of close ones is singular.
+    noise = np.maximum(ridge / weight, _JITTER)
     gram = overlaps.copy()
     gram[np.diag_indices_from(gram)] += noise
     factor = cholesky(gram, lower=True, overwrite_a=True)
@@ -273,9 +378,4 @@ def _exact_held_out(overlaps, weight, ridge):
 
 
 def _positive(values):
-    return np.maximum(values, np.finfo(np.float64).eps)
-
-
-def _blocks(n_rows, width):
-    size = max(1, _BLOCK_SIZE // width)
-    return [slice(start, start + size) for start in range(0, n_rows, size)]
+    return namespace(values).maximum(values, float(np.finfo(np.float64).eps))

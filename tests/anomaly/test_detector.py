@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sktn import SMPOAnomalyDetector
 from sktn.anomaly import Adam, MeanState, Projector, Sweep, TrainedSMPO
 from sktn.anomaly.base import relative_weights
-from sktn.anomaly.calibration import offset_below, trimmed
+from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
 from sktn.networks import mpo
 from sktn.solvers import kernel_novelty
 from sktn.tables.coordinates import fit_coordinates, squash
@@ -36,6 +36,7 @@ def correlated(rng, n_rows=200):
     "parameters",
     [
         {},
+        {"operator": "projector"},
         {"operator": "mean-state"},
         {"n_estimators": 2, "operator": Projector(bond_dim=50)},
         {"operator": Projector(bandwidth=0.3)},
@@ -187,14 +188,18 @@ def test_offset(rng, contamination):
     assert share == pytest.approx(0.05 if contamination == "auto" else contamination)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"operator": "mean-state"}])
-def test_partial_fit_adds_rows(rng, parameters):
+@pytest.mark.parametrize("operator", ["looks", "projector", "mean-state"])
+def test_partial_fit_adds_rows(rng, operator):
     X = correlated(rng, 400)
-    detector = SMPOAnomalyDetector(random_state=0, **parameters).partial_fit(X[:100])
-    before = detector.score_samples(X[200:]).mean()
+    detector = SMPOAnomalyDetector(operator=operator, random_state=0).partial_fit(X[:100])
+    before = detector.score_samples(X[200:])
     detector.partial_fit(X[100:200])
-    assert detector.score_samples(X[200:]).mean() > before - (1 if parameters else 0)
-    assert np.all(np.isfinite(detector.score_samples(X)))
+    after = detector.score_samples(X[200:])
+    assert np.all(np.isfinite(after))
+    assert np.any(after != before)
+    # More rows leave less novelty; a density stays one, and surroundings rise with the row.
+    if operator == "projector":
+        assert after.mean() > before.mean()
 
 
 def test_partial_fit_is_a_fit_on_all_rows_with_the_first_landmarks(rng):
@@ -430,3 +435,39 @@ def test_offsets_between_ties_and_neighbouring_numbers():
     assert offset_below(np.array([1.0, 1.0, 1.0, 1.0]), one, 0.1) == 1.0
     close = np.array([1.0, np.nextafter(1.0, 2), 2.0, 3.0])
     assert np.sum(close < offset_below(close, one, 0.25)) == 1
+
+
+def test_calibration_is_the_empirical_distribution_with_an_exponential_tail(rng):
+    scores = -rng.exponential(size=5000)
+    calibration = fit_calibration(scores, np.ones(5000))
+    new = -np.array([0.5, 2.0, 3.0])
+    np.testing.assert_allclose(calibration.p_values(new), np.exp(new), atol=0.02)
+    # log P(score <= s) = s here, also where no score was seen.
+    np.testing.assert_allclose(calibration.log_p_values(new), new, atol=0.15)
+    assert calibration.log_p_values(np.array([-20.0]))[0] == pytest.approx(-20, rel=0.15)
+    assert calibration.p_values(np.array([-20.0]))[0] == pytest.approx(1 / 5001)
+    grid = np.linspace(-30, 1, 2000)
+    assert np.all(np.diff(calibration.log_p_values(grid)) >= 0)
+
+
+def test_the_strictest_look_decides_and_repetitions_are_averaged(rng):
+    typical = rng.normal(size=(3, 500))
+    combination = fit_combination(typical, np.array([0, 1, 1]), np.ones(500))
+    scores = np.array([[0.0, -9.0], [0.0, 0.0], [-9.0, 0.0]])
+    logs = np.array(
+        [c.log_p_values(s) for c, s in zip(combination.calibrations, scores, strict=True)]
+    )
+    expected = np.minimum(logs[0], (logs[1] + logs[2]) / 2)
+    np.testing.assert_array_equal(combination(scores), expected)
+
+
+def test_looks_see_what_a_density_or_a_subspace_alone_does_not(rng):
+    """A sparse and a dense cluster: a row beside the dense one is strange for its surroundings."""
+    sparse, dense = rng.normal(size=(200, 2)), 0.05 * rng.normal(size=(200, 2)) + 6
+    detector = SMPOAnomalyDetector(random_state=0).fit(np.concatenate([sparse, dense]))
+    beside = 6 + 0.4 * np.array([[np.cos(a), np.sin(a)] for a in np.linspace(0, 6, 20)])
+    typical = rng.normal(size=(200, 2))
+    assert np.median(detector.score_samples(beside)) < np.quantile(
+        detector.score_samples(typical), 0.1
+    )
+    assert len(detector.operators_) == 4

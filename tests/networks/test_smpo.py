@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sktn.backend import config_context
 from sktn.losses import negative_log_likelihood, quadratic_log_norm, relu_log_frobenius
 from sktn.networks import born, mpo, product_sum, smpo
 from sktn.solvers import kernel_novelty
@@ -272,7 +273,7 @@ def test_moments_can_be_restored_and_extended(rng):
 
 
 @pytest.mark.parametrize("output_dim", [None, 4])
-def test_many_rows_are_scored_as_few_are(rng, output_dim):
+def test_rows_are_scored_one_by_one_as_together(rng, output_dim):
     x, weight, landmarks, mean, variance = landmark_problem(rng)
     moments = kernel_novelty.start_moments(landmarks, 0.9, mean, variance)
     network = kernel_novelty.projector(
@@ -288,7 +289,7 @@ def test_mean_state_is_a_kernel_density_estimate(rng):
     moments = kernel_novelty.add_rows(
         kernel_novelty.start_moments(x, 0.5, mean, variance), x, weight
     )
-    state = kernel_novelty.mean_state(moments)
+    state = kernel_novelty.mean_state(moments.frame, moments.mass)
     new = rng.normal(size=(7, 3))
     kernel = np.exp(-((new[:, None] - x) ** 2).sum(axis=2) / 0.5)
     np.testing.assert_allclose(
@@ -308,3 +309,40 @@ def test_narrower_kernels_for_denser_data(rng):
     )
     assert few[0] > many[0]
     assert few[0] < few[1]
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_closed_forms_are_the_same_on_jax(rng, missing):
+    x, weight, landmarks, mean, variance = landmark_problem(rng)
+    new = np.concatenate([landmarks[:5], rng.normal(size=(9, 3))])
+    if missing:
+        x[::4, 1], new[::3, 0] = np.nan, np.nan
+    found = {}
+    for backend in ("numpy", "jax"):
+        with config_context(backend=backend):
+            moments = kernel_novelty.start_moments(landmarks, 0.9, mean, variance)
+            moments = kernel_novelty.add_rows(moments, x, weight)
+            network, spectrum = kernel_novelty.projector(moments, 0.01)
+            state = kernel_novelty.mean_state(network, moments.mass)
+            found[backend] = (
+                kernel_novelty.novelty(network, spectrum, 0.01, new),
+                kernel_novelty.held_out_novelty(network, spectrum, 0.01, x, weight),
+                kernel_novelty.surroundings(network, moments.mass, new, own=new),
+                kernel_novelty.log_density(state, weight.sum(), new),
+                kernel_novelty.held_out_log_density(state, weight.sum(), x, weight),
+            )
+    for ours, theirs in zip(found["numpy"], found["jax"], strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-9)
+
+
+def test_surroundings_are_a_kernel_mean_without_the_row_itself(rng):
+    _, _, landmarks, mean, variance = landmark_problem(rng)
+    network = kernel_novelty.start_moments(landmarks, 0.9, mean, variance).frame
+    values = rng.normal(size=len(landmarks))
+    got = kernel_novelty.surroundings(network, values, landmarks)
+    kernel = np.exp(-((landmarks[:, None] - landmarks) ** 2).sum(axis=2) / (2 * 0.9**2))
+    np.fill_diagonal(kernel, 0)
+    expected = (kernel @ values + 1e-3 * values.mean()) / (kernel.sum(axis=1) + 1e-3)
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
+    far = kernel_novelty.surroundings(network, values, np.full((1, 3), 1e3))
+    assert far == pytest.approx(values.mean())
