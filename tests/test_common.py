@@ -48,8 +48,8 @@ ESTIMATORS = [
     SMPOAnomalyDetector(
         operator=anomaly.TrainedSMPO(start="random", bond_dim=2, solver=anomaly.Sweep(max_iter=2))
     ),
-    MPSDensityEstimator(solver="adam", bond_dim=2, degree=2, max_iter=2),
-    MPSDensityEstimator(solver="sweep", bond_dim=2, degree=2, max_iter=2),
+    MPSDensityEstimator(bond_dim=2, degree=2, max_iter=2),
+    MPSDensityEstimator(bond_dim=2, degree=2, truncation_tol=0.1, n_components=0),
 ]
 
 

@@ -22,7 +22,7 @@ from sktn.tables.columns import fit_columns
 from sktn.tables.sites import order_sites
 
 # Numbers that the features of all sites take, up to which sweeps are the default. They are faster
-# than Adam at any size (benchmarks/density_sweeps.py), but hold what they know of all rows.
+# than Adam at any size (benchmarks/detector_sweeps.py), but hold what they know of all rows.
 _LARGEST_SWEEP = 2**27
 
 

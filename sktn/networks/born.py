@@ -4,14 +4,28 @@
 unit vector at both ends. The local bases are orthonormal under a reference density on every site,
 so that summing a site out, the transfer matrix M -> sum_s A_s^T M A_s, integrates over it exactly:
 norms, marginals and conditionals need no sampling.
+
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sktn.backend import executor_of, namespace
 from sktn.networks.linalg import power_of_two_scale
-from sktn.networks.mpo import safe_log
+
+
+def _scale(x, axis):
+    """The power of two at or below max |x|, see `power_of_two_scale`."""
+    if not isinstance(x, np.ndarray):
+        return power_of_two_scale(x, axis=axis)
+    largest = np.max(np.abs(x), axis=axis, keepdims=True)
+    largest[~(largest >= np.finfo(x.dtype).tiny)] = 1
+    return np.ldexp(x.dtype.type(1), np.frexp(largest)[1] - 1)
+
+
+def _log(x, xp):
+    """log x, the smallest normal number's for what is below."""
+    return xp.log(xp.maximum(x, xp.finfo(x.dtype).tiny))
 
 
 def log_squares(cores, phi):
@@ -19,34 +33,34 @@ def log_squares(cores, phi):
 
     cores (n, D, d, D), phi (b, n, d) -> (b,)
     """
-    b, D = len(phi), cores.shape[1]
+    xp, (b, _, d), D = namespace(cores), phi.shape, cores.shape[1]
 
     def absorb(carry, site):
         vector, log_scale = carry
         core, x = site
-        vector = jnp.einsum("bl,bs,lsr->br", vector, x, core)
+        vector = (vector[:, :, None] * x[:, None, :]).reshape(b, D * d) @ core.reshape(D * d, D)
         # A product of n numbers leaves float32's range after a few dozen sites.
-        scale = power_of_two_scale(vector, axis=-1)
-        return (vector / scale, log_scale + jnp.log(scale[:, 0])), None
+        scale = _scale(vector, axis=-1)
+        return (vector / scale, log_scale + xp.log(scale[:, 0])), None
 
-    start = jnp.zeros((b, D), cores.dtype).at[:, 0].set(1), jnp.zeros(b, cores.dtype)
-    (vector, log_scale), _ = jax.lax.scan(absorb, start, (cores, jnp.swapaxes(phi, 0, 1)))
-    return safe_log(vector[:, 0] ** 2) + 2 * log_scale
+    start = xp.tile(xp.eye(1, D, dtype=cores.dtype), (b, 1)), xp.zeros(b, cores.dtype)
+    (vector, log_scale), _ = executor_of(cores).scan(absorb, start, (cores, xp.swapaxes(phi, 0, 1)))
+    return 2 * (_log(xp.abs(vector[:, 0]), xp) + log_scale)
 
 
 def log_norm(cores):
     """log <psi, psi>: cores (n, D, d, D) -> ()"""
+    xp = namespace(cores)
 
     def absorb(carry, core):
         M, log_scale = carry
-        M = _sum_out(M[None], core)[0]
-        scale = power_of_two_scale(M, axis=(0, 1))
-        return (M / scale, log_scale + jnp.log(scale[0, 0])), None
+        M = _sum_out(M, core)
+        scale = _scale(M, axis=(1, 2))
+        return (M / scale, log_scale + xp.log(scale[0, 0, 0])), None
 
-    D = cores.shape[1]
-    start = jnp.zeros((D, D), cores.dtype).at[0, 0].set(1), jnp.zeros((), cores.dtype)
-    (M, log_scale), _ = jax.lax.scan(absorb, start, cores)
-    return safe_log(M[0, 0]) + log_scale
+    start = _corner(1, cores, xp), xp.zeros((), cores.dtype)
+    (M, log_scale), _ = executor_of(cores).scan(absorb, start, cores)
+    return _log(M[0, 0, 0], xp) + log_scale
 
 
 def log_marginals(cores, phi, present):
@@ -54,42 +68,44 @@ def log_marginals(cores, phi, present):
 
     cores (n, D, d, D), phi (b, n, d), present (b, n) bool -> (b,)
     """
-    b, D = len(phi), cores.shape[1]
+    xp = namespace(cores)
 
     def absorb(carry, site):
         M, log_scale = carry
         M = _left_step(M, *site)
-        scale = power_of_two_scale(M, axis=(1, 2))
-        return (M / scale, log_scale + jnp.log(scale[:, 0, 0])), None
+        scale = _scale(M, axis=(1, 2))
+        return (M / scale, log_scale + xp.log(scale[:, 0, 0])), None
 
-    start = jnp.zeros((b, D, D), cores.dtype).at[:, 0, 0].set(1), jnp.zeros(b, cores.dtype)
-    (M, log_scale), _ = jax.lax.scan(absorb, start, _sites(cores, phi, present))
-    return safe_log(M[:, 0, 0]) + log_scale
+    start = _corner(len(phi), cores, xp), xp.zeros(len(phi), cores.dtype)
+    (M, log_scale), _ = executor_of(cores).scan(absorb, start, _sites(cores, phi, present, xp))
+    return _log(M[:, 0, 0], xp) + log_scale
 
 
 def left_environments(cores, phi, present):
     """What lies left of every site, up to its scale: -> (n, b, D, D)"""
+    xp = namespace(cores)
 
     def absorb(M, site):
         new = _left_step(M, *site)
-        return new / power_of_two_scale(new, axis=(1, 2)), M
+        return new / _scale(new, axis=(1, 2)), M
 
-    b, D = len(phi), cores.shape[1]
-    start = jnp.zeros((b, D, D), cores.dtype).at[:, 0, 0].set(1)
-    return jax.lax.scan(absorb, start, _sites(cores, phi, present))[1]
+    return executor_of(cores).scan(
+        absorb, _corner(len(phi), cores, xp), _sites(cores, phi, present, xp)
+    )[1]
 
 
 def right_environments(cores, phi, present):
     """What lies right of every site, up to its scale: -> (n, b, D, D)"""
-    mirrored = jnp.flip(jnp.swapaxes(cores, 1, 3), axis=0)
-    flipped = left_environments(mirrored, jnp.flip(phi, axis=1), jnp.flip(present, axis=1))
-    return jnp.flip(flipped, axis=0)
+    xp = namespace(cores)
+    mirrored = xp.flip(xp.swapaxes(cores, 1, 3), axis=0)
+    flipped = left_environments(mirrored, xp.flip(phi, axis=1), xp.flip(present, axis=1))
+    return xp.flip(flipped, axis=0)
 
 
 def left_step(M, core, vector):
     """Absorb an observed site: M (b, D, D), core (D, d, D), vector (b, d) -> (b, D, D)"""
-    new = _left_step(M, core, vector, jnp.ones(len(vector), bool))
-    return new / power_of_two_scale(new, axis=(1, 2))
+    new = _observe(M, core, vector)
+    return new / _scale(new, axis=(1, 2))
 
 
 def local_matrices(left, core, right):
@@ -97,8 +113,11 @@ def local_matrices(left, core, right):
 
     left, right (b, D, D), core (D, d, D) -> (b, d, d)
     """
-    half = jnp.einsum("bkl,lsr->bksr", left, core)
-    return jnp.einsum("bksr,ktu,bru->bst", half, core, right)
+    xp = namespace(left)
+    b, (D, d, _) = len(left), core.shape
+    half = (left @ core.reshape(D, d * D)).reshape(b, D * d, D) @ xp.swapaxes(right, 1, 2)
+    half = xp.swapaxes(half.reshape(b, D, d, D), 1, 2).reshape(b, d, D * D)
+    return half @ xp.swapaxes(core, 0, 1).reshape(d, D * D).T
 
 
 def near_constant(rng, n, d, bond_dim, noise, dtype):
@@ -112,19 +131,39 @@ def near_constant(rng, n, d, bond_dim, noise, dtype):
     return cores.astype(dtype)
 
 
-def _sites(cores, phi, present):
-    return cores, jnp.swapaxes(phi, 0, 1), present.T
+def _corner(b, cores, xp):
+    """The closed end of the chain on both layers: (b, D, D)"""
+    end = xp.eye(1, cores.shape[1], dtype=cores.dtype)[0]
+    return xp.tile(end[:, None] * end, (b, 1, 1))
+
+
+def _sites(cores, phi, present, xp):
+    return cores, xp.swapaxes(phi, 0, 1), present.T
 
 
 def _sum_out(M, core):
-    half = jnp.einsum("bkl,lsr->bksr", M, core)
-    return jnp.einsum("bksr,ksu->bur", half, core)
+    """sum_s A_s^T M A_s: M (b, D, D), core (D, d, D) -> (b, D, D)"""
+    b, (D, d, _) = len(M), core.shape
+    half = (M @ core.reshape(D, d * D)).reshape(b, D * d, D)
+    return half.swapaxes(1, 2) @ core.reshape(D * d, D)
+
+
+def _observe(M, core, vector):
+    """B^T M B with B = sum_s x_s A_s: M (b, D, D), vector (b, d) -> (b, D, D)"""
+    D, d, _ = core.shape
+    B = (vector @ core.swapaxes(0, 1).reshape(d, D * D)).reshape(-1, D, D)
+    return B.swapaxes(1, 2) @ (M @ B)
 
 
 def _left_step(M, core, vector, present):
-    B = jnp.einsum("lsr,bs->blr", core, vector)
-    observed = jnp.einsum("bkl,blr,bku->bur", M, B, B)
-    return jnp.where(present[:, None, None], observed, _sum_out(M, core))
+    if not isinstance(M, np.ndarray):
+        observed, summed = _observe(M, core, vector), _sum_out(M, core)
+        return jnp.where(present[:, None, None], observed, summed)
+    out = np.empty_like(M)
+    # Nothing is summed out where nothing is missing: that is the dearer step.
+    out[present] = _observe(M[present], core, vector[present])
+    out[~present] = _sum_out(M[~present], core)
+    return out
 
 
 def to_dense(cores):

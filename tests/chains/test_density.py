@@ -9,11 +9,10 @@ from scipy.stats import chisquare
 from sklearn.neighbors import KernelDensity
 
 from sktn import MPSDensityEstimator
-from sktn.chains.density import antiderivatives, invert_distribution, level_basis
-from sktn.solvers.gradient import adam
+from sktn.chains.born_machine import distribution_series, invert, level_basis
 from sktn.tables.marginals import fit_margins
 
-# Small shapes, few epochs: what is tested holds for any parameters of the network.
+# Small shapes, few sweeps: what is tested holds for any parameters of the network.
 QUICK = {"max_iter": 10, "bond_dim": 4, "degree": 4, "random_state": 0}
 
 
@@ -22,16 +21,16 @@ def two_columns(rng, n_rows=300):
     return np.column_stack([x, x**2 + 0.3 * rng.normal(size=n_rows)])
 
 
-SOLVERS = [{"solver": "sweep"}, {"solver": "sweep", "truncation_tol": 0.1}, {"solver": "adam"}]
+PARTS = [{"n_components": 0}, {"n_components": 0, "truncation_tol": 0.1}, {"n_components": 3}]
 
 
-@pytest.fixture(scope="module", params=SOLVERS, ids=["sweep", "two-site", "adam"])
+@pytest.fixture(scope="module", params=PARTS, ids=["chain", "two-site", "mixture"])
 def fitted(request):
     rng = np.random.default_rng(0)
     return MPSDensityEstimator(**QUICK, **request.param).fit(two_columns(rng))
 
 
-GRID_X, GRID_Y = np.linspace(-8, 8, 201), np.linspace(-8, 18, 326)
+GRID_X, GRID_Y = np.linspace(-16, 16, 401), np.linspace(-20, 40, 751)
 
 
 def values_on_grid(density):
@@ -91,7 +90,7 @@ def test_samples_follow_the_density(fitted, on_grid):
 
 def test_conditionals(fitted, on_grid):
     values, _, dy = on_grid
-    k = 115
+    k = 215
     conditional = values[k] / (values[k].sum() * dy)
     rows = np.column_stack([np.full(3000, GRID_X[k]), np.full(3000, np.nan)])
     drawn = fitted.conditional_sample(rows, random_state=0)
@@ -112,7 +111,7 @@ def test_missing_values_are_integrated_over(fitted):
     assert got[2] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("parameters", SOLVERS)
+@pytest.mark.parametrize("parameters", PARTS)
 def test_it_learns_more_than_the_margins(rng, parameters):
     train, test = two_columns(rng, 600), two_columns(rng, 600)
     density = MPSDensityEstimator(max_iter=60, random_state=0, **parameters).fit(train)
@@ -139,25 +138,24 @@ def with_holes(rng):
 @pytest.mark.parametrize("make", [two_columns, with_holes])
 @pytest.mark.parametrize("alpha", ["auto", 0.01])
 def test_sweeps_descend(rng, make, alpha):
-    density = MPSDensityEstimator(**QUICK, solver="sweep", alpha=alpha).fit(make(rng))
+    density = MPSDensityEstimator(**QUICK, alpha=alpha).fit(make(rng))
     assert len(density.loss_curve_) == density.n_iter_ <= 10
     assert np.all(np.diff(density.loss_curve_) < 1e-9)
     assert density.alpha_ == alpha or density.alpha_ in 0.5 ** np.arange(10)
 
 
 @pytest.mark.parametrize("make", [two_columns, with_holes])
-@pytest.mark.parametrize("parameters", SOLVERS[::2])
-def test_the_loss_is_that_of_the_training_rows(rng, make, parameters):
+def test_the_loss_is_that_of_the_training_rows(rng, make):
     """Without a penalty and without held-out rows: relative to the margins, as the scores say."""
     X = make(rng)
-    density = MPSDensityEstimator(
-        **QUICK, **parameters, alpha=0.0, early_stopping=False, batch_size=1000, learning_rate=1e-9
-    ).fit(X)
+    density = MPSDensityEstimator(**QUICK, alpha=0.0, validation_fraction=None, n_components=0).fit(
+        X
+    )
     scores = density.score_samples(X) - density.margins_.log_density(X).sum(axis=1)
     assert density.loss_curve_[-1] == pytest.approx(-scores.mean(), abs=1e-5)
 
 
-@pytest.mark.parametrize("parameters", SOLVERS[:2])
+@pytest.mark.parametrize("parameters", PARTS)
 def test_a_weight_of_two_is_a_repeated_row(rng, parameters):
     X, weight = with_holes(rng), rng.integers(0, 3, 60)
     weighted = MPSDensityEstimator(**QUICK, **parameters).fit(X, sample_weight=weight)
@@ -169,8 +167,7 @@ def test_two_site_sweeps_bound_the_bond_dimensions(rng):
     X = np.column_stack([two_columns(rng, 200), rng.normal(size=200)])
     settings = {**QUICK, "alpha": 0.1, "feature_order": "given"}
     single, pairs = (
-        MPSDensityEstimator(**settings, solver="sweep", truncation_tol=tol).fit(X)
-        for tol in (None, 0.2)
+        MPSDensityEstimator(**settings, truncation_tol=tol).fit(X) for tol in (None, 0.2)
     )
     assert single.bond_dims_.tolist() == [1, 4, 4, 1]
     # The last column is on its own.
@@ -180,23 +177,11 @@ def test_two_site_sweeps_bound_the_bond_dimensions(rng):
 
 def test_sweeps_are_deterministic_and_keep_the_dtype(rng):
     X = two_columns(rng).astype(np.float32)
-    density = [MPSDensityEstimator(**QUICK, solver="sweep").fit(X) for _ in range(2)]
+    density = [MPSDensityEstimator(**QUICK).fit(X) for _ in range(2)]
     assert density[0].cores_.dtype == np.float32
     np.testing.assert_array_equal(density[0].cores_, density[1].cores_)
-    double = MPSDensityEstimator(**QUICK, solver="sweep").fit(X.astype(np.float64))
+    double = MPSDensityEstimator(**QUICK).fit(X.astype(np.float64))
     np.testing.assert_allclose(density[0].score(X), double.score(X), atol=0.01)
-
-
-def test_which_solver(rng):
-    with pytest.raises(ValueError, match="optimizer is used by solver='adam' only"):
-        MPSDensityEstimator(solver="sweep", optimizer=adam()).fit(two_columns(rng, 60))
-    complete, holes = np.ones((1, 1), bool), np.zeros((1, 1), bool)
-    density = MPSDensityEstimator()
-    assert density._resolve_solver((5_000, 20, 7), complete) == "sweep"
-    assert density._resolve_solver((5_000, 20, 7), holes) == "adam"
-    assert density._resolve_solver((50_000, 20, 7), complete) == "adam"
-    density.set_params(optimizer=adam())
-    assert density._resolve_solver((100, 2, 7), complete) == "adam"
 
 
 def test_categories_have_probabilities(rng):
@@ -274,12 +259,16 @@ def test_inverse_of_the_distribution(degree, seed):
     rng = np.random.default_rng(seed)
     factor = rng.normal(size=(1, degree + 1, degree + 1))
     K = factor @ factor.transpose(0, 2, 1)
-    u = invert_distribution(K, np.array([0.3]))
-    series = np.einsum("st,stk->k", K[0], antiderivatives(degree))
-    share = np.polynomial.legendre.legval(u, series) / np.polynomial.legendre.legval(1, series)
-    np.testing.assert_allclose(share, 0.3, atol=1e-8)
-    # The whole mass is the trace: the basis is orthonormal.
-    np.testing.assert_allclose(np.polynomial.legendre.legval(1, series), np.trace(K[0]))
+    series = distribution_series(K)[:, 0]
+    u = invert(lambda t: np.polynomial.legendre.legval(t, series), np.array([0.3]))
+    np.testing.assert_allclose(np.polynomial.legendre.legval(u, series), 0.3, atol=1e-8)
+    np.testing.assert_allclose(np.polynomial.legendre.legval([-1, 1], series), [0, 1], atol=1e-8)
+    # Gauss-Legendre quadrature of the density between -1 and u, exact for its degree.
+    nodes, weights = np.polynomial.legendre.leggauss(degree + 2)
+    t = (nodes + 1) / 2 * (u + 1) - 1
+    phi = np.polynomial.legendre.legvander(t, degree) * np.sqrt(2 * np.arange(degree + 1) + 1)
+    density = np.einsum("bs,st,bt->b", phi, K[0], phi) / np.trace(K[0]) / 2
+    np.testing.assert_allclose(weights @ density * (u + 1) / 2, 0.3, atol=1e-8)
 
 
 def test_margins_invert(rng):

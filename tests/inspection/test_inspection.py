@@ -329,7 +329,7 @@ def test_mutual_information_of_a_model(rng):
 
 def test_density_has_entropies(rng):
     X = rng.normal(size=(200, 2)) @ np.array([[1.0, 1.0, 0.0], [0.0, 0.3, 1.0]])
-    model = MPSDensityEstimator(4, max_iter=5, early_stopping=False, random_state=0).fit(X)
+    model = MPSDensityEstimator(4, max_iter=5, validation_fraction=None, random_state=0).fit(X)
     reading = bond_entropy(model)
     assert len(reading.site_names) == 3
     assert len(reading.entropy) == 4

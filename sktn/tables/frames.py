@@ -1,0 +1,57 @@
+"""Back from numbers to a frame like the one that was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Schema:
+    """Names of columns, None for those of an array; their dtypes in narwhals' words and in those of
+    their own library, empty for an array; the library's name."""
+
+    names: list | None
+    dtypes: list
+    native: list
+    library: str
+
+    @classmethod
+    def of(cls, X):
+        """Of what a user passed."""
+        if not nw.dependencies.is_into_dataframe(X):
+            return cls(None, [], [], "")
+        frame = nw.from_native(X, eager_only=True)
+        names = list(frame.columns)
+        # scikit-learn remembers no other names either; frames with equal names have no schema.
+        if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+            return cls(None, [], [], "")
+        native = [frame[name].to_native().dtype for name in names]
+        return cls(names, list(frame.schema.dtypes()), native, frame.implementation.value)
+
+    def frame(self, X, library):
+        """X (b, n) -> data frame of "pandas" or "polars"."""
+        names = self.names or [f"x{i}" for i in range(X.shape[1])]
+        columns = {name: self._values(X[:, i], i) for i, name in enumerate(names)}
+        found = nw.from_dict(columns, backend=library)
+        if not self.dtypes:
+            return found.to_native()
+        if library == self.library == "pandas":
+            return found.to_native().astype(dict(zip(names, self.native, strict=True)))
+        return found.with_columns(
+            nw.col(name).cast(dtype) for name, dtype in zip(names, self.dtypes, strict=True)
+        ).to_native()
+
+    def _values(self, column, i):
+        if not self.dtypes:
+            return column.tolist() if column.dtype == object else column
+        dtype = self.dtypes[i]
+        if dtype.is_integer():
+            return np.round(column.astype(np.float64)).astype(np.int64)
+        if dtype.is_numeric():
+            return column.astype(np.float64)
+        if dtype == nw.Boolean:
+            return column.astype(bool)
+        return column.tolist()
