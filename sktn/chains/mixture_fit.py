@@ -17,6 +17,9 @@ _ROWS_PER_COMPONENT = 5
 # needs to have full rank.
 _DIAGONALS = (0.01, 0.1, 1.0, 10.0)
 
+# Strengths of the prior of one covariance for all components, in the same units.
+_COMMONS = (0.2, 1.0, 5.0)
+
 # Columns beyond which no covariance is learned by default: it costs their cube in every step.
 _LARGEST_COVARIANCE = 300
 
@@ -38,7 +41,7 @@ def wants_mixture(n_components, n_columns):
 
 
 def fit_mixture(data, shares, weight, fold, n_components, seed):
-    """data Patterns of normal scores, shares: of the levels of every column, weight (b,), fold
+    """data: table of normal scores, shares: of the levels of every column, weight (b,), fold
     (b,): in which a row is held out, -1 for none -> NormalScores, log ratios of the rows that were
     held out (b,), NaN for the others"""
     first = 1 if n_components == "auto" else n_components
@@ -69,8 +72,7 @@ class MixtureSearch:
         self.weight, self.fold, self.reference, self.seed = weight, fold, reference, seed
         folds = [(fold != k, fold == k) for k in range(fold.max() + 1)]
         self.folds = [
-            (normal_mixture.take(data, train), weight[train], normal_mixture.take(data, test), test)
-            for train, test in folds
+            (data.take(train), weight[train], data.take(test), test) for train, test in folds
         ]
         self.n_rows = min(train.sum() for train, _ in folds)
         self.tried = {}
@@ -93,10 +95,9 @@ class MixtureSearch:
     def choose(self, first, grow):
         """-> Choice"""
         scale = first.diagonal
-        best = self._best(first._replace(diagonal=scale * f) for f in _DIAGONALS)
-        best = self._grow(best) if grow else best
-        best = self._best(best._replace(common=c) for c in (scale, 2.0, 5 * scale))
-        return self._grow(best) if grow else best
+        first = self._best(first._replace(diagonal=scale * f) for f in _DIAGONALS)
+        starts = [first._replace(common=scale * f) for f in _COMMONS]
+        return self._best(self._grow(start) if grow else start for start in starts)
 
     def _best(self, choices):
         return max(choices, key=self.quality)

@@ -31,7 +31,7 @@ class NormalScores:
     def row_size(self):
         """Numbers that a row takes."""
         K, n = self.mixture.means.shape
-        return 3 * K * max(1, n)
+        return 3 * K * max(1, n) ** 2
 
     def log_ratio(self, u):
         """log r of what is there of every row: u (b, n) with NaN for missing -> (b,)"""
@@ -44,15 +44,15 @@ class NormalScores:
         data, out = scores(u, self.shares), u.copy()
         component = _choose(self._responsibilities(data), rng)
         z, numeric = data.z.copy(), self._numeric()
-        for rows, observed in data.groups:
-            if observed.all():
-                continue
-            means, spread = normal_mixture.conditional(self.mixture, z[rows], observed)
-            own = component[rows]
-            noise = rng.standard_normal((len(rows), (~observed).sum()))
-            root = np.linalg.cholesky(spread)[own]
-            drawn = means[np.arange(len(rows)), own] + np.einsum("bij,bj->bi", root, noise)
-            z[np.ix_(rows, ~observed)] = drawn
+        rows = np.flatnonzero(np.isnan(z).any(axis=1))
+        if len(rows):
+            means, spread = normal_mixture.completed(self.mixture, z[rows])
+            own, there = np.arange(len(rows)), ~np.isnan(z[rows])
+            # Of variance 1 where nothing is missing, and then not moved.
+            spread = spread[own, component[rows]] + there[:, None] * np.eye(z.shape[1])
+            noise = np.where(there, 0, rng.standard_normal(there.shape))
+            shift = (np.linalg.cholesky(spread) @ noise[:, :, None])[:, :, 0]
+            z[rows] = means[own, component[rows]] + shift
         gone = np.isnan(u[:, numeric])
         out[:, numeric] = np.where(gone, 2 * ndtr(z) - 1, u[:, numeric])
         for j, i in enumerate(np.flatnonzero(~numeric)):
@@ -65,19 +65,13 @@ class NormalScores:
         `BornMachine.conditionals`"""
         data, numeric = scores(u, self.shares), self._numeric()
         R = self._responsibilities(data)
-        K = R.shape[1]
-        means, deviations = np.zeros((*data.z.shape, K)), np.ones((*data.z.shape, K))
-        for rows, observed in data.groups:
-            if not observed.all():
-                center, spread = normal_mixture.conditional(self.mixture, data.z[rows], observed)
-                place = np.ix_(rows, ~observed)
-                means[place] = center.swapaxes(1, 2)
-                deviations[place] = np.sqrt(np.diagonal(spread, axis1=1, axis2=2)).T
+        means, spread = normal_mixture.completed(self.mixture, data.z)
+        deviations = np.sqrt(np.diagonal(spread, axis1=2, axis2=3))
         found = {}
         for j, i in enumerate(np.flatnonzero(numeric)):
             rows = np.flatnonzero(np.isnan(u[:, i]))
             if len(rows):
-                found[i] = _mixed_normal(R[rows], means[rows, j], deviations[rows, j])
+                found[i] = _mixed_normal(R[rows], means[rows, :, j], deviations[rows, :, j])
         for j, i in enumerate(np.flatnonzero(~numeric)):
             rows = np.flatnonzero(np.isnan(u[:, i]))
             if len(rows):
@@ -94,10 +88,11 @@ class NormalScores:
 
 
 def scores(u, shares):
-    """Normal scores and levels of a table: u (b, n) -> `Patterns`"""
+    """Normal scores and levels of a table: u (b, n) -> `Table`"""
     numeric = np.array([len(s) == 0 for s in shares])
     z = ndtri((u[:, numeric] + 1) / 2).clip(-_LARGEST_SCORE, _LARGEST_SCORE)
-    return normal_mixture.patterns(z, u[:, ~numeric], [len(s) for s in shares if len(s)])
+    codes = np.where(np.isnan(u[:, ~numeric]), -1, u[:, ~numeric]).astype(int)
+    return normal_mixture.Table(z, codes, tuple(len(s) for s in shares if len(s)))
 
 
 def log_reference(data, shares):

@@ -3,8 +3,9 @@ maximisation.
 
     q(z, c) = sum_k w_k N(z; m_k, S_k) prod_j P_kj(c_j)
 
-Missing values are integrated over: rows of one pattern of gaps share the conditional normal
-distribution of what is missing (Little and Rubin, Statistical Analysis with Missing Data, 11.2).
+Missing values are integrated over: what is missing has a normal distribution given the rest (Little
+and Rubin, Statistical Analysis with Missing Data, 11.2). All patterns of gaps are one stack of
+matrices, in which a missing value is an independent one of variance 1.
 The covariances are shrunk to the one that all components have in common, and this one to its
 diagonal, as by some rows of an inverse Wishart prior (Fraley and Raftery, J. Classification 24,
 2007): between one covariance for all and one for each.
@@ -17,8 +18,8 @@ import numpy as np
 # Smallest variance, relative to that of the whole column: what scikit-learn's mixtures add.
 _FLOOR = 1e-6
 
-# Rows of a block of responsibilities.
-_BLOCK = 4096
+# Numbers of a block of rows (8 MB): all of it stays near the processor.
+_BLOCK = 2**20
 
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -32,44 +33,63 @@ class Mixture(NamedTuple):
     levels: list
 
 
-class Patterns(NamedTuple):
-    """Rows by their gaps. z (N, n), codes (N, m) with -1 for missing, groups: list of
-    (rows, observed (n,) bool), n_levels: of every column of codes"""
+class Table(NamedTuple):
+    """z (N, n) with NaN for missing, codes (N, m) with -1 for missing, n_levels: of every column
+    of codes"""
 
     z: np.ndarray
     codes: np.ndarray
-    groups: list
     n_levels: tuple
 
+    def take(self, rows):
+        """Some rows of it: -> Table"""
+        return Table(self.z[rows], self.codes[rows], self.n_levels)
 
-def patterns(z, codes, n_levels):
-    """z (N, n), codes (N, m) with NaN for missing, n_levels: of every column of codes
-    -> Patterns"""
-    present = ~np.isnan(z)
-    distinct, index = np.unique(present, axis=0, return_inverse=True)
-    order = np.argsort(index.ravel(), kind="stable")
-    ends = np.cumsum(np.bincount(index.ravel(), minlength=len(distinct)))
-    groups = []
-    for rows, observed in zip(np.split(order, ends[:-1]), distinct, strict=True):
-        blocks = range(0, len(rows), _BLOCK)
-        groups += [(rows[start : start + _BLOCK], observed) for start in blocks]
-    codes = np.where(np.isnan(codes), -1, codes).astype(int)
-    return Patterns(z, codes, groups, tuple(n_levels))
+    def blocks(self, row_size):
+        """Rows without gaps and rows with gaps, so many at a time: yields (b,) indices, bool"""
+        gaps = np.isnan(self.z).any(axis=1)
+        for kind in (False, True):
+            rows, size = np.flatnonzero(gaps == kind), max(1, _BLOCK // row_size[kind])
+            for start in range(0, len(rows), size):
+                yield rows[start : start + size], kind
 
 
-def log_joint(mixture, data):
+def log_joint(mixture, table):
     """log w_k p_k(what is there of a row): -> (N, K)"""
-    out = np.tile(mixture.log_weights, (len(data.z), 1))
-    for j, table in enumerate(mixture.levels):
-        known = data.codes[:, j] >= 0
-        out[known] += np.log(table[:, data.codes[known, j]]).T
-    for rows, observed in data.groups:
-        if observed.any():
-            white, root = _whitened(mixture, data.z[rows][:, observed], observed)
-            logs = -0.5 * np.einsum("kbi,kbi->kb", white, white)
-            logs += np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)[:, None]
-            out[rows] += logs.T - observed.sum() * _LOG_2PI / 2
+    out = np.tile(mixture.log_weights, (len(table.z), 1))
+    for j, shares in enumerate(mixture.levels):
+        known = table.codes[:, j] >= 0
+        out[known] += np.log(shares[:, table.codes[known, j]]).T
+    K, n = mixture.means.shape
+    for rows, gaps in table.blocks((K * n + 1, K * n * n + 1)):
+        z = table.z[rows]
+        if gaps:
+            masks, which, roots, centred = _observed(mixture, z)
+            white = (roots[which] @ centred[..., None])[..., 0]
+            logs = -0.5 * (white**2).sum(axis=2)
+            logs += np.log(np.diagonal(roots, axis1=2, axis2=3)).sum(axis=2)[which]
+            n_present = masks.sum(axis=1)[which, None]
+        else:
+            root = np.linalg.inv(np.linalg.cholesky(mixture.covariances))
+            white = (z - mixture.means[:, None]) @ root.swapaxes(1, 2)
+            logs = -0.5 * np.einsum("kbi,kbi->bk", white, white)
+            logs += np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+            n_present = n
+        out[rows] += logs - n_present * _LOG_2PI / 2
     return out
+
+
+def completed(mixture, z):
+    """Rows with their missing values as expected given the others, in every component, and the
+    covariances of what was missing, zeros elsewhere: z (b, n) -> (b, K, n), (b, K, n, n)"""
+    masks, which, roots, centred = _observed(mixture, z)
+    there, S = ~np.isnan(z), mixture.covariances
+    # The inverse covariance of what is observed, zeros elsewhere.
+    gain = S @ (roots.swapaxes(2, 3) @ roots * _pairs(masks)[:, None])
+    expected = mixture.means + (gain[which] @ centred[..., None])[..., 0]
+    filled = np.where(there[:, None], np.where(there, z, 0.0)[:, None], expected)
+    spread = (S - gain @ S)[which] * _pairs(~there)[:, None]
+    return filled, (spread + spread.swapaxes(2, 3)) / 2
 
 
 def log_density(joint):
@@ -78,71 +98,46 @@ def log_density(joint):
     return largest + np.log(np.exp(joint - largest[:, None]).sum(axis=1))
 
 
-def conditional(mixture, z, observed):
-    """What is missing of rows of one pattern, given the rest: means (b, K, m), covariances
-    (K, m, m). z (b, n), observed (n,) bool"""
-    S = mixture.covariances
-    gone = ~observed
-    gain = np.linalg.solve(S[:, observed][:, :, observed], S[:, observed][:, :, gone])
-    centred = z[None, :, observed] - mixture.means[:, None, observed]
-    means = mixture.means[:, None, gone] + centred @ gain
-    spread = S[:, gone][:, :, gone] - S[:, gone][:, :, observed] @ gain
-    return means.swapaxes(0, 1), (spread + spread.swapaxes(1, 2)) / 2
-
-
-def take(data, rows):
-    """Some rows of them: -> Patterns"""
-    codes = data.codes[rows].astype(float)
-    codes[codes < 0] = np.nan
-    return patterns(data.z[rows], codes, data.n_levels)
-
-
-def fit(data, weight, start, common, diagonal, *, max_iter=60, tol=1e-4):
+def fit(table, weight, start, common, diagonal, *, max_iter=60, tol=1e-4):
     """Expectation maximisation from responsibilities, until the mean log-likelihood gains less
     than `tol` in a step.
 
-    data Patterns, weight (N,), start (N, K), common, diagonal: rows that the prior counts for,
+    table, weight (N,), start (N, K), common, diagonal: rows that the prior counts for,
     towards one covariance for all components and towards none between columns -> Mixture
     """
     strength = common, diagonal
-    mixture = maximize(data, weight, start, strength, None)
+    mixture = maximize(table, weight, start, strength, None)
     last = -np.inf
     for _ in range(max_iter):
-        joint = log_joint(mixture, data)
+        joint = log_joint(mixture, table)
         logs = log_density(joint)
         value = float(weight @ logs / weight.sum())
         if value - last < tol:
             break
         last = value
-        mixture = maximize(data, weight, np.exp(joint - logs[:, None]), strength, mixture)
+        mixture = maximize(table, weight, np.exp(joint - logs[:, None]), strength, mixture)
     return mixture
 
 
-def maximize(data, weight, responsibilities, strength, previous):
+def maximize(table, weight, responsibilities, strength, previous):
     """The maximisation step. `previous`: the mixture that fills gaps; None: column means do.
 
     responsibilities (N, K) -> Mixture
     """
-    n, K = data.z.shape[1], responsibilities.shape[1]
+    n, K = table.z.shape[1], responsibilities.shape[1]
     R = responsibilities * weight[:, None]
     mass = R.sum(axis=0)
     # A component that has lost all rows stays, without weight.
     safe = np.maximum(mass, 1e-10 * mass.sum())
     first, second = np.zeros((K, n)), np.zeros((K, n, n))
-    default = _column_means(data.z, weight) if previous is None else None
-    for rows, observed in data.groups:
-        r = R[rows]
-        if observed.all():
-            filled = np.broadcast_to(data.z[rows][:, None], (len(rows), K, n))
-        else:
-            filled = np.repeat(data.z[rows][:, None], K, axis=1)
-            if previous is None:
-                filled[:, :, ~observed] = default[~observed]
-            else:
-                means, spread = conditional(previous, data.z[rows], observed)
-                filled[:, :, ~observed] = means
-                block = np.ix_(np.arange(K), ~observed, ~observed)
-                second[block] += r.sum(axis=0)[:, None, None] * spread
+    for rows, gaps in table.blocks((K * n + 1, K * n * n + 1)):
+        r, filled = R[rows], table.z[rows][:, None]
+        if gaps and previous is None:
+            filled = np.where(np.isnan(filled), _column_means(table.z, weight), filled)
+        elif gaps:
+            filled, spread = completed(previous, table.z[rows])
+            second += np.einsum("bk,bkij->kij", r, spread)
+        filled = np.broadcast_to(filled, (len(rows), K, n))
         for k in range(K):
             scaled = r[:, k, None] * filled[:, k]
             first[k] += scaled.sum(axis=0)
@@ -158,18 +153,18 @@ def maximize(data, weight, responsibilities, strength, previous):
     floor = _FLOOR * np.maximum(np.diagonal(np.atleast_2d(total)), 1e-12)
     covariances = (scatter + to_common * common) / (safe + to_common)[:, None, None]
     covariances += np.diag(floor)
-    levels = [_level_shares(c, R, L) for c, L in zip(data.codes.T, data.n_levels, strict=True)]
+    levels = [_level_shares(c, R, L) for c, L in zip(table.codes.T, table.n_levels, strict=True)]
     return Mixture(np.log(safe / safe.sum()), means, covariances, levels)
 
 
-def spread_start(data, weight, K, rng):
+def spread_start(table, weight, K, rng):
     """Responsibilities from seeds that are far from each other and a few steps of k-means.
 
     -> (N, K)
     """
-    z = np.where(np.isnan(data.z), _column_means(data.z, weight), data.z)
+    z = np.where(np.isnan(table.z), _column_means(table.z, weight), table.z)
     blocks = [z]
-    for codes, n_levels in zip(data.codes.T, data.n_levels, strict=True):
+    for codes, n_levels in zip(table.codes.T, table.n_levels, strict=True):
         one_hot = (codes[:, None] == np.arange(n_levels)).astype(float)
         blocks.append(one_hot - weight @ one_hot / weight.sum())
     x = np.concatenate(blocks, axis=1)
@@ -190,13 +185,25 @@ def spread_start(data, weight, K, rng):
     return (nearest[:, None] == np.arange(K)).astype(float)
 
 
-def _whitened(mixture, z, observed):
-    """Rows in the coordinates in which every component is a unit normal distribution, and the
-    triangular map to them: z (b, o) -> (K, b, o), (K, o, o)"""
-    S = mixture.covariances[:, observed][:, :, observed]
-    root = np.linalg.inv(np.linalg.cholesky(S))
-    centred = z[None] - mixture.means[:, None, observed]
-    return centred @ root.swapaxes(1, 2), root
+def _observed(mixture, z):
+    """The patterns of gaps, and which a row has; the triangular maps to coordinates in which what
+    is observed is a unit normal distribution, the identity on the rest; and the rows minus the
+    means, 0 where they are missing.
+
+    z (b, n) -> (P, n) bool, (b,), (P, K, n, n), (b, K, n)
+    """
+    there = ~np.isnan(z)
+    masks, which = np.unique(there, axis=0, return_inverse=True)
+    S = mixture.covariances * _pairs(masks)[:, None]
+    n = z.shape[1]
+    S[:, :, np.arange(n), np.arange(n)] += ~masks[:, None]
+    centred = np.where(there, z, 0.0)[:, None] - mixture.means * there[:, None]
+    return masks, which.ravel(), np.linalg.inv(np.linalg.cholesky(S)), centred
+
+
+def _pairs(masks):
+    """(b, n) bool -> (b, n, n) bool: both are"""
+    return masks[:, :, None] & masks[:, None, :]
 
 
 def _column_means(z, weight):
