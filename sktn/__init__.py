@@ -5,6 +5,8 @@ from sktn.backend import config_context, get_config, set_config
 from sktn.chains.classification import MPSClassifier
 from sktn.chains.classification_cv import MPSClassifierCV
 from sktn.chains.density import MPSDensityEstimator
+from sktn.chains.imputer import MPSImputer
+from sktn.chains.pooling import PooledEstimate, pool_estimates
 from sktn.chains.regression import MPSRegressor
 from sktn.chains.regression_cv import MPSRegressorCV
 from sktn.decomposition.comparisons.continuous import GreedyTNDecomposer, SVDinsTNDecomposer
@@ -30,6 +32,7 @@ __all__ = [
     "MPSClassifier",
     "MPSClassifierCV",
     "MPSDensityEstimator",
+    "MPSImputer",
     "MPSRegressor",
     "MPSRegressorCV",
     "NetworkDisplay",
@@ -37,6 +40,7 @@ __all__ = [
     "PixelPadding",
     "PixelPatches",
     "PixelPooling",
+    "PooledEstimate",
     "RGSearch",
     "RGTNDecomposer",
     "RGTNImputer",
@@ -45,6 +49,7 @@ __all__ = [
     "TRDecomposer",
     "TTDecomposer",
     "__version__",
+    "pool_estimates",
     "config_context",
     "get_config",
     "set_config",
