@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sktn.solvers import convex
 from sktn.solvers.leave_one_out import (
     Ridge,
     fit_ridge,
@@ -63,7 +62,8 @@ class _Look:
     def vectors(self, Z):
         """Z (b, n_columns) -> (b, n, d), inner products of which are the kernels of the columns."""
         coords = self.sites.columns.transform(Z)
-        return convex.weighted_inputs(embed(self.sites.basis, coords), self.charges)
+        # In these units the penalty of the chain is the plain squared norm.
+        return embed(self.sites.basis, coords) / np.sqrt(self.charges)
 
 
 @dataclass(frozen=True, eq=False)
