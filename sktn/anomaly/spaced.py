@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
+from sktn.backend import get_executor
 from sktn.networks import mpo, smpo
 from sktn.tables.basis import Basis, embed
 from sktn.tables.columns import Columns
-
-# Floats that one block of rows may take in a forward pass (128 MB in float32).
-_BLOCK_SIZE = 2**25
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,28 +67,26 @@ class TrainedOperator:
         return -((log_norms - 1) ** 2) if self.two_sided else log_norms
 
     def _by_blocks(self, function, X):
-        """Apply a compiled function to rows in blocks of bounded memory, of few sizes."""
         coords = self.columns.transform(X.astype(self.cores.dtype, copy=False))
-        n, D, d, o, _ = self.cores.shape
-        largest = max(1, _BLOCK_SIZE // (n * (d + D * D) + 4 * o * D * D))
-        block = 1 << min(largest.bit_length() - 1, max(5, (len(coords) - 1).bit_length()))
-        out = []
-        with jax.enable_x64(self.cores.dtype == np.float64):
-            for start in range(0, len(coords), block):
-                rows = coords[start : start + block]
-                padded = np.full((block, *rows.shape[1:]), np.nan, rows.dtype)
-                padded[: len(rows)] = rows
-                values = function(self.basis, self.cores, self.order, padded)
-                out.append(np.asarray(values)[: len(rows)])
-        return np.concatenate(out)
+        return by_blocks(function, self.basis, self.cores, self.order, coords)
 
 
-@jax.jit
+def by_blocks(function, basis, cores, order, coords):
+    """A function of rows in blocks of bounded memory: coords (N, n, k) -> (N, ...)"""
+    run = get_executor()
+    n, D, d, o, _ = cores.shape
+    with run.precision(cores.dtype):
+        program, arguments = run.jit(function), run.put((basis, cores, order))
+        # Site vectors, what is left and right of every site, a site's outputs.
+        numbers = n * (d + 2 * D * D) + 4 * o * D * D
+        return run.map_rows(lambda rows: program(*arguments, rows), coords, numbers)
+
+
 def log_norms(basis, cores, order, coords):
+    """log ||P Phi(x)||^2 of rows: coords (b, n, k) -> (b,)"""
     return mpo.log_squared_norms(cores, embed(basis, coords)[:, order])
 
 
-@jax.jit
 def _leg_distributions(basis, cores, order, coords):
     return smpo.output_distributions(cores, embed(basis, coords)[:, order])
 

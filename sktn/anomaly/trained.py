@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sktn.anomaly.base import Solution
 from sktn.anomaly.solvers import Adam, Sweep
-from sktn.anomaly.spaced import TrainedOperator, log_norms, output_mask
+from sktn.anomaly.spaced import TrainedOperator, by_blocks, log_norms, output_mask
 from sktn.embeddings import EMBEDDINGS, make_embedding
 from sktn.losses import quadratic_log_norm, relu_log_frobenius
 from sktn.networks import mpo, smpo
@@ -230,7 +230,7 @@ def _start(init, rng, mask, basis, order, bond_dim, coords):
     if init == "identity":
         cores = smpo.identity(mask, basis.mean[order], bond_dim) + 0.3 * cores
     cores = (cores * mask[:, None, None, :, None]).astype(coords.dtype)
-    norms = np.asarray(log_norms(basis, cores, order, coords[:1000]))
+    norms = by_blocks(log_norms, basis, cores, order, coords[:1000])
     level = norms[np.isfinite(norms)].mean() if np.isfinite(norms).any() else 1.0
     return cores * np.exp((1 - level) / (2 * n)).astype(coords.dtype)
 

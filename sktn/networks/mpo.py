@@ -1,14 +1,13 @@
-"""Matrix product operators on product states, by `lax.scan` over stacked cores.
+"""Matrix product operators on product states, by one scan over stacked cores.
 
 An operator of n sites is one array `cores` (n, D, d, o, D), its axes left bond, input leg, output
 leg, right bond, padded with zeros; both ends are closed with the first unit vector. A site without
 an output leg uses output 0 only: see :mod:`sktn.networks.smpo`.
 """
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from sktn.backend import executor_of, namespace
 from sktn.networks.linalg import power_of_two_scale
 
 
@@ -17,7 +16,7 @@ def apply(cores, phi):
 
     cores (n, D, d, o, D), phi (b, n, d) -> (b, n, D, o, D)
     """
-    return jnp.einsum("nlsor,bns->bnlor", cores, phi)
+    return namespace(cores, phi).einsum("nlsor,bns->bnlor", cores, phi)
 
 
 def log_squared_norms(cores, phi):
@@ -28,21 +27,44 @@ def log_squared_norms(cores, phi):
 
     cores (n, D, d, o, D), phi (b, n, d) -> (b,)
     """
+    run = executor_of(cores, phi)
+    xp = run.xp
     b, D = len(phi), cores.shape[1]
 
     def absorb(carry, site):
         M, log_scale = carry
-        core, vector = site
-        B = jnp.einsum("lsor,bs->blor", core, vector)
-        M = jnp.einsum("bkor,bkou->bru", jnp.einsum("bkl,blor->bkor", M, B), B)
+        M = absorb_site(M, outputs(*site))
         # A product of n squares leaves float32's range after a few dozen sites.
         scale = power_of_two_scale(M, axis=(1, 2))
-        return (M / scale, log_scale + jnp.log(scale[:, 0, 0])), None
+        return (M / scale, log_scale + xp.log(scale[:, 0, 0])), None
 
-    start = jnp.zeros((b, D, D), cores.dtype).at[:, 0, 0].set(1)
-    sites = cores, jnp.swapaxes(phi, 0, 1)
-    (M, log_scale), _ = jax.lax.scan(absorb, (start, jnp.zeros(b, cores.dtype)), sites)
+    start = xp.broadcast_to(corner(xp, D, cores.dtype), (b, D, D))
+    sites = cores, xp.swapaxes(phi, 0, 1)
+    (M, log_scale), _ = run.scan(absorb, (start, xp.zeros(b, cores.dtype)), sites)
     return safe_log(M[:, 0, 0]) + log_scale
+
+
+def corner(xp, D, dtype):
+    """1 in the first entry of a matrix, 0 elsewhere: where a chain is closed. -> (D, D)"""
+    first = xp.eye(1, D, dtype=dtype)
+    return first * first.T
+
+
+def outputs(core, vectors):
+    """B^o = sum_s x_s A^{so}: core (D, d, o, D), vectors (b, d) -> (b, D, o, D)"""
+    D, d, o, _ = core.shape
+    flat = core.transpose(1, 0, 2, 3).reshape(d, D * o * D)
+    return (vectors @ flat).reshape(len(vectors), D, o, D)
+
+
+def absorb_site(M, B):
+    """sum_o B_o^T M B_o by two products of matrices a row.
+
+    M (b, D, D), B (b, D, o, D) -> (b, D, D)
+    """
+    b, D, o, _ = B.shape
+    half = (M @ B.reshape(b, D, o * D)).reshape(b, D * o, D)
+    return half.swapaxes(1, 2) @ B.reshape(b, D * o, D)
 
 
 def log_squared_frobenius(cores, metric):
@@ -53,19 +75,21 @@ def log_squared_frobenius(cores, metric):
 
     cores (n, D, d, o, D), metric (n, d, d) -> ()
     """
+    run = executor_of(cores, metric)
+    xp = run.xp
     D = cores.shape[1]
 
     def absorb(carry, site):
         M, log_scale = carry
         core, G = site
-        half = jnp.einsum("kl,lsor->ksor", M, core)
-        half = jnp.einsum("ksor,st->ktor", half, G)
-        M = jnp.einsum("ktor,ktou->ru", half, core)
+        half = xp.einsum("kl,lsor->ksor", M, core)
+        half = xp.einsum("ksor,st->ktor", half, G)
+        M = xp.einsum("ktor,ktou->ru", half, core)
         scale = power_of_two_scale(M, axis=(0, 1))
-        return (M / scale, log_scale + jnp.log(scale[0, 0])), None
+        return (M / scale, log_scale + xp.log(scale[0, 0])), None
 
-    start = jnp.zeros((D, D), cores.dtype).at[0, 0].set(1)
-    (M, log_scale), _ = jax.lax.scan(absorb, (start, jnp.zeros((), cores.dtype)), (cores, metric))
+    start = corner(xp, D, cores.dtype), xp.zeros((), cores.dtype)
+    (M, log_scale), _ = run.scan(absorb, start, (cores, metric))
     return safe_log(M[0, 0]) + log_scale
 
 
@@ -74,18 +98,19 @@ def safe_log(x):
 
     x (...,) -> (...,)
     """
+    xp = namespace(x)
     positive = x > 0
-    return jnp.where(positive, jnp.log(jnp.where(positive, x, 1)), -jnp.inf)
+    return xp.where(positive, xp.log(xp.where(positive, x, 1)), -xp.inf)
 
 
 def identity(n, d, dtype=np.float32):
     """The operator that leaves every state as it is, bond dimension 1: -> (n, 1, d, d, 1)"""
-    return jnp.broadcast_to(jnp.eye(d, dtype=dtype)[None, None, :, :, None], (n, 1, d, d, 1))
+    return np.broadcast_to(np.eye(d, dtype=dtype)[None, None, :, :, None], (n, 1, d, d, 1))
 
 
 def adjoint(cores):
     """P^T, inputs and outputs exchanged: cores (n, D, d, o, D) -> (n, D, o, d, D)"""
-    return jnp.swapaxes(cores, 2, 3)
+    return cores.swapaxes(2, 3)
 
 
 def compose(first, second):
@@ -95,7 +120,7 @@ def compose(first, second):
     """
     n, D, d, _, _ = first.shape
     E, u = second.shape[1], second.shape[3]
-    cores = jnp.einsum("nlsor,neouf->nlesurf", first, second)
+    cores = namespace(first, second).einsum("nlsor,neouf->nlesurf", first, second)
     return cores.reshape(n, D * E, d, u, D * E)
 
 
@@ -112,13 +137,18 @@ def add(first, second):
 
     P (n, D, d, o, D), Q (n, E, d, o, E) -> (n, D + E, d, o, D + E)
     """
-    n, D, d, o, _ = first.shape
-    E = second.shape[1]
-    cores = jnp.zeros((n, D + E, d, o, D + E), jnp.result_type(first, second))
-    cores = cores.at[:, :D, ..., :D].set(first).at[:, D:, ..., D:].set(second)
+    run = executor_of(first, second)
+    xp = run.xp
+    D, E = first.shape[1], second.shape[1]
+
+    def padded(cores, before, after):
+        bond = (before, after)
+        return xp.pad(cores, [(0, 0), bond, (0, 0), (0, 0), bond])
+
+    cores = padded(first, 0, E) + padded(second, D, 0)
     # The sum leaves from index 0 and ends there, where chains are closed: Q's ends move to P's.
-    cores = cores.at[0, 0].add(cores[0, D])
-    return cores.at[-1, ..., 0].add(cores[-1, ..., D])
+    cores = run.set_at(cores, (0, 0), cores[0, 0] + cores[0, D])
+    return run.set_at(cores, (-1, ..., 0), cores[-1, ..., 0] + cores[-1, ..., D])
 
 
 def trace(cores):
@@ -127,14 +157,17 @@ def trace(cores):
     cores (n, D, d, d, D) -> (), ()
     """
 
+    run = executor_of(cores)
+    xp = run.xp
+
     def absorb(carry, core):
         vector, log_scale = carry
-        vector = jnp.einsum("l,lssr->r", vector, core)
+        vector = xp.einsum("l,lssr->r", vector, core)
         scale = power_of_two_scale(vector, axis=0)
-        return (vector / scale, log_scale + jnp.log(scale[0])), None
+        return (vector / scale, log_scale + xp.log(scale[0])), None
 
-    start = jnp.zeros(cores.shape[1], cores.dtype).at[0].set(1), jnp.zeros((), cores.dtype)
-    (vector, log_scale), _ = jax.lax.scan(absorb, start, cores)
+    start = xp.eye(1, cores.shape[1], dtype=cores.dtype)[0], xp.zeros((), cores.dtype)
+    (vector, log_scale), _ = run.scan(absorb, start, cores)
     return vector[0], log_scale
 
 

@@ -9,10 +9,9 @@ every row, O(b n d D^2 + b n D^3). There is no canonical form, since cutting one
 in one piece. An open chain of bond dimension D^2 holds every ring: see :func:`to_open`.
 """
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from sktn.backend import executor_of, namespace
 from sktn.networks.linalg import power_of_two_scale
 
 
@@ -22,7 +21,7 @@ def contract(cores, phi):
     cores (n, D, d, D), phi (b, n, d) -> (b,), (b,)
     """
     matrices, log_scale = _product(cores, phi)
-    return jnp.einsum("bkk->b", matrices), log_scale
+    return namespace(matrices).einsum("bkk->b", matrices), log_scale
 
 
 def contract_readout(cores, readout, phi):
@@ -31,7 +30,7 @@ def contract_readout(cores, readout, phi):
     cores (n, D, d, D), readout (D, c, D), phi (b, n, d) -> (b, c), (b,)
     """
     matrices, log_scale = _product(cores, phi)
-    return jnp.einsum("blr,rcl->bc", matrices, readout), log_scale
+    return namespace(matrices).einsum("blr,rcl->bc", matrices, readout), log_scale
 
 
 def inner(cores, other, metric):
@@ -39,29 +38,32 @@ def inner(cores, other, metric):
 
     cores (n, D, d, D), other (n, E, d, E), metric (n, d, d) -> (), ()
     """
+    run = executor_of(cores, other, metric)
+    xp = run.xp
     D, E = cores.shape[1], other.shape[1]
-    start = jnp.einsum("kl,ef->kelf", jnp.eye(D, dtype=cores.dtype), jnp.eye(E, dtype=cores.dtype))
+    start = xp.einsum("kl,ef->kelf", xp.eye(D, dtype=cores.dtype), xp.eye(E, dtype=cores.dtype))
 
     def absorb(carry, site):
         M, log_scale = carry  # M (D, E, D, E): the bonds where the ring was cut, and the last ones
         A, B, G = site
-        half = jnp.einsum("kelf,lsr->kefsr", M, A)
-        half = jnp.einsum("kefsr,st->keftr", half, G)
-        M = jnp.einsum("keftr,ftu->keru", half, B)
+        half = xp.einsum("kelf,lsr->kefsr", M, A)
+        half = xp.einsum("kefsr,st->keftr", half, G)
+        M = xp.einsum("keftr,ftu->keru", half, B)
         scale = power_of_two_scale(M, axis=(0, 1, 2, 3))
-        return (M / scale, log_scale + jnp.log(scale[0, 0, 0, 0])), None
+        return (M / scale, log_scale + xp.log(scale[0, 0, 0, 0])), None
 
-    zero = jnp.zeros((), cores.dtype)
-    (M, log_scale), _ = jax.lax.scan(absorb, (start, zero), (cores, other, metric))
-    return jnp.einsum("keke->", M), log_scale
+    zero = xp.zeros((), cores.dtype)
+    (M, log_scale), _ = run.scan(absorb, (start, zero), (cores, other, metric))
+    return xp.einsum("keke->", M), log_scale
 
 
 def log_squared_norm(cores):
     """log <psi, psi>, -inf for the zero ring: cores (n, D, d, D) -> ()"""
+    xp = namespace(cores)
     n, _, d, _ = cores.shape
-    identity = jnp.broadcast_to(jnp.eye(d, dtype=cores.dtype), (n, d, d))
+    identity = xp.broadcast_to(xp.eye(d, dtype=cores.dtype), (n, d, d))
     square, log_scale = inner(cores, cores, identity)
-    return jnp.log(jnp.maximum(square, 0)) + log_scale
+    return xp.log(xp.maximum(square, 0)) + log_scale
 
 
 def to_open(cores):
@@ -96,16 +98,18 @@ def to_dense(cores):
 
 def _product(cores, phi):
     """prod_i A_i(x_i) of every row, its log-scale: -> (b, D, D), (b,)"""
+    run = executor_of(cores, phi)
+    xp = run.xp
     b, D = len(phi), cores.shape[1]
 
     def absorb(carry, site):
         M, log_scale = carry
         core, x = site
-        M = jnp.einsum("bkl,blr->bkr", M, jnp.einsum("bs,lsr->blr", x, core))
+        M = xp.einsum("bkl,blr->bkr", M, xp.einsum("bs,lsr->blr", x, core))
         # A product of n matrices leaves float32's range after a few dozen sites.
         scale = power_of_two_scale(M, axis=(1, 2))
-        return (M / scale, log_scale + jnp.log(scale[:, 0, 0])), None
+        return (M / scale, log_scale + xp.log(scale[:, 0, 0])), None
 
-    start = jnp.broadcast_to(jnp.eye(D, dtype=cores.dtype), (b, D, D))
-    sites = cores, jnp.swapaxes(phi, 0, 1)
-    return jax.lax.scan(absorb, (start, jnp.zeros(b, cores.dtype)), sites)[0]
+    start = xp.broadcast_to(xp.eye(D, dtype=cores.dtype), (b, D, D))
+    sites = cores, xp.swapaxes(phi, 0, 1)
+    return run.scan(absorb, (start, xp.zeros(b, cores.dtype)), sites)[0]

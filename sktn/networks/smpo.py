@@ -3,14 +3,14 @@
 P maps a product state of n sites to a matrix product state of fewer, the sites with an output leg
 (Wang, Roberts, Vidal and Leichenauer, "Anomaly detection with tensor networks", arXiv:2006.02516).
 Spacing 1 is a full operator, spacing n leaves a single output vector. All sites have the same
-shape for `lax.scan`: sites without a leg use output 0 and their other outputs are masked.
+shape for one scan: sites without a leg use output 0 and their other outputs are masked.
 """
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from sktn.backend import executor_of
 from sktn.networks.linalg import power_of_two_scale
+from sktn.networks.mpo import absorb_site, corner, outputs
 
 
 def output_sites(n, spacing, first):
@@ -52,22 +52,23 @@ def environments(cores, phi):
 
     cores (n, D, d, o, D), phi (b, n, d) -> left, right (n, b, D, D)
     """
+    run = executor_of(cores, phi)
+    xp = run.xp
     b, D = len(phi), cores.shape[1]
-    start = jnp.zeros((b, D, D), cores.dtype).at[:, 0, 0].set(1)
-    sites = cores, jnp.swapaxes(phi, 0, 1)
+    start = xp.broadcast_to(corner(xp, D, cores.dtype), (b, D, D))
+    sites = cores, xp.swapaxes(phi, 0, 1)
 
     def from_left(M, site):
-        B = jnp.einsum("lsor,bs->blor", *site)
-        new = jnp.einsum("bkor,bkou->bru", jnp.einsum("bkl,blor->bkor", M, B), B)
+        new = absorb_site(M, outputs(*site))
         return new / power_of_two_scale(new, axis=(1, 2)), M
 
     def from_right(M, site):
-        B = jnp.einsum("lsor,bs->blor", *site)
-        new = jnp.einsum("blor,bkor->blk", B, jnp.einsum("bru,bkou->bkor", M, B))
+        # The same from the other side: the bonds of the site change places.
+        new = absorb_site(M, xp.swapaxes(outputs(*site), 1, 3))
         return new / power_of_two_scale(new, axis=(1, 2)), M
 
-    left = jax.lax.scan(from_left, start, sites)[1]
-    right = jax.lax.scan(from_right, start, sites, reverse=True)[1]
+    left = run.scan(from_left, start, sites)[1]
+    right = run.scan(from_right, start, sites, reverse=True)[1]
     return left, right
 
 
@@ -79,17 +80,20 @@ def output_distributions(cores, phi):
 
     cores (n, D, d, o, D), phi (b, n, d) -> (b, n, o)
     """
+    run = executor_of(cores, phi)
+    xp = run.xp
     left, right = environments(cores, phi)
 
     def site(_, arrays):
         core, vector, L, R = arrays
-        B = jnp.einsum("lsor,bs->blor", core, vector)
-        inner = jnp.einsum("blk,bkor->blor", L, B)
-        p = jnp.einsum("blor,bloq,bqr->bo", inner, B, R)
-        p = jnp.maximum(p, 0)
+        B = outputs(core, vector)
+        b, D, o, _ = B.shape
+        inner = (L @ B.reshape(b, D, o * D)).reshape(b, D, o, D)
+        p = xp.sum(inner * (B.reshape(b, D * o, D) @ R).reshape(b, D, o, D), axis=(1, 3))
+        p = xp.maximum(p, 0)
         total = p.sum(axis=1, keepdims=True)
-        constant = jnp.zeros_like(p).at[:, 0].set(1)
-        return None, jnp.where(total > 0, p / jnp.where(total > 0, total, 1), constant)
+        constant = xp.eye(1, o, dtype=p.dtype)
+        return None, xp.where(total > 0, p / xp.where(total > 0, total, 1), constant)
 
-    arrays = cores, jnp.swapaxes(phi, 0, 1), left, right
-    return jnp.swapaxes(jax.lax.scan(site, None, arrays)[1], 0, 1)
+    arrays = cores, xp.swapaxes(phi, 0, 1), left, right
+    return xp.swapaxes(run.scan(site, None, arrays)[1], 0, 1)
