@@ -57,12 +57,12 @@ ax.set(
 # Which pixels make an image strange
 # ----------------------------------
 #
-# ``site_scores`` says by how much the score would rise if a pixel were missing. Red pixels are not
+# ``feature_contributions`` says by how much the score would rise if a pixel were missing. Red pixels are not
 # what they should be in an eight, given the others.
 
 detector = detectors["closed form"]
 strange = [test[y[test] == digit][0] for digit in (8, 1, 3, 9)]
-changes = detector.site_scores(X[strange].astype(np.float32))
+changes = detector.feature_contributions(X[strange].astype(np.float32)).values
 limit = np.abs(changes).max()
 fig, axes = plt.subplots(2, len(strange), figsize=(7, 3.6), layout="constrained")
 for k, row in enumerate(strange):

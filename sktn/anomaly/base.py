@@ -1,7 +1,7 @@
 """What a detector and its operators agree on: training rows in, operators out, scores of norms."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -63,6 +63,13 @@ class Solution:
     groups: np.ndarray
     summary: dict = field(default_factory=dict)
     stream: object = None
+
+
+class Contributions(NamedTuple):
+    """What :meth:`SMPOAnomalyDetector.feature_contributions` returns."""
+
+    values: np.ndarray
+    feature_names: np.ndarray
 
 
 def relative_weights(weight):

@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.stats import false_discovery_control
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -13,8 +14,9 @@ from sklearn.base import (
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sktn.anomaly.base import Rows, relative_weights
+from sktn.anomaly.base import Contributions, Rows, relative_weights
 from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
 from sktn.anomaly.closed_form import Looks, MeanState, Projector
 from sktn.anomaly.trained import TrainedSMPO
@@ -114,6 +116,10 @@ class SMPOAnomalyDetector(
     .. [1] J. Wang, C. Roberts, G. Vidal and S. Leichenauer, "Anomaly detection with tensor
        networks", arXiv:2006.02516 (2020).
     .. [2] H. Hoffmann, "Kernel PCA for novelty detection", Pattern Recognition 40 (2007) 863-874.
+    .. [3] Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate", Journal of the
+       Royal Statistical Society B 57 (1995) 289-300; for detectors S. Bates, E. Candes, L. Lei, Y.
+       Romano and M. Sesia, "Testing for outliers with conformal p-values", Annals of Statistics 51
+       (2023) 149-178.
 
     Examples
     --------
@@ -289,6 +295,42 @@ class SMPOAnomalyDetector(
         """
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
+    def score_to_pvalue(self, scores):
+        """How likely a typical row is to score as low.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Of `score_samples`.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,)
+            (1 + n F) / (n + 1) with the share F of the n training rows that scored as low as if
+            each had been held out: a conformal p-value. Trained operators cannot leave a row out,
+            and theirs are a little small. The least is 1 / (n + 1).
+        """
+        check_is_fitted(self)
+        return self._calibration.p_values(np.asarray(scores, dtype=np.float64))
+
+    def discoveries(self, X, fdr=0.1):
+        """Anomalies of which, on average, at most this share are false alarms.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+        fdr : float, default=0.1
+            False discovery rate, controlled by the procedure of Benjamini and Hochberg [3]_ on the
+            p-values of these rows. Few rows are found among very many by a detector that has seen
+            few: no p-value is below 1 / (n + 1) for n training rows.
+
+        Returns
+        -------
+        found : ndarray of bool of shape (n_samples,)
+        """
+        p = self.score_to_pvalue(self.score_samples(X))
+        return false_discovery_control(p, method="bh") <= fdr
+
     def transform(self, X):
         """The compressed representation of each row.
 
@@ -307,7 +349,7 @@ class SMPOAnomalyDetector(
         parts = [P.transform(X) for P in self.operators_]
         return np.concatenate(parts, axis=1).astype(X.dtype, copy=False)
 
-    def site_scores(self, X):
+    def feature_contributions(self, X):
         """Which columns make a row anomalous.
 
         Parameters
@@ -316,17 +358,20 @@ class SMPOAnomalyDetector(
 
         Returns
         -------
-        changes : ndarray of shape (n_samples, n_features)
-            By how much the score would rise if the value were missing, so that its column is
-            averaged over. Large for columns that make the row anomalous.
+        contributions : Contributions
+            values : ndarray of shape (n_samples, n_features)
+                By how much the score would rise if the value were missing, so that its column is
+                averaged over. Large for columns that make the row anomalous.
+            feature_names : ndarray of str of shape (n_features,)
         """
+        names = _check_feature_names_in(self)
         X = read(self, X)
         scores = _score_rows(self.operators_, self._combination, X)
         changes = np.empty(X.shape)
         for j in range(X.shape[1]):
             norms = [P.log_norms_without(X, j) for P in self.operators_]
             changes[:, j] = self._combination(_scores(self.operators_, norms)) - scores
-        return changes
+        return Contributions(changes, names)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -70,7 +70,7 @@ def check_chain(model):
             "Expected a fitted MPSClassifier, MPSRegressor or a cross-validated one, alone, at the "
             f"end of a pipeline or chosen by a search; got {model!r}. Other predictors can be "
             "imitated by a chain, see sktn.inspection.distill; an anomaly detector explains itself "
-            "by its method site_scores."
+            "by its method feature_contributions."
         )
 
 

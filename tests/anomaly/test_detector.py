@@ -124,7 +124,7 @@ def test_awkward_rows_and_columns(rng, parameters):
     for scores in (
         detector.score_samples(X),
         detector.score_samples(new),
-        detector.site_scores(new),
+        detector.feature_contributions(new).values,
         detector.transform(new),
     ):
         assert np.all(np.isfinite(scores))
@@ -235,7 +235,7 @@ def test_the_column_that_makes_a_row_anomalous(rng):
     row = np.array([[0.0, 0.0, 5.0, 0.0]])
     for parameters in ({}, {"operator": "mean-state"}):
         detector = SMPOAnomalyDetector(random_state=0, **parameters).fit(X)
-        assert np.argmax(detector.site_scores(row)) == 2
+        assert np.argmax(detector.feature_contributions(row).values) == 2
 
 
 def test_training_rows_are_explained_like_new_ones(rng):
@@ -243,8 +243,8 @@ def test_training_rows_are_explained_like_new_ones(rng):
     X = rng.normal(size=(300, 4))
     for parameters in ({}, {"operator": "mean-state"}):
         detector = SMPOAnomalyDetector(random_state=0, **parameters).fit(X)
-        known = np.mean(detector.site_scores(X[:100]))
-        new = np.mean(detector.site_scores(rng.normal(size=(100, 4))))
+        known = np.mean(detector.feature_contributions(X[:100]).values)
+        new = np.mean(detector.feature_contributions(rng.normal(size=(100, 4))).values)
         assert abs(known - new) < 0.1
 
 
@@ -471,3 +471,31 @@ def test_looks_see_what_a_density_or_a_subspace_alone_does_not(rng):
         detector.score_samples(typical), 0.1
     )
     assert len(detector.operators_) == 4
+
+
+def test_p_values_are_uniform_on_new_typical_rows(rng):
+    """Twice the largest deviation of a mean of 1000 uniform numbers."""
+    detector = SMPOAnomalyDetector(random_state=0).fit(correlated(rng, 500))
+    p = detector.score_to_pvalue(detector.score_samples(correlated(rng, 1000)))
+    assert np.mean(p) == pytest.approx(0.5, abs=0.06)
+    assert np.mean(p <= 0.1) == pytest.approx(0.1, abs=0.06)
+    assert detector.score_to_pvalue([-1e9])[0] == pytest.approx(1 / 501)
+
+
+def test_discoveries_keep_the_rate_of_false_alarms(rng):
+    detector = SMPOAnomalyDetector(random_state=0).fit(correlated(rng, 1000))
+    strange = correlated(rng, 50) + [0, 0, 4]
+    found = detector.discoveries(np.concatenate([correlated(rng, 200), strange]), fdr=0.1)
+    assert np.mean(found[200:]) > 0.9
+    assert np.sum(found[:200]) <= 0.2 * np.sum(found)
+    assert not detector.discoveries(correlated(rng, 200), fdr=1e-6).any()
+
+
+def test_contributions_have_names(rng):
+    X = pd.DataFrame(rng.normal(size=(100, 3)), columns=list("abc"))
+    detector = SMPOAnomalyDetector(random_state=0).fit(X)
+    row = pd.DataFrame([[0.0, 9.0, 0.0]], columns=list("abc"))
+    contributions = detector.feature_contributions(row)
+    assert contributions.feature_names[np.argmax(contributions.values)] == "b"
+    unnamed = SMPOAnomalyDetector(random_state=0).fit(X.to_numpy())
+    assert list(unnamed.feature_contributions(row.to_numpy()).feature_names) == ["x0", "x1", "x2"]

@@ -392,7 +392,7 @@ def test_errors_name_the_value_and_the_remedy(regressor, rng):
     with pytest.raises(ValueError, match="one column a site"):
         variance_shares(grouped.fit(X[:, :4], X[:, 0]))
     detector = SMPOAnomalyDetector(random_state=0).fit(X)
-    with pytest.raises(ValueError, match="site_scores"):
+    with pytest.raises(ValueError, match="feature_contributions"):
         variance_shares(detector)
     with pytest.raises(ValueError, match="no feature 'colour'"):
         marginal_effect(model, X, "colour")
