@@ -57,8 +57,8 @@ ax.set(
 # Which pixels make an image strange
 # ----------------------------------
 #
-# ``feature_contributions`` says by how much the score would rise if a pixel were missing. Red pixels
-# are not what they should be in an eight, given the others.
+# ``feature_contributions`` says by how much the score would rise if a pixel were missing. Red
+# pixels are not what they should be in an eight, given the others.
 
 detector = detectors["closed form"]
 strange = [test[y[test] == digit][0] for digit in (8, 1, 3, 9)]
