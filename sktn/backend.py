@@ -35,7 +35,7 @@ import threading
 from collections import OrderedDict
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from functools import cache, partial, wraps
+from functools import cache, cached_property, partial, wraps
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -50,8 +50,8 @@ from threadpoolctl import ThreadpoolController
 BACKENDS = ("auto", "numpy", "jax")
 
 # Compiled programs that are kept. Each holds about 16 memory maps, of which a Linux process may
-# have 65,530; a fit with a gradient solver needs about five, so this is some fifty kinds of fit.
-_MAX_PROGRAMS = 256
+# have 65,530; a fit with a gradient solver needs about five, so this is a hundred kinds of fit.
+_MAX_PROGRAMS = 512
 
 # Numbers that one block of rows may take: NumPy's stay in the cache of a core (8 MB in float32),
 # a device's fill it (128 MB).
@@ -178,6 +178,9 @@ class NumPyExecutor:
 
     def put(self, tree):
         """A tree of arrays, where this executor computes."""
+        # Lists of NumPy arrays, the most common case, need no walk through a tree.
+        if type(tree) is list and all(type(x) is np.ndarray for x in tree):
+            return tree
         return jax.tree.map(np.asarray, tree)
 
     def put_rows(self, tree, axis=0):
@@ -186,7 +189,7 @@ class NumPyExecutor:
 
     def get(self, tree):
         """A tree of arrays, as NumPy."""
-        return jax.tree.map(np.asarray, tree)
+        return self.put(tree)
 
     def jit(self, function, static=()):
         return function
@@ -210,6 +213,10 @@ class NumPyExecutor:
         x = np.array(x)
         x[where] = values
         return x
+
+    def contiguous(self, x):
+        """x, its last axis the nearest in memory: where it is read often after a transposition."""
+        return np.ascontiguousarray(x)
 
     def constant(self, x):
         """x, through which no derivative flows."""
@@ -248,14 +255,26 @@ class NumPyExecutor:
 
 
 class JaxExecutor:
-    """Kernels on JAX arrays: compiled, on all devices, rows spread over them."""
+    """Kernels on JAX arrays: compiled, on all devices of a platform, rows spread over them."""
 
     name, xp = "jax", jnp
 
+    def __init__(self, platform=None):
+        self.platform = platform
+
+    @cached_property
+    def mesh(self):
+        _enter_jax()
+        return jax.sharding.Mesh(np.array(jax.local_devices(backend=self.platform)), ("rows",))
+
     @property
     def n_devices(self):
-        _enter_jax()
-        return jax.local_device_count()
+        return self.mesh.size
+
+    def _everywhere(self, axis=None):
+        """All of an array on every device, or the rows along an axis divided among them."""
+        names = () if axis is None else (*[None] * axis, "rows")
+        return jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec(*names))
 
     def precision(self, dtype):
         _enter_jax()
@@ -263,7 +282,7 @@ class JaxExecutor:
 
     def put(self, tree):
         _enter_jax()
-        return jax.device_put(tree, _spread())
+        return jax.device_put(tree, self._everywhere())
 
     def put_rows(self, tree, axis=0):
         """Rows are divided among the devices where their number allows it; else every device has
@@ -272,7 +291,7 @@ class JaxExecutor:
 
         def put(x):
             divided = np.ndim(x) > axis and np.shape(x)[axis] % n == 0
-            return jax.device_put(x, _spread(axis) if divided else _spread())
+            return jax.device_put(x, self._everywhere(axis if divided else None))
 
         return jax.tree.map(put, tree)
 
@@ -307,6 +326,9 @@ class JaxExecutor:
     def set_at(self, x, where, values):
         return x.at[where].set(values)
 
+    def contiguous(self, x):
+        return x  # the compiler chooses layouts
+
     def constant(self, x):
         return jax.lax.stop_gradient(x)
 
@@ -337,6 +359,7 @@ class JaxExecutor:
 
 
 _EXECUTORS = {"numpy": NumPyExecutor(), "jax": JaxExecutor()}
+_JAX_ON_CPU = JaxExecutor("cpu")
 
 
 def get_executor(name=None):
@@ -348,9 +371,19 @@ def get_executor(name=None):
     return _EXECUTORS[name]
 
 
+def get_jax_executor():
+    """JAX, for what needs derivatives: on the CPU where the configured executor is NumPy."""
+    run = get_executor()
+    if run.name == "jax":
+        return run
+    _enter_jax()
+    return _JAX_ON_CPU
+
+
 def executor_of(*arrays):
     """The executor that arrays belong to: JAX if one of them does."""
-    on_jax = any(isinstance(x, jax.Array) for x in arrays)
+    # The type first: most arrays are NumPy's, and to ask whether one is JAX's takes longer.
+    on_jax = any(type(x) is not np.ndarray and isinstance(x, jax.Array) for x in arrays)
     return _EXECUTORS["jax" if on_jax else "numpy"]
 
 
@@ -406,17 +439,6 @@ _PROGRAMS = _Programs(_MAX_PROGRAMS)
 def n_compiled():
     """Programs compiled so far in this process: what tests count."""
     return _PROGRAMS.n_compiled
-
-
-@cache
-def _mesh():
-    return jax.sharding.Mesh(np.array(jax.local_devices()), ("rows",))
-
-
-def _spread(axis=None):
-    """All of an array on every device, or its rows divided among them."""
-    names = () if axis is None else (*[None] * axis, "rows")
-    return jax.sharding.NamedSharding(_mesh(), jax.sharding.PartitionSpec(*names))
 
 
 _jax_process = None

@@ -7,8 +7,10 @@ an axis.
 
     X[i_1, .., i_N] = sum over all bonds of prod_k G_k[r_k1, .., i_k, .., r_kN]
 
-Everything is NumPy: a structure search changes shapes at every step, which a compiler would have to
-follow. What costs time is the contraction order: found once, cached by rounded size.
+Cores are NumPy arrays, and so is what is returned: a structure search changes shapes at every step,
+and decides on the host. A tensor that was put on a device (`placed`) is contracted there: the cores
+follow it, and a contraction is a plan of matrix products, each of which compiles once a shape. What
+costs time is the contraction order: found once, cached by rounded size.
 """
 
 from functools import lru_cache
@@ -16,6 +18,8 @@ from math import log2, prod
 
 import numpy as np
 import opt_einsum as oe
+
+from sktn.backend import executor_of, get_executor, namespace
 
 __all__ = [
     "Residual",
@@ -28,6 +32,7 @@ __all__ = [
     "inner",
     "n_parameters",
     "normal_equations",
+    "placed",
     "random_cores",
     "sketched_gram",
     "to_dense",
@@ -35,8 +40,23 @@ __all__ = [
 
 # A contraction order found for one size serves all that round to the same power of 2**(2/3).
 _ROUNDING = 1.5
+# Entries from which a tensor is sent to a device: to start the dozen products of a contraction
+# there takes some tenths of a millisecond, in which a CPU contracts about as many.
+_DEVICE_ENTRIES = 2**19
 # Flops of a normal matrix (some 0.03 s) below which it is formed exactly.
 _CHEAP = 1e9
+
+
+def placed(X):
+    """A tensor where it is to be contracted: on the executor's devices, if it is large."""
+    run = _executor(np.size(X))
+    with run.precision(np.float64):
+        return run.put(X)
+
+
+def _executor(entries):
+    """Where a contraction to so many entries is done."""
+    return get_executor() if entries >= _DEVICE_ENTRIES else executor_of()
 
 
 def bond_dims(cores):
@@ -189,6 +209,11 @@ def _rounded(inputs, arrays):
 
 def _merge(left, right, axes, others, n_shared):
     """Contract two operands: the result, and both as matrices (shared, free)."""
+    merge = executor_of(left, right).jit(_merged, static=("axes", "others", "n_shared"))
+    return merge(left, right, axes=axes, others=others, n_shared=n_shared)
+
+
+def _merged(left, right, *, axes, others, n_shared):
     left, right = left.transpose(axes), right.transpose(others)
     width = prod(left.shape[:n_shared])
     L, R = left.reshape(width, -1), right.reshape(width, -1)
@@ -202,7 +227,18 @@ def _run(plan, arrays):
         value, _, _ = _merge(values[first], values[second], *layout)
         values[first] = values[second] = None
         values.append(value)
-    return values[-1].transpose(permutation)
+    return _transposed(values[-1], permutation)
+
+
+def _transposed(array, permutation):
+    """Axes in another order."""
+    if permutation == tuple(range(array.ndim)):
+        return array
+    return executor_of(array).jit(_transpose, static=("axes",))(array, axes=permutation)
+
+
+def _transpose(array, *, axes):
+    return array.transpose(axes)
 
 
 def _contract(inputs, output, arrays):
@@ -250,7 +286,9 @@ def to_dense(cores, max_entries=2**27):
     sizes = [core.shape[k] for k, core in enumerate(cores)]
     longest = int(np.argmax(sizes))
     if plan[3] <= max(max_entries, 2 * prod(sizes)) or sizes[longest] == 1:
-        return _run(plan, arrays)
+        run = _executor(plan[3])
+        with run.precision(np.float64):
+            return run.get(_run(plan, run.put(arrays)))
     dense = np.empty(sizes, dtype=np.result_type(*cores))
     step = max(1, sizes[longest] // int(np.ceil(plan[3] / max_entries) + 1))
     for start in range(0, sizes[longest], step):
@@ -280,34 +318,58 @@ class Residual:
         plan = _plan(*_planned(cores))
         self._steps = plan[0]
         # The data take the layout in which the contraction ends: one copy, not one per call.
-        self._X = np.ascontiguousarray(X.transpose(np.argsort(plan[1])))
+        self._run = executor_of(X)
+        with self._run.precision(np.float64):
+            X = _transposed(X, tuple(int(k) for k in np.argsort(plan[1])))
+            self._X = self._run.contiguous(X)
 
     def __call__(self, cores):
         """Squared error ||X - TN||^2 and its gradient.
 
         cores N arrays -> float, N arrays
         """
-        values, tape = _network(cores)[1], []
+        with self._run.precision(np.float64):
+            error, adjoints = self._backward(_network(cores)[1])
+        return float(error), [adjoints[k].reshape(core.shape) for k, core in enumerate(cores)]
+
+    def _backward(self, arrays):
+        run = self._run
+        values, tape = run.put(arrays), []
         for first, second, *layout in self._steps:
             value, L, R = _merge(values[first], values[second], *layout)
             tape.append((L, R))
             values.append(value)
-        residual = values[-1] - self._X
-        error = float(np.einsum("i,i->", residual.ravel(), residual.ravel(), dtype=np.float64))
-        residual *= 2.0
+        error, residual = run.jit(_doubled_residual)(values[-1], self._X)
         adjoints = [None] * (len(values) - 1) + [residual]
+        backward = run.jit(_pulled_back, static=("axes", "others", "shapes"))
         for (first, second, axes, others, _), (L, R) in zip(
             reversed(self._steps), reversed(tape), strict=True
         ):
-            D = adjoints.pop().reshape(L.shape[1], R.shape[1])
-            adjoints[first] = _unlaid(R @ D.T, values[first], axes)
-            adjoints[second] = _unlaid(L @ D, values[second], others)
-        return error, [adjoints[k].reshape(core.shape) for k, core in enumerate(cores)]
+            shapes = values[first].shape, values[second].shape
+            adjoints[first], adjoints[second] = backward(
+                adjoints.pop(), L, R, axes=axes, others=others, shapes=shapes
+            )
+        return error, run.get(adjoints)
 
 
-def _unlaid(matrix, like, axes):
-    """A matrix (shared, free) with the axes that an operand had before it was laid out so."""
-    return matrix.reshape([like.shape[n] for n in axes]).transpose(np.argsort(axes))
+def _doubled_residual(dense, X):
+    """||dense - X||^2 in double precision, and its derivative 2 (dense - X)."""
+    residual = dense - X
+    if isinstance(residual, np.ndarray):
+        error = np.einsum("i,i->", residual.ravel(), residual.ravel(), dtype=np.float64)
+        residual *= 2.0
+        return error, residual
+    return (residual * residual).sum(dtype=np.float64), 2.0 * residual
+
+
+def _pulled_back(adjoint, L, R, *, axes, others, shapes):
+    """Adjoints of both operands of a merge, in the axes that they had before they were laid out."""
+    D = adjoint.reshape(L.shape[1], R.shape[1])
+    return _unlaid(R @ D.T, shapes[0], axes), _unlaid(L @ D, shapes[1], others)
+
+
+def _unlaid(matrix, shape, axes):
+    return matrix.reshape([shape[n] for n in axes]).transpose(np.argsort(axes))
 
 
 def dense_flops(sizes, R):
@@ -447,20 +509,37 @@ def normal_equations(X, cores, k, squares=None):
     if direct_cost < env_cost:
         route = _squared_route(cores, k, [None] * order if squares is None else squares)
         if route is not None and direct_cost + route[0][2] < env_cost:
+            # The squared network is small: on the host, whatever the tensor.
             A = _run(*route).reshape(width, width)
-            B = None if X is None else _run(b_plan, [X, *arrays]).reshape(size, width)
+            B = None if X is None else _beside(X, b_plan, arrays).reshape(size, width)
             return 0.5 * (A + A.T), B
     if max(env_plan[3], n_rest * width) > 2**27:
         return _normal_equations_in_slices(X, cores, k, width)
-    env = _run(env_plan, arrays).reshape(-1, width)
+    run = _executor(n_rest * width) if X is None else executor_of(X)
+    with run.precision(np.float64):
+        products = run.jit(_normal_products, static=("k", "width"))
+        return run.get(products(_run(env_plan, run.put(arrays)), X, k=k, width=width))
+
+
+def _beside(X, plan, arrays):
+    """A tensor and other operands contracted where the tensor is."""
+    run = executor_of(X)
+    with run.precision(np.float64):
+        return run.get(_run(plan, [X, *run.put(arrays)]))
+
+
+def _normal_products(env, X, *, k, width):
+    env = env.reshape(-1, width)
     if X is None:
         return env.T @ env, None
-    return env.T @ env, np.moveaxis(X, k, 0).reshape(size, -1) @ env
+    unfolded = namespace(X).moveaxis(X, k, 0).reshape(X.shape[k], -1)
+    return env.T @ env, unfolded @ env
 
 
 def _normal_equations_in_slices(X, cores, k, width):
     """The same sums over slices of the longest other mode, so that memory stays bounded."""
     split = max((j for j in range(len(cores)) if j != k), key=lambda j: cores[j].shape[j])
+    X = None if X is None else np.asarray(X)
     A = np.zeros((width, width), dtype=cores[k].dtype)
     B = None if X is None else np.zeros((X.shape[k], width), dtype=X.dtype)
     for index in range(cores[split].shape[split]):

@@ -72,7 +72,7 @@ def squared_error(X, cores):
     X (I_1, .., I_N), cores N arrays -> float
     """
     residual = graph.to_dense(cores)
-    residual = np.subtract(X, residual, dtype=np.result_type(X, residual))
+    residual = np.subtract(np.asarray(X), residual, dtype=np.result_type(X, residual))
     return float(np.einsum("i,i->", residual.ravel(), residual.ravel(), dtype=np.float64))
 
 
@@ -130,6 +130,7 @@ def als(
     """
     n_cores = len(cores)
     norm2 = float(np.vdot(X, X)) if norm2 is None else norm2
+    X = graph.placed(X)
     order = range(n_cores) if order is None else order
     cores = list(cores)
     previous, kept = None, None

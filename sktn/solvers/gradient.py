@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sktn.backend import bucket, get_executor
+from sktn.backend import bucket, get_jax_executor
 
 
 class Result(NamedTuple):
@@ -247,7 +247,7 @@ def minimize(
     data, weight = pad_rows((data, np.asarray(weight)), n_rows, n_batches * batch_size)
     scheduled = transformation is None
     transformation = adam() if scheduled else transformation
-    run = get_executor("jax")
+    run = get_jax_executor()
     dtype = np.dtype(jax.tree.leaves(params)[0].dtype)
     settings = {
         "learning_rate": learning_rate,
@@ -356,7 +356,7 @@ def minimize_lbfgs(loss, params, data, weight, context, *, max_iter=500, tol=1e-
 
     Arguments as in :func:`minimize`; `tol` is for the norm of the gradient.
     """
-    run = get_executor("jax")
+    run = get_jax_executor()
     n_rows = len(weight)
     rows = run.put_rows(pad_rows((data, np.asarray(weight)), n_rows, bucket(n_rows, 16)))
     dtype = jax.tree.leaves(params)[0].dtype

@@ -89,7 +89,7 @@ def joint(
 
     X (I_1, .., I_N), cores N arrays, target squared error -> Fit
     """
-    objective = graph.Residual(X, cores)
+    objective = graph.Residual(graph.placed(X), cores)
     cores = balance(cores)
     error, gradient = objective(cores)
     pairs, inverses, checked = [], None, error

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from sktn.backend import config_context
 from sktn.networks import graph
 
 
@@ -101,3 +102,32 @@ def test_inner_product():
     first = graph.random_cores([3, 4, 5], bonds(3, [2, 1, 3]), rng)
     second = graph.random_cores([3, 4, 5], bonds(3, [1, 2, 2]), rng)
     assert graph.inner(first, second) == pytest.approx(np.vdot(dense(first), dense(second)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_contractions_on_a_device_are_those_of_the_host(monkeypatch, rng, dtype):
+    R = bonds(4, [2, 3, 1, 2, 1, 2])
+    cores = graph.random_cores([4, 3, 5, 4], R, rng, dtype)
+    X = rng.normal(size=(4, 3, 5, 4)).astype(dtype)
+
+    def everything():
+        placed = graph.placed(X)
+        error, gradient = graph.Residual(placed, cores)(cores)
+        normal = [a for k in range(4) for a in graph.normal_equations(placed, cores, k)]
+        return [
+            graph.to_dense(cores),
+            *graph.normal_equations(None, cores, 1)[:1],
+            *normal,
+            np.array(error, dtype),
+            *gradient,
+        ]
+
+    host = everything()
+    monkeypatch.setattr(graph, "_DEVICE_ENTRIES", 1)
+    with config_context(backend="jax"):
+        assert not isinstance(graph.placed(X), np.ndarray)
+        device = everything()
+    for ours, theirs in zip(host, device, strict=True):
+        assert isinstance(theirs, np.ndarray)
+        assert theirs.dtype == dtype
+        assert_allclose(theirs, ours, rtol=1e-3 if dtype == np.float32 else 1e-10, atol=1e-4)
