@@ -87,7 +87,7 @@ class GraphDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _fit_tensor(self, T):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
         deadline = Deadline.after(getattr(self, "time_limit", None))
-        filling = completion.Settings(ordered=None, deadline=deadline.at)
+        filling = completion.Settings(deadline=deadline)
         filled = gaps.filled(T, rng, filling)
         # Squares of entries near the ends of the float range would overflow or vanish.
         peak = float(np.max(np.abs(filled))) or 1.0

@@ -1,6 +1,5 @@
 """Filling the gaps of tensors and tables with a tensor network."""
 
-import time
 import warnings
 from numbers import Integral, Real
 
@@ -17,6 +16,7 @@ from sklearn.utils.validation import (
 
 from sktn.fitted import commit
 from sktn.networks import graph
+from sktn.solvers.deadline import Deadline
 from sktn.structure import codes, completion, gaps
 from sktn.structure.history import History
 
@@ -265,7 +265,6 @@ class RGTNImputer(TransformerMixin, BaseEstimator):
         warnings.warn(f"No entry of the columns {names} is observed. {done}", stacklevel=4)
 
     def _settings(self, shape):
-        deadline = None if self.time_limit is None else time.perf_counter() + self.time_limit
         return completion.Settings(
             ordered=self._ordered(shape),
             noise=_chosen(self.smoothness),
@@ -278,7 +277,7 @@ class RGTNImputer(TransformerMixin, BaseEstimator):
             patience=self.patience,
             held_out=_chosen(self.validation_fraction),
             growths=_chosen(self.n_growths),
-            deadline=deadline,
+            deadline=Deadline.after(self.time_limit),
         )
 
     def _ordered(self, shape):

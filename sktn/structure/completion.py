@@ -5,12 +5,12 @@ different starts, with and without an order of the modes, with more and with les
 entries that none of them has seen decide which one is kept, and the last sweeps use all entries.
 """
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from sktn.networks import graph
+from sktn.solvers.deadline import NEVER, Deadline
 from sktn.structure import holdout
 from sktn.structure.growth import Growth, Plan
 
@@ -20,7 +20,7 @@ __all__ = ["Completion", "Settings", "complete"]
 _RIDGES = (1e-2, 1e-1, 1e-3)
 # Growths that are compared at most: beyond, the best of them differ by less than the held-out tell.
 _MOST_GROWTHS = 8
-# Entries over all growths, of which at least one is finished: some ten seconds of one core.
+# Entries over all growths, of which at least one is finished: half a minute of one core.
 _ENTRIES = 600_000
 # A tensor with more entries than this has all its scales compared, but no growth without them.
 _SMALL = 200_000
@@ -32,8 +32,7 @@ class Settings:
 
     ordered modes that may be averaged and smoothed, noise variance relative to the data's (0: no
     smoothness), growth share of the parameters added per step, held_out share of the observed
-    entries, growths number of networks compared, deadline moment of `time.perf_counter` after which
-    nothing new is begun
+    entries, growths number of networks compared, deadline after which nothing new is begun
     """
 
     ordered: tuple | None = None
@@ -47,11 +46,11 @@ class Settings:
     sweeps: int = 2
     patience: int = 2
     residual: bool = True
-    deadline: float | None = None
+    deadline: Deadline = NEVER
 
     def expired(self):
         """Whether the time is up."""
-        return self.deadline is not None and time.perf_counter() > self.deadline
+        return self.deadline.expired()
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,12 @@ def complete(X, W, rng, settings, callback=None):
         growths.append(Growth(levels, plan, settings, rng.spawn(1)[0], callback).begin(X.shape))
         if settings.expired():
             break
-    growths.sort(key=lambda growth: growth.loss)
+    most = max(1, _ENTRIES // X.size)
+    if X.size > _SMALL and np.isfinite(growths[0].loss):
+        # The data themselves are dear to see; which growth is the best has shown before.
+        growths = _best(growths, most)
     finished = []
-    for growth in growths[: max(1, _ENTRIES // X.size)]:
+    for growth in _best([growth.lift() for growth in growths], most):
         finished.append(growth.go_on())
         if settings.expired():
             break
@@ -102,6 +104,10 @@ def complete(X, W, rng, settings, callback=None):
     values = sum(n * g.refit() for n, g in zip(counts, finished, strict=True) if n) / counts.sum()
     caveat = _caveat(best, nothing, settings)
     return Completion(best.cores, values.astype(X.dtype), loss, best.plan.ordered, caveat)
+
+
+def _best(growths, number):
+    return sorted(growths, key=lambda growth: growth.loss)[:number]
 
 
 def _average(growths, best, most=10):

@@ -50,24 +50,33 @@ class Growth:
         return self.settings.expired()
 
     def begin(self, shape):
-        """All scales but the finest, and the lift to it."""
-        grid = scales.levels(shape, self.plan.ordered, self.settings.n_scales, shortest=16)
-        for level, halvings in enumerate(grid):
-            self._scale = len(grid) - 1 - level
-            data = self._levels.at(halvings, self.plan.ordered)
-            here, dtype = data.train.shape, data.train.X.dtype
-            cores = self.cores
-            if cores is None:
-                cores = _start(here, self.rng, dtype)
-            cores = [scales.interpolate(c, k, here[k]).astype(dtype) for k, c in enumerate(cores)]
-            self.loss, self.cores = self._fit(data, cores)
-            self._note("lift" if level else "start")
-            if level:  # A network of rank one is too far from the data to tell how smooth they are.
-                self._settle(data, 4.0)
-            if self._scale:
-                self._grow(data)
-        self.data = data
+        """All scales but the finest; the loss is that of the second finest, if there is one."""
+        *coarse, self._finest = scales.levels(
+            shape, self.plan.ordered, self.settings.n_scales, shortest=16
+        )
+        for level, halvings in enumerate(coarse):
+            self._scale = len(coarse) - level
+            self._grow(self._enter(halvings))
         return self
+
+    def lift(self):
+        """From the second finest scale to the data themselves, without growth there."""
+        self._scale = 0
+        self.data = self._enter(self._finest)
+        return self
+
+    def _enter(self, halvings):
+        """A scale's data, and the cores stretched and fitted to them."""
+        data = self._levels.at(halvings, self.plan.ordered)
+        here, dtype = data.train.shape, data.train.X.dtype
+        first = self.cores is None
+        cores = _start(here, self.rng, dtype) if first else self.cores
+        cores = [scales.interpolate(c, k, here[k]).astype(dtype) for k, c in enumerate(cores)]
+        self.loss, self.cores = self._fit(data, cores)
+        self._note("start" if first else "lift")
+        if not first:  # A network of rank one is too far from the data to tell how smooth they are.
+            self._settle(data, 4.0)
+        return data
 
     def go_on(self):
         """Growth at the finest scale, then the smooth residual; the loss is that of both."""

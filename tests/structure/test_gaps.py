@@ -1,12 +1,11 @@
 """One rule for missing entries: masks, scales, slices without any observed entry, deadlines."""
 
-import time
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sktn.solvers.als_masked import Observed, masked_sweep
+from sktn.solvers.deadline import Deadline
 from sktn.structure import codes, completion, gaps, holdout
 
 
@@ -118,7 +117,7 @@ def test_completion_keeps_a_deadline():
     assert [np.array_equal(a, b) for a, b in zip(after, cores, strict=True)] == [0, 0, 1, 1]
     # No time at all: what is left is the mean, and neither random numbers nor a wait.
     with pytest.warns(UserWarning, match="the mean fills the gaps"):
-        filled = fill(holes, deadline=time.perf_counter())
+        filled = fill(holes, deadline=Deadline.after(0.0))
     assert_allclose(filled[np.isnan(holes)], np.nanmean(holes))
 
 
@@ -161,3 +160,20 @@ def test_more_of_few_entries_are_held_out():
     assert holdout.share(100) == 0.2
     assert holdout.share(2000) == 0.1
     assert holdout.share(1e6) == 0.05
+
+
+def test_a_large_tensor_is_decided_on_a_coarse_scale(monkeypatch):
+    monkeypatch.setattr(completion, "_SMALL", 1000)
+    monkeypatch.setattr(completion, "_ENTRIES", 1000)
+    y, x, t = np.meshgrid(*(np.linspace(0, 1, n) for n in (32, 32, 8)), indexing="ij")
+    T = np.sin(5 * x + t) * np.cos(4 * y)
+    gap = np.random.default_rng(0).random(T.shape) < 0.6
+    entries = []
+    found = gaps.complete(
+        np.where(gap, np.nan, T), np.random.default_rng(0), callback=entries.append
+    )
+    assert found.ordered == (0, 1)
+    # Three growths begin on coarse data, one of them sees the data themselves.
+    assert sum(entry["action"] == "start" for entry in entries) == 3
+    assert sum(entry["action"] == "lift" and entry["scale"] == 0 for entry in entries) == 1
+    assert np.sqrt(np.mean((found.values - T)[gap] ** 2)) < 0.15 * T.std()
