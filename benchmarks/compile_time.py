@@ -35,20 +35,20 @@ def first_step(n):
     from flops import step_inputs
 
     from sktn import MPSClassifier
-    from sktn.chains.training import CHAIN_LOSSES
+    from sktn.chains.solvers import Adam
+    from sktn.solvers.chain_gradient import chain_loss
 
     jax.block_until_ready(jax.numpy.ones(1))  # the backend's own start
     inputs = step_inputs(n, 3, 10, 32)
-    step = jax.jit(jax.value_and_grad(CHAIN_LOSSES["cross_entropy"]))
+    step = jax.jit(jax.value_and_grad(chain_loss))
     times = []
     for _ in range(2):
         start = clock()
         jax.block_until_ready(step(*inputs))
         times.append(clock() - start)
     X, y = table(n, 32)
-    model = MPSClassifier(
-        solver="adam", bond_dim=10, degree=2, batch_size=32, max_iter=1, alpha=0.1, random_state=0
-    )
+    solver = Adam(batch_size=32, max_iter=1)
+    model = MPSClassifier(solver=solver, bond_dim=10, degree=2, alpha=0.1, random_state=0)
     start = clock()
     model.fit(X, y)
     return [*times, clock() - start]
@@ -73,7 +73,9 @@ def search(solver):
     from sklearn.model_selection import GridSearchCV
 
     from sktn import MPSClassifier
+    from sktn.chains.solvers import LBFGS, Adam
 
+    solvers = {"adam": Adam(max_iter=10), "lbfgs": LBFGS(max_iter=10)}
     counter = CompilationCounter()
     logger = logging.getLogger("jax")
     logger.addHandler(counter)
@@ -82,7 +84,7 @@ def search(solver):
     # 203 rows: the folds differ in length by one.
     X, y = table(10, 203)
     grid = {"alpha": [0.01, 0.1, 1.0], "interaction_penalty": [0.5, 1.0, 2.0]}
-    model = MPSClassifier(solver=solver, bond_dim=6, degree=3, max_iter=10, random_state=0)
+    model = MPSClassifier(solver=solvers.get(solver, solver), bond_dim=6, degree=3, random_state=0)
     start = clock()
     GridSearchCV(model, grid, cv=5, error_score="raise").fit(X, y)
     taken = clock() - start

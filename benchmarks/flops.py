@@ -17,12 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sktn.chains.training import CHAIN_LOSSES
+from sktn import initializers, losses
 from sktn.embeddings import Legendre
-from sktn.losses import cross_entropy
 from sktn.networks import mps
+from sktn.solvers import chain_gradient
+from sktn.solvers.problem import ChainProblem
 from sktn.tables.basis import embed, fit_basis
 from sktn.tables.columns import fit_columns
+from sktn.tables.penalty import penalty_weights
 
 clock = time.process_time if "--cpu-time" in sys.argv else time.perf_counter
 
@@ -52,34 +54,31 @@ def peak():
 
 
 def step_inputs(n, d, D, batch):
+    """What `chain_loss` takes, as it is when training starts."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(batch, n)).astype(np.float32)
     columns = fit_columns(X)
     coords = columns.transform(X)
     basis = fit_basis(columns, coords, Legendre(d - 1))
-    index = mps.site_index(n, n // 2)
-    # Identity on the constant, little of everything else, as training starts.
-    arms = 0.1 * rng.normal(size=(*index.shape, D, d, D)) / np.sqrt(n * D * d)
-    arms[:, :, :, 0] += np.eye(D)
-    params = {"arms": arms[None], "readout": rng.normal(size=(1, D, 1, D)) / np.sqrt(D)}
-    context = {
-        "basis": basis,
-        "index": index[None],
-        "g": np.ones((n, d)),
-        "ridge": np.array(1e-3),
-        "shape": np.array(0.0),
-    }
-    data = {"coords": coords, "target": np.arange(batch) % 2}
-    tree = (params, data, np.ones(batch), context)
+    loss, target = losses.classification(np.arange(batch) % 2, 2, np.float32)
+    problem = ChainProblem(
+        basis, coords, loss, target, np.ones(batch), penalty_weights(basis, 1.0, 1.0), 0.1
+    )
+    order, site = np.arange(n), n // 2
+    params = chain_gradient.started(initializers.near_constant, rng, problem, [order], site, D)
+    context = chain_gradient.context_of(problem, [order], site)
+    tree = (params, chain_gradient.rows_of(problem), problem.weight, context)
     return jax.tree.map(
         lambda x: jnp.asarray(x, jnp.float32 if x.dtype.kind == "f" else None), tree
     )
 
 
 def data_loss(params, data, weight, context):
-    phi = mps.fold_inputs(embed(context["basis"], data["coords"]), context["index"][0])
-    out, log_scale = mps.contract_arms(params["arms"][0], params["readout"][0], phi)
-    return cross_entropy(out * jnp.exp(log_scale)[:, None], data["target"], weight)
+    phi = embed(context["basis"], data["coords"]) / context["roots"]
+    inputs = mps.fold_inputs(phi, context["index"][0])
+    out, log_scale = mps.contract_arms(params["arms"][0], params["readout"][0], inputs)
+    scores = out * jnp.exp(log_scale)[:, None]
+    return losses.weighted_mean(context["loss"].values(scores, data["target"]), weight)
 
 
 def ridge(params, context):
@@ -108,8 +107,7 @@ def main():
     )
     for D in args.bond_dims:
         params, data, weight, context = step_inputs(n, d, D, b)
-        loss = CHAIN_LOSSES["cross_entropy"]
-        step = seconds(jax.value_and_grad(loss), params, data, weight, context)
+        step = seconds(jax.value_and_grad(chain_gradient.chain_loss), params, data, weight, context)
         inputs = seconds(
             lambda data, context: embed(context["basis"], data["coords"]), data, context
         )

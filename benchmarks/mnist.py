@@ -19,6 +19,7 @@ from sklearn.preprocessing import Normalizer
 from sklearn.svm import SVC
 
 from sktn import MPSClassifier, PixelOrder, PixelPatches, PixelPooling
+from sktn.chains.solvers import Adam, Sweep
 from sktn.embeddings import Concatenated, Polynomial
 
 
@@ -34,7 +35,7 @@ def small_images(bond_dim):
             scaling="common",
             feature_order="given",
             max_landmarks=3000,
-            max_iter=3,
+            solver=Sweep(max_iter=3),
             random_state=0,
         ),
     )
@@ -49,10 +50,7 @@ def large_images(bond_dim, max_iter):
             embedding=Concatenated(Polynomial(1), group=4),
             scaling="common",
             feature_order="given",
-            solver="adam",
-            init="convex",
-            learning_rate=0.005,
-            max_iter=max_iter,
+            solver=Adam(learning_rate=0.005, max_iter=max_iter),
             random_state=0,
         ),
     )

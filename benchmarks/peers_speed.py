@@ -39,6 +39,7 @@ def table(n, batch, n_batches, classes):
 
 def run_sktn(n, d, D, batch, classes, n_batches, epochs):
     from sktn import MPSClassifier
+    from sktn.chains.solvers import Adam
 
     warnings.simplefilter("ignore")  # so few epochs do not converge
     X, y = table(n, batch, n_batches, classes)
@@ -48,17 +49,16 @@ def run_sktn(n, d, D, batch, classes, n_batches, epochs):
         "degree": d - 1,
         "scaling": "minmax",
         "alpha": 0.1,
-        "solver": "adam",
-        "batch_size": batch,
-        "n_iter_no_change": None,
-        "learning_rate": 1e-3,
         "feature_order": "given",
         "random_state": 0,
     }
 
     def fit(max_iter):
         start = clock()
-        model = MPSClassifier(max_iter=max_iter, **settings).fit(X, y)
+        solver = Adam(
+            batch_size=batch, n_iter_no_change=None, learning_rate=1e-3, max_iter=max_iter
+        )
+        model = MPSClassifier(solver=solver, **settings).fit(X, y)
         taken = clock() - start
         assert model.n_iter_ == max_iter, "training stopped early"
         return model, taken

@@ -24,6 +24,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 from sktn import MPSClassifier
+from sktn.chains.solvers import LBFGS, Adam, Sweep
 
 EPOCHS = (10, 30, 100)
 BOND_DIMS = (2, 4, 8, 16, 32)
@@ -56,18 +57,18 @@ def speed(name, split, alpha, within):
     params = {"alpha": alpha, "bond_dim": 16}
     runs = []
     for epochs in EPOCHS:
-        cold = timed_fit(split, solver="adam", max_iter=epochs, **params)[2]
-        loss, accuracy, warm, _ = timed_fit(split, solver="adam", max_iter=epochs, **params)
+        cold = timed_fit(split, solver=Adam(max_iter=epochs), **params)[2]
+        loss, accuracy, warm, _ = timed_fit(split, solver=Adam(max_iter=epochs), **params)
         runs.append((loss, accuracy, warm, max(cold, warm)))
     loss, accuracy, warm, cold = min(runs)
     reached = np.inf
     # The time of a run with one sweep more each, so that nothing but fits is timed.
     for sweeps in (1, 2, 4, 8):
-        found, right, seconds, _ = timed_fit(split, solver="sweep", max_iter=sweeps, **params)
+        found, right, seconds, _ = timed_fit(split, solver=Sweep(max_iter=sweeps), **params)
         if found <= loss * (1 + within):
             reached = seconds
             break
-    quasi_newton = timed_fit(split, solver="lbfgs", max_iter=10, **params)
+    quasi_newton = timed_fit(split, solver=LBFGS(max_iter=10), **params)
     print(
         f"{name:24s} adam {loss:.4f} {accuracy:.3f} {warm:6.1f} s ({cold:6.1f} s) | "
         f"sweep {found:.4f} {right:.3f} {reached:6.1f} s | "
@@ -82,9 +83,7 @@ def bonds(name, split, alpha):
         losses = [
             timed_fit(split, solver="sweep", alpha=strength, bond_dim=D)[0] for D in BOND_DIMS
         ]
-        adaptive = timed_fit(
-            split, solver="sweep", alpha=strength, bond_dim=32, truncation_tol=0.03
-        )
+        adaptive = timed_fit(split, solver=Sweep(truncation_tol=0.03), alpha=strength, bond_dim=32)
         dims = adaptive[3].bond_dims_
         print(
             f"{name:24s} {label:12s} "
