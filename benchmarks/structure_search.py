@@ -36,7 +36,7 @@ def planted(order, seed):
     sizes = rng.integers(7, 9, order)
     R = np.ones((order, order), dtype=int)
     nodes = rng.permutation(order)
-    pairs = list(zip(nodes[:-1], nodes[1:], strict=True))  # a path keeps the graph connected
+    pairs = list(itertools.pairwise(nodes))  # a path keeps the graph connected
     others = [p for p in itertools.combinations(range(order), 2) if p not in pairs]
     pairs += [others[n] for n in rng.choice(len(others), 2, replace=False)]
     for i, j in pairs:

@@ -20,6 +20,7 @@ from sktn.decomposition.imputer import RGTNImputer
 from sktn.decomposition.rgtn import RGSearch, RGTNDecomposer
 from sktn.display import NetworkDisplay
 from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
+from sktn.versions import show_versions
 
 __version__ = "0.1.0"
 
@@ -49,8 +50,9 @@ __all__ = [
     "TRDecomposer",
     "TTDecomposer",
     "__version__",
-    "pool_estimates",
     "config_context",
     "get_config",
+    "pool_estimates",
     "set_config",
+    "show_versions",
 ]

@@ -57,7 +57,7 @@ def test_settings_come_from_the_process_the_thread_and_the_environment():
 
 @pytest.mark.parametrize("change", [sktn.set_config, sktn.config_context])
 def test_an_unknown_backend_is_refused_by_name(change):
-    with pytest.raises(ValueError, match="backend must be one of .*'torch'"):
+    with pytest.raises(ValueError, match=r"backend must be one of .*'torch'"):
         change(backend="torch").__enter__()
 
 

@@ -237,7 +237,7 @@ def _start(init, rng, mask, basis, order, bond_dim, coords):
 
 def _train(operator, coords, weight, key, alpha, solver, **one_epoch):
     """Mini-batches of `operator_loss`: -> gradient.Result"""
-    n, d = operator.basis.mask.shape
+    _n, d = operator.basis.mask.shape
     dtype = coords.dtype
     context = {
         "basis": operator.basis,

@@ -603,8 +603,20 @@ class Custom:
 
 _FAMILIES = {
     family.name: family
-    for family in [Legendre, Polynomial, Hermite, Laguerre, Chebyshev, Fourier]
-    + [Trigonometric, FourierBumps, LinearComplement, GaussianRBF, OneHot, Mixed]
+    for family in [
+        Legendre,
+        Polynomial,
+        Hermite,
+        Laguerre,
+        Chebyshev,
+        Fourier,
+        Trigonometric,
+        FourierBumps,
+        LinearComplement,
+        GaussianRBF,
+        OneHot,
+        Mixed,
+    ]
 }
 
 #: The names that :func:`make_embedding` knows.

@@ -1,5 +1,6 @@
 """Any predictor as a chain, with a stated fidelity."""
 
+import itertools
 import time
 import warnings
 from dataclasses import dataclass
@@ -303,7 +304,7 @@ def _worst_places(tables, errors, positions):
     for j, (start, grid) in enumerate(zip(positions.starts_[:-1], positions.grids_, strict=True)):
         own = places[:, j] - start
         borders = np.unique(np.nanquantile(own, np.linspace(0, 1, _PARTS + 1)).round())
-        for low, high in zip(borders[:-1], borders[1:], strict=True):
+        for low, high in itertools.pairwise(borders):
             inside = (own >= low) & (own <= high)
             if inside.any():
                 size = float(np.sqrt(squares[inside].mean() / whole))

@@ -172,7 +172,7 @@ class _Arm:
 
 def _absorb(core, x, far):
     """sum_sr core_lsr x_s far_rc: core (l, d, r), x (N, d), far (N, r, c) -> (N, l, c)"""
-    N, r, c = far.shape
+    N, _r, c = far.shape
     ahead = (x[:, :, None, None] * far[:, None]).reshape(N, -1, c)
     if c == 1:
         return (ahead[:, :, 0] @ core.reshape(len(core), -1).T)[:, :, None]

@@ -15,7 +15,7 @@ import numpy as np
 
 from sktn.structure import completion
 
-__all__ = ["Completed", "Units", "complete", "filled", "unmasked", "units"]
+__all__ = ["Completed", "Units", "complete", "filled", "units", "unmasked"]
 
 
 def unmasked(X):

@@ -3,6 +3,7 @@
 The held-out entries are the same for everything that is compared: growths, scales, hyperparameters.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +87,7 @@ def has_order(X, W, k, rng, sure=3.0, most=0.9):
     def difference(order):
         square = both = 0.0
         # Slice by slice: a copy of a large tensor in another order is not needed.
-        for a, b in zip(order[:-1], order[1:], strict=True):
+        for a, b in itertools.pairwise(order):
             pair = W[a] * W[b]
             both += float(pair.sum(dtype=np.float64))
             square += float(np.vdot(pair, (X[a] - X[b]) ** 2))

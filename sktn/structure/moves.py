@@ -12,8 +12,8 @@ __all__ = [
     "append_slices",
     "growth",
     "local_gauge",
-    "remove_component",
     "removals",
+    "remove_component",
     "tension",
 ]
 

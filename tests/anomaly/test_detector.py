@@ -484,7 +484,7 @@ def test_p_values_are_uniform_on_new_typical_rows(rng):
 
 def test_discoveries_keep_the_rate_of_false_alarms(rng):
     detector = SMPOAnomalyDetector(random_state=0).fit(correlated(rng, 1000))
-    strange = correlated(rng, 50) + [0, 0, 4]
+    strange = correlated(rng, 50) + np.array([0, 0, 4])
     found = detector.discoveries(np.concatenate([correlated(rng, 200), strange]), fdr=0.1)
     assert np.mean(found[200:]) > 0.9
     assert np.sum(found[:200]) <= 0.2 * np.sum(found)

@@ -280,5 +280,5 @@ def test_margins_invert(rng):
         np.testing.assert_allclose(margins.invert(i, u[:, i]), X[:, i], rtol=1e-5, atol=1e-5)
     # The density is the derivative of the distribution function.
     step = 1e-4
-    slope = (margins.transform(X + [step, step * 1e5]) - u) / 2 / [step, step * 1e5]
+    slope = (margins.transform(X + np.array([step, step * 1e5])) - u) / 2 / [step, step * 1e5]
     np.testing.assert_allclose(np.exp(margins.log_density(X)), slope, rtol=1e-2)

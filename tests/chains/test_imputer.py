@@ -149,7 +149,7 @@ def test_polars_frames_come_back_as_polars():
 
 
 def test_arrays_with_categories():
-    _, holes, gaps = mixed(100)
+    _, holes, _gaps = mixed(100)
     table = holes.to_numpy(dtype=object)
     filled = MPSImputer(categorical_features=[1, 2], random_state=0).fit_transform(table)
     assert filled.dtype == object

@@ -210,7 +210,7 @@ def test_a_refit_that_ends_early_changes_nothing(cls):
         model.fit(noise(9, 8))
     assert vars(model) == state
     assert_array_equal(model.predict(T), before)
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         model.fit(np.full((3, 3, 3), np.inf))
     assert vars(model) == state
 

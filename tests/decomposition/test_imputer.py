@@ -92,7 +92,7 @@ def test_nothing_missing_constant_and_nearly_nothing_observed():
 
 
 def test_modes_of_length_one(video):
-    X, gaps = hide(video[:, None, :8], 0.3)
+    X, _gaps = hide(video[:, None, :8], 0.3)
     filled = RGTNImputer(random_state=0).fit_transform(X)
     assert filled.shape == X.shape
     assert np.isfinite(filled).all()

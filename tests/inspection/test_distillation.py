@@ -60,7 +60,7 @@ def test_the_fidelity_holds_on_other_rows(friedman, imitation, rng):
 
 
 def test_explanations_go_back_to_the_columns(friedman, imitation):
-    predictor, X = friedman
+    _predictor, X = friedman
     explanation = shapley_values(imitation.model, X[:4])
     np.testing.assert_array_equal(explanation.data, X[:4])
     score = explanation.base_values + explanation.values.sum(axis=1)

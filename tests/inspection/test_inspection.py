@@ -316,7 +316,7 @@ def test_mutual_information_is_that_of_the_dense_state(rng, blocks):
 
 
 def test_mutual_information_of_a_model(rng):
-    X, score = few_levels(rng)
+    X, _score = few_levels(rng)
     model = MPSRegressor(**FAST).fit(X, X[:, 1] + X[:, 2])
     together = mutual_information(model, 1, "x2")
     product_state = MPSRegressor(**FAST).fit(X, (X[:, 1] - 0.4) * (X[:, 2] - 0.4))

@@ -155,7 +155,7 @@ def test_searches_stand_for_their_best_estimator(data):
     with pytest.raises(ValueError, match="refit=True"):
         variance_shares(without)
     forest = make_pipeline(StandardScaler(), RandomForestRegressor(2)).fit(X, y)
-    with pytest.raises(ValueError, match="Expected a fitted MPSClassifier.*distill"):
+    with pytest.raises(ValueError, match=r"Expected a fitted MPSClassifier.*distill"):
         variance_shares(forest)
 
 

@@ -97,7 +97,7 @@ def test_a_site_of_the_table_can_stand_anywhere(rng):
 
 def test_environments_are_the_two_bond_vectors(rng):
     n, p = 4, 1
-    cores, readout = random_chain(rng, n)
+    cores, _readout = random_chain(rng, n)
     phi = random_inputs(rng, 3, n, 2)
     inputs = mps.fold_inputs(phi, mps.site_index(n, p))
     vectors, log_scale = mps.environments(fold(cores, p), inputs)

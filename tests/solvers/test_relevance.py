@@ -119,5 +119,5 @@ def test_the_search_asks_for_relevances_where_rows_allow(table):
     many = MPSRegressorCV(**settings).fit(X, y)
     assert many.best_params_["relevance"] == "auto"
     assert many.estimators_[0].relevance_[1] > many.estimators_[0].relevance_[4]
-    with pytest.raises(ValueError, match="relevances must be .* got 'some'"):
+    with pytest.raises(ValueError, match=r"relevances must be .* got 'some'"):
         MPSRegressorCV(**settings | {"relevances": ["some"]}).fit(X, y)

@@ -197,7 +197,7 @@ def test_missing_values_are_marginalised_or_indicated(table):
 
 def test_categories(table):
     X, categorical, _ = table
-    columns, basis, phi = fit(X, Legendre(2), categorical=categorical)
+    columns, basis, _phi = fit(X, Legendre(2), categorical=categorical)
     new = X[:1].repeat(7, axis=0)
     new[:, 4] = [0, 1, 2, 3, 4, 9, np.nan]
     vectors = np.asarray(site_vectors(basis, columns.transform(new)))[:, 4]
@@ -242,7 +242,7 @@ def test_a_shared_unit_is_charged_by_the_raw_coefficients(embedding, rng):
     basis = fit_basis(columns, coords, embedding, shared_unit=True)
     with jax.enable_x64(True):
         phi = np.asarray(site_vectors(basis, coords))
-    mean, gram = moments(phi, np.ones(len(X)))
+    _mean, gram = moments(phi, np.ones(len(X)))
     np.testing.assert_allclose(gram, basis.gram, atol=1e-8)
     # The product kernel's first order is the inner product of the centred rows but for a factor.
     a = phi[..., 1:] * np.sqrt(basis.spread[:, 1:])

@@ -125,7 +125,7 @@ def test_what_is_no_number_is_named_with_a_remedy(X, message):
 
 
 def test_without_categories_strings_are_named():
-    with pytest.raises(ValueError, match="column 'k' of X holds strings.*categorical_features"):
+    with pytest.raises(ValueError, match=r"column 'k' of X holds strings.*categorical_features"):
         read_fit(Model(), frame(LEVELS), Y)
     model = Model().fit(frame(np.arange(6.0)), Y)
     with pytest.raises(ValueError, match="column 'k' of X holds strings"):
