@@ -2,12 +2,14 @@
 
 from sktn.display.chain import ChainDisplay, LossCurveDisplay
 from sktn.display.explanation import MarginalEffectDisplay, VarianceSharesDisplay
+from sktn.display.interaction import InteractionDisplay
 from sktn.display.network import NetworkDisplay, plot_history
 from sktn.display.reconstruction import ReconstructionDisplay
 from sktn.display.shapley import ShapleyDisplay
 
 __all__ = [
     "ChainDisplay",
+    "InteractionDisplay",
     "LossCurveDisplay",
     "MarginalEffectDisplay",
     "NetworkDisplay",

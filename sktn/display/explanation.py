@@ -173,6 +173,7 @@ class MarginalEffectDisplay:
         (values,), names = self.effect.grid_values, self.effect.output_names
         chosen = range(len(names)) if output is None else [output]
         numeric = np.asarray(values).dtype.kind in "fiu"
+        label = _score_label(names[chosen[0]] if len(chosen) == 1 else "y")
         for c in chosen:
             colour = f"C{c}"
             ax.axhline(self.effect.mean[c], color="0.75", lw=1, ls=":")
@@ -183,13 +184,13 @@ class MarginalEffectDisplay:
                 ax.hlines(y, self.effect.mean[c], self.effect.average[c], color=colour, lw=2)
                 ax.plot(self.effect.average[c], y, "o", color=colour, label=str(names[c]))
         if numeric:
-            ax.set(xlabel=self.effect.feature_names[0], ylabel="averaged score")
+            ax.set(xlabel=self.effect.feature_names[0], ylabel=label)
         else:
             for line in list(ax.lines):
                 if line.get_linestyle() == ":":
                     line.remove()
             ax.set_yticks(np.arange(len(values)), [shorten(v) for v in values])
-            ax.set(xlabel="averaged score", ylabel=self.effect.feature_names[0])
+            ax.set(xlabel=label, ylabel=self.effect.feature_names[0])
         if len(chosen) > 1:
             ax.legend(frameon=False)
         ax.grid(axis="y" if numeric else "x", color="0.92")
@@ -219,5 +220,10 @@ class MarginalEffectDisplay:
                 axis.set_ticks(place, [shorten(v) for v in values])
         ax.set(xlabel=self.effect.feature_names[0], ylabel=self.effect.feature_names[1])
         bar = ax.figure.colorbar(image, ax=ax)
-        bar.set_label("averaged score")
+        bar.set_label(_score_label(self.effect.output_names[output]))
         bar.outline.set_visible(False)
+
+
+def _score_label(name):
+    """What an axis of scores shows; a single target has no name of its own."""
+    return "averaged score" if str(name) == "y" else f"averaged score of {shorten(name)}"

@@ -15,6 +15,8 @@ from sktn.tables.features import feature_indices
 
 # Numbers that the answer may hold (1 GB).
 _LARGEST = 2**27
+# Groups that may be open at one bond: each doubles it.
+_LARGEST_OPEN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,8 @@ def interactions(model, X, *, order=2, index="shapley", groups=None, background=
         most `order`. "banzhaf": the mean of the joint effect over all coalitions.
     groups : dict or list of lists, default=None
         Features that are present or absent together, by names or numbers; those not mentioned stay
-        alone. The keys of a dict name the groups.
+        alone. The keys of a dict name the groups. The columns of a group should be near each other
+        along the chain (`feature_order`): groups that interleave cost a factor of two each.
     background : array-like or data frame of shape (n_background, n_features), default=None
         As in :func:`shapley_values`.
 
@@ -210,10 +213,18 @@ def _of_chain(chain, vectors, phi, places, asked):
     order = min(order, len(active))
     rule = kernel.quadrature(index, len(active), order)
     groups = [sites[g] for g in active]
+    n_open = kernel.open_groups(groups)
+    if n_open > _LARGEST_OPEN:
+        raise ValueError(
+            f"The columns of {n_open} groups lie between each other along the chain, which takes "
+            f"2^{n_open} times the bond dimension: fit the model with a feature_order that lists "
+            "the columns of one group after those of another."
+        )
+    width = len(chain[0]) * 2**n_open
     subsets = []
 
     def explain(absent, rows):
-        size = kernel.block_rows(len(groups), len(chain[0]), len(rule.nodes), order)
+        size = kernel.block_rows(len(groups), width, len(rule.nodes), order)
         parts = []
         for start in range(0, len(rows), size):
             block = slice(start, start + size)

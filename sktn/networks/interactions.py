@@ -145,9 +145,16 @@ def interactions(matrices, rule):
     return subsets, [np.concatenate([empty, *parts], axis=1) for parts in values]
 
 
+def open_groups(groups):
+    """The largest number of groups that are open at one bond: each doubles the bond there."""
+    spans = [(min(sites), max(sites)) for sites in groups]
+    return max(sum(first < site <= last for first, last in spans) for site, _ in spans)
+
+
 def block_rows(n, D, n_nodes, order):
-    """Rows that one pass may take."""
-    return max(1, _BLOCK_SIZE // (D * n_nodes * (n + comb(n, order - 1) + D)))
+    """Rows that one pass may take; D is the bond dimension with the bits of open groups."""
+    vectors = D * n_nodes * (n + comb(n, order - 1) + D)
+    return max(1, _BLOCK_SIZE // (vectors + 2 * n * D * D))
 
 
 def _right_vectors(matrices, nodes):

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sktn import MPSClassifier, MPSRegressor, NetworkDisplay, RGTNDecomposer, TTDecomposer
 from sktn.display import (
     ChainDisplay,
+    InteractionDisplay,
     LossCurveDisplay,
     MarginalEffectDisplay,
     ReconstructionDisplay,
@@ -145,6 +146,19 @@ def test_shapley_pictures_show_every_value(classifier):
     assert waterfall.ax_.get_yticklabels()[-1].get_text() == "2 others"
     with pytest.raises(ValueError, match="kind must be"):
         swarm.plot(kind="force")
+
+
+def test_interactions_are_a_map_of_pairs(classifier):
+    model, X = classifier
+    mean = InteractionDisplay.from_estimator(model, X[:20], output=1, max_features=3)
+    drawn = mean.ax_.images[0].get_array()
+    assert drawn.shape == (3, 3)
+    expected = np.abs(mean.interactions.matrix()[..., 1]).mean(axis=0)
+    assert drawn.max() == expected.max()
+    assert len(mean.ax_.get_xticklabels()) == 3
+    row = mean.plot(row=2)
+    assert row.ax_.images[0].get_clim()[0] < 0
+    assert "change of the score" in {ax.get_ylabel() for ax in row.figure_.axes}
 
 
 def test_to_shap_keeps_everything(classifier):
