@@ -179,13 +179,13 @@ def test_errors_name_the_value(model):
         interactions(model, X, order=6)
     with pytest.raises(ValueError, match="one group only"):
         interactions(model, X, groups=[[0, 1], [1, 2]])
-    wide = np.random.default_rng(0).normal(size=(60, 12))
+    wide = np.random.default_rng(0).normal(size=(60, 14))
     interleaved = MPSRegressor(**{**FAST, "degree": 1, "feature_order": "given"})
     interleaved.fit(wide, wide[:, 0])
     pairs = [[k, k + 6] for k in range(6)]
     assert kernel.open_groups(pairs) == 5
     interactions(interleaved, wide[:2], groups=pairs[:5])
     with pytest.raises(ValueError, match="feature_order"):
-        interactions(interleaved, wide[:2], groups=[[5, 6], *([k, 11 - k] for k in range(5))])
+        interactions(interleaved, wide[:2], groups=[[k, 13 - k] for k in range(7)])
     with pytest.raises(ValueError, match="has no features"):
         interactions(model, X, groups={"none": []})
