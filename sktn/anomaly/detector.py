@@ -20,6 +20,7 @@ from sktn.anomaly.base import Contributions, Rows, relative_weights
 from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
 from sktn.anomaly.closed_form import Looks, MeanState, Projector
 from sktn.anomaly.trained import TrainedSMPO
+from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.tables.reading import read, read_fit, read_more, table_weight
 from sktn.tables.statistics import distinct_rows, unit_weights
@@ -39,7 +40,7 @@ _OPERATORS = {
 
 
 class SMPOAnomalyDetector(
-    ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin, BaseEstimator
+    DocLinks, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin, BaseEstimator
 ):
     """Anomaly detection with a spaced matrix product operator.
 

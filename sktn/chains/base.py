@@ -14,7 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn.chains import predict
 from sktn.chains.folds import search_rows
+from sktn.chains.importances import FeatureImportances
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, resolve
+from sktn.documentation import DocLinks
 from sktn.embeddings import EMBEDDINGS
 from sktn.fitted import commit, fitted_attributes
 from sktn.solvers import convex
@@ -35,6 +37,8 @@ _LARGEST_NETWORK = 2**31
 
 
 class BaseChain(
+    DocLinks,
+    FeatureImportances,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -66,10 +70,6 @@ class BaseChain(
         "verbose": ["verbose"],
     }
 
-    _doc_link_module = "sktn"
-    _doc_link_template = (
-        "https://sktn.readthedocs.io/en/stable/generated/{estimator_module}.{estimator_name}.html"
-    )
     # The strengths that alpha="auto" chooses from, strongest first.
     _alphas = ()
 

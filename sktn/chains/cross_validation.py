@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.backend import with_config
 from sktn.chains.base import BaseChain, ordered
 from sktn.chains.folds import search_rows
+from sktn.chains.importances import FeatureImportances
+from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem, Clock
@@ -130,7 +132,7 @@ class _Search:
         )
 
 
-class BaseChainCV(BaseEstimator):
+class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
     """Searches a grid of bases and penalties, averages its best.
 
     A subclass has `_template()` (what every member starts from), `_read`, `_target`, `_report`
@@ -155,9 +157,6 @@ class BaseChainCV(BaseEstimator):
     # The search uses the members' landmarks divided by this.
     _search_share = 2
     _scoring = "neg_loss"
-
-    _doc_link_module = "sktn"
-    _doc_link_template = BaseChain._doc_link_template
 
     def _fit(self, X, y, sample_weight, groups):
         rng, template = check_random_state(self.random_state), self._template()

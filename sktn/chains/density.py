@@ -10,13 +10,14 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from sktn.chains.density_fit import Settings, fit_joint
+from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.tables.categories import encode
 from sktn.tables.frames import Schema
 from sktn.tables.reading import read, read_fit, table_weight
 
 
-class MPSDensityEstimator(DensityMixin, BaseEstimator):
+class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
     """Density of a table: a Born machine on a matrix product state and a mixture of normals.
 
     Every column is mapped to u in (-1, 1) by its own distribution function, with the density f_i,

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.chains import chained
+from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.structure import gaps
 from sktn.tables import categories
@@ -20,7 +21,7 @@ from sktn.tables.reading import read, read_fit
 __all__ = ["MPSImputer"]
 
 
-class MPSImputer(TransformerMixin, BaseEstimator):
+class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
     """Fill the gaps of a table, every column from all the others.
 
     Each column, numeric or categorical, is a function of the others: a matrix product state at

@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sktn.backend import one_blas_thread
+from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.networks import graph
 from sktn.solvers.als import balance
@@ -33,7 +34,7 @@ __all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "relative_error", "warn_if_c
 _ONE_THREAD = 2_000_000
 
 
-class GraphDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """What all decomposers share: shapes, scale, checks of the result, codes of new samples."""
 
     _parameter_constraints: dict = {

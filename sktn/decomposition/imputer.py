@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.networks import graph
 from sktn.solvers.deadline import Deadline
@@ -23,7 +24,7 @@ from sktn.structure.history import History
 __all__ = ["RGTNImputer"]
 
 
-class RGTNImputer(TransformerMixin, BaseEstimator):
+class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
     """Fill missing entries with a tensor network whose structure is found automatically.
 
     NaN is missing, and so is what a mask of ``numpy.ma`` hides. Several networks grow bond by bond,

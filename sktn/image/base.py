@@ -7,8 +7,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
+from sktn.documentation import DocLinks
 
-class ImageTransformer(TransformerMixin, BaseEstimator):
+
+class ImageTransformer(DocLinks, TransformerMixin, BaseEstimator):
     """Rows that are images: the shape of one, and validation."""
 
     def _read(self, X, *, reset):

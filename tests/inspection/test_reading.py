@@ -11,7 +11,13 @@ from enumeration import FAST
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_regression
+from sklearn.feature_selection import (
+    RFE,
+    SelectFromModel,
+    SelectKBest,
+    VarianceThreshold,
+    f_regression,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -25,6 +31,7 @@ from sklearn.preprocessing import (
 )
 
 from sktn import MPSClassifier, MPSRegressor, PixelOrder
+from sktn.embeddings import Averaged, Trigonometric
 from sktn.inspection import (
     bond_entropy,
     feature_importances,
@@ -165,6 +172,7 @@ model, X = pickle.load(open(sys.argv[1], "rb"))
 from sktn import inspection as read
 read.variance_shares(model), read.shapley_values(model, X), read.marginal_effect(model, X, 0)
 read.input_gradient(model, X), read.bond_entropy(model), read.mutual_information(model, 0, 1)
+read.truncate(model), read.prune(model, features=[0]), read.interactions(model, X)
 from jax._src import xla_bridge
 assert not xla_bridge.backends_are_initialized()
 """
@@ -176,3 +184,18 @@ def test_no_reading_starts_a_backend(rng, tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps((model, X)))
     subprocess.run([sys.executable, "-c", _READ, str(path)], check=True, timeout=120)
+
+
+def test_selectors_find_the_importances(data):
+    X, y = data
+    model = MPSRegressor(**FAST).fit(X, y)
+    np.testing.assert_allclose(model.feature_importances_, variance_shares(model).total)
+    elimination = RFE(MPSRegressor(**FAST), n_features_to_select=3).fit(X, y)
+    assert set(X.columns[elimination.support_]) == {"b", "c", "d"}
+    selection = SelectFromModel(MPSRegressor(**FAST), max_features=3, threshold=0.1).fit(X, y)
+    assert set(X.columns[selection.get_support()]) == {"b", "c", "d"}
+    assert not hasattr(MPSRegressor(), "feature_importances_")
+    grouped = MPSRegressor(
+        **{**FAST, "embedding": Averaged(Trigonometric(), group=2), "scaling": "minmax"}
+    ).fit(X[["a", "b", "c", "d"]], y)
+    assert not hasattr(grouped, "feature_importances_")
