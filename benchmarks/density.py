@@ -28,7 +28,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from scipy.special import logsumexp, ndtri
+from scipy.special import logsumexp, ndtr, ndtri
 from scipy.stats import rankdata
 from sklearn import datasets
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -99,8 +99,6 @@ class GaussianCopula:
         return self
 
     def _scores(self, X):
-        from scipy.special import ndtr
-
         u, logs = np.empty(X.shape), np.empty(X.shape)
         for i, width in enumerate(self.width):
             z = (X[:, i, None] - self.X[:, i]) / width
@@ -118,11 +116,8 @@ class GaussianCopula:
         return copula + logs.sum(axis=1)
 
     def sample(self, n):
-        from scipy.special import ndtr
-
         rng = np.random.default_rng(self.seed)
         z = rng.multivariate_normal(np.zeros(len(self.width)), self.correlation, n)
-        grid = np.linspace(-4, 4, 513)
         out = np.empty(z.shape)
         for i, width in enumerate(self.width):
             low, high = self.X[:, i].min() - 5 * width, self.X[:, i].max() + 5 * width
@@ -165,8 +160,12 @@ class Flow:
 
 
 class MPS:
+    """Ours, with bins for repeated and rounded values."""
+
+    parameters: dict = {}
+
     def __init__(self, seed):
-        self.model = MPSDensityEstimator(random_state=seed)
+        self.model = MPSDensityEstimator(random_state=seed, **self.parameters)
 
     def fit(self, X):
         self.model.fit(X)
@@ -179,8 +178,22 @@ class MPS:
         return self.model.sample(n, random_state=1)
 
 
+class Smooth(MPS):
+    """Ours, with smooth densities of all columns."""
+
+    parameters: dict = {"resolution": None}
+
+
+class Chain(MPS):
+    """Ours, the chain alone, with smooth densities of all columns."""
+
+    parameters: dict = {"resolution": None, "n_components": 0}
+
+
 MODELS = {
     "MPS": MPS,
+    "smooth": Smooth,
+    "chain": Chain,
     "GMM": MixtureByBIC,
     "KDE": KernelByCV,
     "copula": GaussianCopula,
@@ -264,7 +277,7 @@ def main():
     parser.add_argument("--tables", help="names of tables, separated by commas; default: all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cap", type=int, default=5000, help="training and test rows at most")
-    parser.add_argument("--models", default="MPS,GMM,KDE,copula")
+    parser.add_argument("--models", default="MPS,smooth,chain,GMM,KDE,copula")
     parser.add_argument("--out", type=Path, help="file for the results; rows in it are kept")
     args = parser.parse_args()
     names = args.models.split(",")

@@ -61,10 +61,11 @@ def fit_chain(u, shares, weight, fold, settings, rng):
 
 def affordable_rows(u, shares, settings, rng):
     """Random rows, all of them where sweeps over them are quick enough: -> (b',) ascending"""
-    size = settings.bond_dim * born_machine.local_dims(settings.degree, shares).sum()
+    dims = born_machine.local_dims(settings.degree, shares)
+    size = settings.bond_dim * dims.sum()
     if np.isnan(u).any():
-        # Squares of what is missing are sums, of as many terms as a bond has states.
-        size *= settings.bond_dim
+        # Squares of what is missing are sums over the states of a bond and of a site.
+        size *= settings.bond_dim * dims.max()
     n_rows = max(1, min(len(u), _LARGEST_CHAIN // int(size)))
     return np.sort(rng.permutation(len(u))[:n_rows])
 

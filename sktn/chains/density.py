@@ -231,7 +231,8 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         -------
         log_density : ndarray of shape (n_samples,)
         """
-        return self.joint_.log_density(self._read(X))
+        X = self._read(X)
+        return self.joint_.log_density(X)
 
     def score(self, X, y=None):
         """Mean log-density of the rows.
@@ -318,7 +319,8 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         -------
         X : ndarray or data frame of shape (n_samples, n_features)
         """
-        return self._decoded(self.joint_.draw(self._read(X), check_random_state(random_state)))
+        X = self._read(X)
+        return self._decoded(self.joint_.draw(X, check_random_state(random_state)))
 
     def impute(self, X):
         """Fill missing values with the median of their distribution given the others.
@@ -332,7 +334,8 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         X : ndarray or data frame of shape (n_samples, n_features)
             Categorical columns get their most probable level.
         """
-        return self._decoded(self.joint_.fill(self._read(X)))
+        X = self._read(X)
+        return self._decoded(self.joint_.fill(X))
 
     def set_output(self, *, transform=None):
         """What `sample`, `conditional_sample` and `impute` return.

@@ -3,7 +3,7 @@
 A value that has been seen c times of N was recorded with a limited resolution, which no smooth
 density explains. Its bin gets a share; the shares of the three explanations
 
-- it repeats a value of another row, with a chance of c - 1 in N - 1,
+- it repeats a value of another row, of which c - 1 of N - 1 have it,
 - it lies on the grid that all values lie on, with the probability of its rounding interval,
 - it is a new number, of the smooth density,
 
@@ -16,6 +16,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+# What is taken off every count: nothing, where any value may come again; one, where a few values
+# repeat among others that do not (absolute discounting).
+_DISCOUNTS = (0.0, 0.5, 0.8, 1.0)
 
 # Points of a grid: more are no rounding that a row could tell.
 _LARGEST_GRID = 4000
@@ -77,29 +81,43 @@ NO_BINS = make_bins(np.zeros(1), np.zeros(1), 1.0)
 
 def fit_bins(values, counts, width, distribution, density):
     """values (V,) sorted, counts (V,), width; distribution, density: of the smooth part -> Bins"""
-    total = counts.sum()
-    if total <= 1:
+    if counts.sum() <= 1:
         return NO_BINS
-    again = make_bins(values, counts / total, width)
-    others = np.maximum(again.density(values) * total - 1 / width, 0.0) / (total - 1)
     points, chances = grid_of(values, width, distribution)
     on_grid = len(points) > 0
-    rounded = np.zeros(len(values))
+    rounded, smooth = np.zeros(len(values)), density(values)
     if on_grid:
         place = np.searchsorted(points, values - width / 4)
         rounded = chances[place] / width
-    table = np.stack([others, rounded, density(values)])
-    shares = _mixture_shares(table, counts)
-    logs = np.log(np.stack([shares @ table, table[2]]))
-    # Two shares more have to pay for themselves (Bayesian information criterion).
-    if counts @ (logs[0] - logs[1]) <= np.log(total):
+    best, shares, again = counts @ np.log(smooth) + np.log(counts.sum()), None, None
+    for discount in _DISCOUNTS:
+        mass, others = repetitions(values, counts, width, discount)
+        table = np.stack([others, rounded, smooth])
+        found = _mixture_shares(table, counts)
+        # Shares have to pay for themselves (Bayesian information criterion).
+        quality = counts @ np.log(found @ table)
+        if quality > best:
+            best, shares, again = quality, found, mass
+    if shares is None:
         return NO_BINS
     if not on_grid:
-        return make_bins(values, shares[0] * counts / total, width)
+        return make_bins(values, shares[0] * again, width)
     # The bins of a grid are those of all values.
     mass = shares[1] * chances
-    mass[place] += shares[0] * counts / total
+    mass[place] += shares[0] * again
     return make_bins(points, mass, width)
+
+
+def repetitions(values, counts, width, discount):
+    """Shares of the values in proportion to their counts minus a discount, and the density at every
+    value of the bins of all rows but one of its own: -> (V,), (V,)"""
+    kept = np.maximum(counts - discount, 0.0)
+    left_out = kept - np.maximum(counts - 1 - discount, 0.0)
+    total = kept.sum()
+    around = make_bins(values, kept, width).density(values) if total > 0 else np.zeros(len(values))
+    others = np.maximum(around - left_out / width, 0.0)
+    rest = total - left_out
+    return kept / max(total, 1e-300), np.where(rest > 0, others / np.where(rest > 0, rest, 1), 0.0)
 
 
 def grid_of(values, width, distribution):

@@ -102,10 +102,13 @@ class Numeric:
                 break
         z = (low + high) / 2
         place, inside = self.bins.nearest(z)
-        with np.errstate(over="ignore"):
-            x = np.where(inside, self.recorded[place], self.center + self.scale * z)
+        return np.where(inside, self.recorded[place], self.original(z))
+
+    def original(self, z):
+        """x of z, the largest numbers in place of larger ones: (b,) -> (b,)"""
         largest = np.finfo(np.float64).max
-        return np.clip(x, -largest, largest)
+        with np.errstate(over="ignore"):
+            return np.clip(self.center + self.scale * z, -largest, largest)
 
     def interval(self, column):
         """u at both ends of the bin of a value, twice its own u where it is in none.
@@ -246,7 +249,7 @@ def _with_bins(smooth, values, z, mass, resolution):
         lambda at: np.exp(log_smooth(at, smooth.centres, smooth.widths)),
     )
     # What was seen is drawn as it was; other points of a grid are round numbers again.
-    recorded = np.array([float(f"{x:.12g}") for x in smooth.center + smooth.scale * bins.values])
+    recorded = np.array([float(f"{x:.12g}") for x in smooth.original(bins.values)])
     place = np.searchsorted(bins.values, distinct)
     seen = place < len(recorded)
     seen[seen] = bins.values[place[seen]] == distinct[seen]

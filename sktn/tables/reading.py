@@ -124,6 +124,8 @@ def table_weight(sample_weight, X):
     return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
 
+# Sums of scikit-learn's checks overflow where values are as large as floats are.
+@np.errstate(over="ignore", invalid="ignore")
 def _numbers(estimator, X, y, is_categorical, encoder, regression):
     """X (b, n_features) in floating point, y (b,), (b, n_outputs) or None"""
     options = {

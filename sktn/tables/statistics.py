@@ -119,7 +119,7 @@ def fenced_moments(values, weight):
     low, center, high = quantiles(values, weight, [0.25, 0.5, 0.75])
     half_range = high / 2 - low / 2
     if half_range > 0:
-        inside = np.abs(values / 2 - center / 2) <= _FENCE * half_range
+        inside = np.abs(values / 2 - center / 2) / _FENCE <= half_range
         values, weight = values[inside], weight[inside]
     mean, deviation = mean_and_deviation(values, weight)
     return float(mean), float(deviation)

@@ -1,11 +1,18 @@
 """MPSDensityEstimator: a true density, and samples that follow it."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import KernelDensity
 
 from sktn import MPSDensityEstimator
@@ -157,7 +164,7 @@ def test_the_loss_is_that_of_the_training_rows(rng, make):
 
 @pytest.mark.parametrize("parameters", PARTS)
 def test_a_weight_of_two_is_a_repeated_row(rng, parameters):
-    X, weight = with_holes(rng), rng.integers(0, 3, 60)
+    X, weight = np.column_stack([with_holes(rng), rng.integers(0, 9, 60)]), rng.integers(0, 3, 60)
     weighted = MPSDensityEstimator(**QUICK, **parameters).fit(X, sample_weight=weight)
     repeated = MPSDensityEstimator(**QUICK, **parameters).fit(np.repeat(X, weight, axis=0))
     np.testing.assert_allclose(weighted.score_samples(X), repeated.score_samples(X), rtol=1e-9)
@@ -282,3 +289,135 @@ def test_margins_invert(rng):
     step = 1e-4
     slope = (margins.transform(X + np.array([step, step * 1e5])) - u) / 2 / [step, step * 1e5]
     np.testing.assert_allclose(np.exp(margins.log_density(X)), slope, rtol=1e-2)
+
+
+# --- what users do to it ---
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1 / 300, 1e14, 1.7e308])
+def test_only_ratios_of_weights_that_are_no_counts_matter(rng, scale):
+    X, weight = two_columns(rng, 60), rng.uniform(0.1, 1, 60)
+    expected = MPSDensityEstimator(**QUICK).fit(X, sample_weight=weight).score_samples(X)
+    got = MPSDensityEstimator(**QUICK).fit(X, sample_weight=weight * scale).score_samples(X)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_zero_are_refused(rng):
+    with pytest.raises(ValueError, match="weight"):
+        MPSDensityEstimator(**QUICK).fit(two_columns(rng, 60), sample_weight=np.zeros(60))
+
+
+def test_the_largest_numbers(rng):
+    X = np.sign(rng.normal(size=(40, 1))) * 1.7e308
+    density = MPSDensityEstimator(**QUICK).fit(X)
+    assert np.all(np.isfinite(density.score_samples(X)))
+    assert np.isin(density.sample(50, random_state=0), X).mean() > 0.9
+    assert np.all(np.isfinite(density.sample(50, random_state=0)))
+
+
+@pytest.mark.parametrize("n_samples", [-1, 0, 1.5])
+def test_a_number_of_draws_is_positive(fitted, n_samples):
+    with pytest.raises(ValueError, match="n_samples"):
+        fitted.sample(n_samples)
+
+
+def test_a_refused_refit_changes_nothing(rng, monkeypatch):
+    frame = pd.DataFrame(two_columns(rng, 60), columns=["a", "b"])
+    density = MPSDensityEstimator(**QUICK).fit(frame)
+    before = dict(vars(density))
+    with pytest.raises(ValueError, match="inf"):
+        density.fit(np.full((40, 3), np.inf))
+    with pytest.raises(ValueError, match="feature_order"):
+        density.set_params(feature_order=[0, 0, 1]).fit(rng.normal(size=(40, 3)))
+    density.set_params(feature_order="correlation")
+    assert vars(density) == before
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sktn.chains.density_fit.stacked_shares", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        density.fit(rng.normal(size=(40, 3)))
+    assert vars(density) == before
+    new = MPSDensityEstimator(**QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        new.fit(rng.normal(size=(40, 3)))
+    with pytest.raises(NotFittedError):
+        new.score_samples(rng.normal(size=(40, 3)))
+    assert not hasattr(new, "n_features_in_")
+
+
+def test_nothing_stale_survives_a_refit(rng):
+    frame = pd.DataFrame(two_columns(rng, 60), columns=["a", "b"])
+    density = MPSDensityEstimator(**QUICK).fit(frame).fit(rng.normal(size=(60, 3)))
+    assert not hasattr(density, "feature_names_in_")
+    assert density.sample(2).shape == (2, 3)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_draws_keep_names_and_dtypes(rng, library):
+    columns = {
+        "size": rng.normal(size=80),
+        "count": rng.integers(0, 5, 80),
+        "kind": rng.choice(["a", "b"], 80),
+    }
+    if library == "pandas":
+        frame = pd.DataFrame(columns).astype({"size": np.float32, "kind": "category"})
+    else:
+        frame = pl.DataFrame(columns).with_columns(
+            pl.col("size").cast(pl.Float32), pl.col("kind").cast(pl.Categorical)
+        )
+    density = MPSDensityEstimator(**QUICK).set_output(transform=library).fit(frame)
+    for drawn in (density.sample(7), density.impute(frame[:3])):
+        assert isinstance(drawn, type(frame))
+        assert list(drawn.columns) == ["size", "count", "kind"]
+        assert list(drawn.dtypes) == list(frame.dtypes)
+    assert isinstance(clone(density).fit(frame).sample(2), type(frame))
+    other = {"pandas": "polars", "polars": "pandas"}[library]
+    drawn = density.set_output(transform=other).sample(3)
+    assert list(drawn.columns) == ["size", "count", "kind"]
+    assert isinstance(density.set_output(transform="default").sample(2), np.ndarray)
+    with pytest.raises(ValueError, match="transform"):
+        density.set_output(transform="csv")
+
+
+def test_both_parts_and_their_shares(rng):
+    """Nearly collinear columns are the mixture's; held-out rows know it."""
+    x = rng.normal(size=400)
+    X = np.column_stack([x, x + 0.01 * rng.normal(size=400), rng.normal(size=400)])
+    chain, both = (MPSDensityEstimator(**QUICK, n_components=n).fit(X) for n in (0, "auto"))
+    assert chain.chain_share_ == 1
+    assert chain.n_components_ == 0
+    assert both.chain_share_ < 0.1
+    assert both.score(X) > chain.score(X) + 1
+
+
+def test_components_are_as_many_as_said(rng):
+    X = two_columns(rng, 60)
+    assert MPSDensityEstimator(**QUICK, n_components=2).fit(X).n_components_ == 2
+    tiny = MPSDensityEstimator(**QUICK).fit(X[:10])
+    assert tiny.n_components_ == 1
+    assert tiny.chain_share_ == 0.5
+
+
+def test_repeated_values_are_peaks_unless_resolution_says_no(rng):
+    X = np.column_stack([rng.integers(0, 4, 200), rng.normal(size=200)]).astype(float)
+    parameters = {**QUICK, "n_components": 0}
+    peaks, smooth = (MPSDensityEstimator(**parameters, resolution=r).fit(X) for r in (0.0025, None))
+    assert peaks.score(X) > smooth.score(X) + 2
+    assert set(peaks.sample(100, random_state=0)[:, 0]) <= set(range(-2, 7))
+    assert len(set(smooth.sample(100, random_state=0)[:, 0])) == 100
+
+
+def test_no_default_starts_a_jax_backend():
+    code = """
+import numpy as np
+from sktn import MPSDensityEstimator
+X = np.random.default_rng(0).normal(size=(40, 2))
+density = MPSDensityEstimator(max_iter=2).fit(X)
+density.score(X), density.sample(3), density.impute(np.where(X > 1, np.nan, X))
+from jax._src import xla_bridge
+assert not xla_bridge._backends
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "SKTN_BACKEND"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

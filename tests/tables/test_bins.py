@@ -1,0 +1,62 @@
+"""Bins of repeated and rounded values."""
+
+import numpy as np
+import pytest
+
+from sktn.tables.bins import make_bins
+from sktn.tables.marginals import fit_numeric
+
+RESOLUTION = 0.0025
+
+
+def integral(margin, low, high, n=400_001):
+    grid = np.linspace(low, high, n)
+    return np.exp(margin.log_density(grid)).sum() * (grid[1] - grid[0])
+
+
+def test_overlapping_bins_are_a_sum_of_bins():
+    values, shares = np.array([0.0, 0.6, 0.7, 3.0]), np.array([0.1, 0.2, 0.3, 0.15])
+    bins = make_bins(values, shares, 1.0)
+    z = np.linspace(-2, 5, 1001) + 1e-4
+    inside = np.abs(z[:, None] - values) < 0.5
+    np.testing.assert_allclose(bins.density(z), inside @ shares, atol=1e-12)
+    expected = np.clip(z[:, None] - values + 0.5, 0, 1) @ shares
+    np.testing.assert_allclose(bins.distribution(z), expected, atol=1e-12)
+    assert bins.share == pytest.approx(0.75)
+
+
+def test_continuous_columns_have_no_bins(rng):
+    assert fit_numeric(rng.normal(size=500), np.ones(500), RESOLUTION).bins.share == 0
+
+
+def test_rounded_columns_put_their_mass_on_the_grid(rng):
+    values = np.round(20 * rng.normal(size=500)) / 10 - 3
+    margin = fit_numeric(values, np.ones(500), RESOLUTION)
+    assert margin.bins.share > 0.99
+    # The sum sees a bin by a hundred points.
+    assert integral(margin, -12, 8) == pytest.approx(1, abs=0.01)
+    # A point of the grid that was not seen is about as likely as its neighbours.
+    seen = np.unique(np.round(values, 1))
+    unseen = np.setdiff1d(np.round(np.arange(seen[2], seen[-3], 0.1), 1), seen)
+    if len(unseen):
+        assert margin.log_density(unseen).min() > margin.log_density(seen).min() - 3
+    off_grid = margin.log_density(np.array([-3.05]))
+    assert off_grid[0] < margin.log_density(np.array([-3.0]))[0] - 5
+
+
+def test_draws_return_the_recorded_values(rng):
+    values = rng.integers(0, 5, 300) * 0.1 + 7
+    margin = fit_numeric(np.sort(values), np.ones(300), RESOLUTION)
+    drawn = margin.invert(2 * rng.uniform(size=1000) - 1)
+    assert np.isin(drawn, values).mean() > 0.97
+
+
+def test_zeros_beside_a_continuous_part(rng):
+    values = np.where(rng.uniform(size=600) < 0.4, 0.0, rng.exponential(size=600))
+    margin = fit_numeric(values, np.ones(600), RESOLUTION)
+    zeros = (values == 0).mean()
+    assert margin.bins.share > zeros
+    u = np.sort(margin.transform(values))
+    assert np.all((u > -1) & (u < 1))
+    low, high = margin.interval(np.zeros(1))
+    assert (high - low)[0] / 2 == pytest.approx(zeros, abs=0.03)
