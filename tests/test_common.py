@@ -44,6 +44,7 @@ ESTIMATORS = [
     ),
     SMPOAnomalyDetector(),
     SMPOAnomalyDetector(operator="mean-state"),
+    SMPOAnomalyDetector(operator="robust"),
     SMPOAnomalyDetector(operator=anomaly.TrainedSMPO(bond_dim=2, solver=anomaly.Adam(max_iter=10))),
     SMPOAnomalyDetector(
         operator=anomaly.TrainedSMPO(start="random", bond_dim=2, solver=anomaly.Sweep(max_iter=2))

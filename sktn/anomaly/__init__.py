@@ -2,7 +2,17 @@
 
 from sktn.anomaly.closed_form import Looks, MeanState, Projector
 from sktn.anomaly.detector import SMPOAnomalyDetector
+from sktn.anomaly.robust import RobustLooks
 from sktn.anomaly.solvers import Adam, Sweep
 from sktn.anomaly.trained import TrainedSMPO
 
-__all__ = ["Adam", "Looks", "MeanState", "Projector", "SMPOAnomalyDetector", "Sweep", "TrainedSMPO"]
+__all__ = [
+    "Adam",
+    "Looks",
+    "MeanState",
+    "Projector",
+    "RobustLooks",
+    "SMPOAnomalyDetector",
+    "Sweep",
+    "TrainedSMPO",
+]

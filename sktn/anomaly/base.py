@@ -76,3 +76,15 @@ def relative_weights(weight):
     """Weights of mean 1: only their ratios mean something. weight (b,) -> (b,)"""
     weight = unit_weights(weight)
     return weight / weight.mean()
+
+
+def scores_of(operators, log_norms):
+    """(k, b) -> (k, b)"""
+    return np.array([P.scores(norms) for P, norms in zip(operators, log_norms, strict=True)])
+
+
+def score_rows(operators, combination, X):
+    """One score a row: X (b, n_columns) -> (b,)"""
+    if len(X) == 0:
+        return np.zeros(0)
+    return combination(scores_of(operators, [P.log_norms(X) for P in operators]))

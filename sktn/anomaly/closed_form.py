@@ -23,7 +23,7 @@ _DENSITY_LANDMARKS = 5000
 _SELECTION_ROWS, _DENSITY_SELECTION_ROWS = 500, 1000
 
 
-class _ClosedForm(BaseEstimator):
+class ClosedForm(BaseEstimator):
     """What closed forms share: coordinates, exact updates."""
 
     def solve(self, rows, rng, n_members):
@@ -55,7 +55,7 @@ class _ClosedForm(BaseEstimator):
         return [operator.updated(x, rows.weight) for operator in operators], stream
 
 
-class Projector(_ClosedForm):
+class Projector(ClosedForm):
     """The complement of the leading subspace of the training states, with a soft edge [1]_.
 
     States live in a Gaussian product kernel; the operator has diagonal cores, and its bond
@@ -105,7 +105,7 @@ class Projector(_ClosedForm):
         ]
 
 
-class MeanState(_ClosedForm):
+class MeanState(ClosedForm):
     """The mean of the training states: a kernel density estimate as a network.
 
     Parameters
@@ -134,10 +134,10 @@ class MeanState(_ClosedForm):
         width = self.bandwidth
         if isinstance(width, str):
             width = _density_width(x, weight, rng, coordinates)
-        return [partial(_fit_mean_state, x, weight, rng, coordinates, (self._size, width))]
+        return [partial(fit_mean_state, x, weight, rng, coordinates, (self._size, width))]
 
 
-class Looks(_ClosedForm):
+class Looks(ClosedForm):
     """Several closed forms that look at the training rows differently.
 
     A density, whose width has the largest held-out likelihood; the distances to the subspace of the
@@ -182,7 +182,7 @@ class Looks(_ClosedForm):
             return found[-1]
 
         return [
-            partial(_fit_mean_state, x, weight, rng, coordinates, density),
+            partial(fit_mean_state, x, weight, rng, coordinates, density),
             partial(_fit_projector, x, weight, rng, coordinates, (value, fine)),
             fit_coarse,
             # The look before it, seen from the surroundings.
@@ -353,7 +353,8 @@ def _fit_projector(x, weight, rng, coordinates, value_and_width):
     return ProjectorOperator.of(coordinates, moments, value.ridge, value.output_dim)
 
 
-def _fit_mean_state(x, weight, rng, coordinates, size_and_width):
+def fit_mean_state(x, weight, rng, coordinates, size_and_width):
+    """x (b, n), weight (b,), (landmarks at most, width) -> MeanStateOperator"""
     size, width = size_and_width
     landmarks = kernel_novelty.choose_landmarks(x, weight, size, rng)
     network = product_sum.DiagonalNetwork(
@@ -375,21 +376,22 @@ def _start(x, weight, rng, coordinates, size, width):
 
 
 def _levels(x, weight, rng, coordinates, ridge):
-    x, weight = _selection(x, weight, rng, _SELECTION_ROWS)
+    x, weight = select_rows(x, weight, rng, _SELECTION_ROWS)
     return kernel_novelty.choose_bandwidths(
         x, weight, coordinates.mean, coordinates.variance, ridge
     )
 
 
 def _density_width(x, weight, rng, coordinates):
-    x, weight = _selection(x, weight, rng, _DENSITY_SELECTION_ROWS)
+    x, weight = select_rows(x, weight, rng, _DENSITY_SELECTION_ROWS)
     [width] = kernel_novelty.choose_density_bandwidth(
         x, weight, coordinates.mean, coordinates.variance
     )
     return width
 
 
-def _selection(x, weight, rng, size):
+def select_rows(x, weight, rng, size):
+    """At most `size` rows, drawn with their weights: x (b, n), weight (b,) -> (b', n), (b',)"""
     if len(x) <= size:
         return x, weight
     rows = np.sort(rng.choice(len(x), size, False, weight / weight.sum()))

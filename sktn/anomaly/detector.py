@@ -16,9 +16,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sktn.anomaly.base import Contributions, Rows, relative_weights
+from sktn.anomaly.base import Contributions, Rows, relative_weights, score_rows, scores_of
 from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
 from sktn.anomaly.closed_form import Looks, MeanState, Projector
+from sktn.anomaly.robust import RobustLooks
 from sktn.anomaly.trained import TrainedSMPO
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
@@ -35,6 +36,7 @@ _OPERATORS = {
     "looks": Looks,
     "projector": Projector,
     "mean-state": MeanState,
+    "robust": RobustLooks,
     "trained": TrainedSMPO,
 }
 
@@ -51,7 +53,8 @@ class SMPOAnomalyDetector(
 
     Parameters
     ----------
-    operator : {"looks", "projector", "mean-state", "trained"} or operator value, default="looks"
+    operator : {"looks", "projector", "mean-state", "robust", "trained"} or operator value, \
+            default="looks"
         Where P comes from. A string stands for the value with its defaults.
 
         - "looks", :class:`~sktn.anomaly.Looks`: a density, a fine and a coarse projector, and one
@@ -61,6 +64,8 @@ class SMPOAnomalyDetector(
           the training states in a Gaussian product kernel, with a soft edge [2]_. Closed form.
         - "mean-state", :class:`~sktn.anomaly.MeanState`: the mean of the training states, a kernel
           density estimate. Closed form.
+        - "robust", :class:`~sktn.anomaly.RobustLooks`: for training rows of which a share is
+          strange; the others learn from normal rows. Closed form.
         - "trained", :class:`~sktn.anomaly.TrainedSMPO`: trained as published [1]_.
     n_estimators : int, default=1
         Repetitions with other landmarks, or with other feature orders and starts. In closed form a
@@ -237,16 +242,16 @@ class SMPOAnomalyDetector(
         used = weight > 0
         some = Rows(rows.X[used], relative_weights(weight[used]), rows.categorical)
         solution = value.solve(some, np.random.RandomState(seed), self.n_estimators)
-        scores = _scores(solution.operators, solution.log_norms)
+        scores = scores_of(solution.operators, solution.log_norms)
         combination = fit_combination(scores, solution.groups, some.weight)
         held_out = np.empty(len(used))
         held_out[used] = combination(scores)
-        held_out[~used] = _score_rows(solution.operators, combination, rows.X[~used])
+        held_out[~used] = score_rows(solution.operators, combination, rows.X[~used])
         return solution, combination, held_out
 
     def _found(self, operators, combination, rows):
         share = _OUTLIERS if self.contamination == "auto" else self.contamination
-        scores = _score_rows(operators, combination, rows.X)
+        scores = score_rows(operators, combination, rows.X)
         return {
             "operators_": operators,
             "offset_": offset_below(scores, rows.weight, share),
@@ -268,7 +273,7 @@ class SMPOAnomalyDetector(
             the logarithm of a probability, see the notes.
         """
         X = read(self, X)
-        return _score_rows(self.operators_, self._combination, X)
+        return score_rows(self.operators_, self._combination, X)
 
     def decision_function(self, X):
         """`score_samples` minus `offset_`: negative for outliers.
@@ -367,11 +372,11 @@ class SMPOAnomalyDetector(
         """
         names = _check_feature_names_in(self)
         X = read(self, X)
-        scores = _score_rows(self.operators_, self._combination, X)
+        scores = score_rows(self.operators_, self._combination, X)
         changes = np.empty(X.shape)
         for j in range(X.shape[1]):
             norms = [P.log_norms_without(X, j) for P in self.operators_]
-            changes[:, j] = self._combination(_scores(self.operators_, norms)) - scores
+            changes[:, j] = self._combination(scores_of(self.operators_, norms)) - scores
         return Contributions(changes, names)
 
     def __sklearn_tags__(self):
@@ -392,14 +397,3 @@ def _rows(reading, sample_weight):
     weight = unit_weights(table_weight(sample_weight, reading.X))
     X, weight = distinct_rows(reading.X, weight)
     return Rows(X, relative_weights(weight), reading.is_categorical)
-
-
-def _scores(operators, log_norms):
-    """(k, b) -> (k, b)"""
-    return np.array([P.scores(norms) for P, norms in zip(operators, log_norms, strict=True)])
-
-
-def _score_rows(operators, combination, X):
-    if len(X) == 0:
-        return np.zeros(0)
-    return combination(_scores(operators, [P.log_norms(X) for P in operators]))

@@ -351,6 +351,24 @@ def choose_density_bandwidth(x, weight, mean, variance):
     return np.array([_DENSITY_WIDTHS[int(np.argmax(quality))]])
 
 
+def choose_wide_bandwidth(x, weight, mean, variance, share):
+    """The width at which the mean overlap of a row with the others is `share`: its neighbourhood
+    holds that share of all rows, more than a clump of strange ones does.
+
+    x (b, n), weight (b,), share () -> () in units of sqrt(n)
+    """
+    log_unit = _log_overlaps_at_unit(x, mean, variance)
+    others = weight[:, None] * weight
+    np.fill_diagonal(others, 0)
+    others /= max(others.sum(), _TINY)
+    low, high = np.log(NARROW), np.log(WIDE)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        held = np.sum(others * np.exp(log_unit(middle)))
+        low, high = (low, middle) if held > share else (middle, high)
+    return np.exp((low + high) / 2)
+
+
 def _log_overlaps_at_unit(x, mean, variance):
     """A function of the logarithm of a width, in units of sqrt(n), that gives `log_overlaps` of the
     rows with each other: one distance matrix for all widths where nothing is missing."""

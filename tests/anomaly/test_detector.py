@@ -111,7 +111,9 @@ def test_first_output_beyond_the_chain(rng):
         SMPOAnomalyDetector(operator=trained(first_output=3)).fit(correlated(rng))
 
 
-@pytest.mark.parametrize("parameters", [{}, {"operator": "mean-state"}, TRAINED])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"operator": "mean-state"}, {"operator": "robust"}, TRAINED]
+)
 def test_awkward_rows_and_columns(rng, parameters):
     X = correlated(rng, 60)
     X = np.column_stack([X, np.full(60, 7.0), np.full(60, np.nan), X[:, 0]])
@@ -131,7 +133,9 @@ def test_awkward_rows_and_columns(rng, parameters):
     assert set(detector.predict(new)) <= {-1, 1}
 
 
-@pytest.mark.parametrize("parameters", [{}, {"operator": "mean-state"}, TRAINED])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"operator": "mean-state"}, {"operator": "robust"}, TRAINED]
+)
 def test_a_single_column_and_a_single_value(rng, parameters):
     for X in (rng.normal(size=(40, 1)), np.full((10, 1), 3.0)):
         detector = SMPOAnomalyDetector(**{"random_state": 0, **parameters}).fit(X)
@@ -499,3 +503,39 @@ def test_contributions_have_names(rng):
     assert contributions.feature_names[np.argmax(contributions.values)] == "b"
     unnamed = SMPOAnomalyDetector(random_state=0).fit(X.to_numpy())
     assert list(unnamed.feature_contributions(row.to_numpy()).feature_names) == ["x0", "x1", "x2"]
+
+
+def test_a_clump_of_anomalies_in_the_training_rows_stays_strange(rng):
+    """Where they are close to each other, finer looks find them the most typical of all."""
+    strange = 0.1 * rng.normal(size=(12, 3)) + [3.0, -3.0, 3.0]
+    X, labels = np.concatenate([rng.normal(size=(300, 3)), strange]), np.repeat([1, 0], [300, 12])
+    robust, fine = (
+        roc_auc_score(
+            labels, SMPOAnomalyDetector(operator=P, random_state=0).fit(X).score_samples(X)
+        )
+        for P in ("robust", "projector")
+    )
+    assert robust > 0.9
+    assert fine < 0.5
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
+def test_scattered_anomalies_in_the_training_rows(rng, share):
+    n = int(300 * share)
+    X = np.concatenate([rng.normal(size=(300, 3)), rng.uniform(-8, 8, size=(n, 3)), [[9.0] * 3]])
+    scores = SMPOAnomalyDetector(operator="robust", random_state=0).fit(X).score_samples(X)
+    assert roc_auc_score(np.repeat([1, 0], [300, n + 1]), scores) > 0.95
+
+
+def test_marginal_densities_are_kernel_densities_of_columns(rng):
+    X = correlated(rng)
+    P = SMPOAnomalyDetector(operator="robust", random_state=0).fit(X).operators_[1]
+    x, new = P.coordinates.transform(X), correlated(rng, 20)
+    z, h = P.coordinates.transform(new), P.bandwidth
+    kernel = np.exp(-0.5 * ((z[:, None] - x) / h) ** 2).mean(axis=1)
+    np.testing.assert_allclose(P.transform(new), np.log(kernel), atol=0.01)
+    among = np.exp(-0.5 * ((x[:, None] - x) / h) ** 2)
+    share = (among.sum(axis=(0, 1)) - len(x)) / (len(x) * (len(x) - 1))
+    np.testing.assert_allclose(share, 0.1, rtol=0.05)
+    hidden = P.log_norms_without(new, 1)
+    np.testing.assert_allclose(hidden, P.transform(new)[:, [0, 2]].sum(axis=1) + P.missing[1])
