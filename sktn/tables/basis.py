@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from sktn.backend import namespace
+from sktn.tables.columns import indicated
 from sktn.tables.levels import level_components
 from sktn.tables.orthonormal import numeric_sites, raw_components, relative_variances
 from sktn.tables.statistics import level_weights, positive_rows, unit_weights
@@ -163,10 +164,10 @@ def fit_basis(
         Training coordinates, ``columns.transform(X)``.
     embedding : embedding
     sample_weight : ndarray of shape (b,), default=None
-    missing : {"marginal", "indicator"}, default="marginal"
+    missing : {"marginal", "indicator"} or ndarray of shape (n_columns,), default="marginal"
         "marginal": a missing value becomes the mean vector, so that the network averages over the
         column. "indicator": sites with missing training values get one more component that says
-        so.
+        so. An array of bool says which columns are to have it.
     orthonormalize : bool, default=True
         Without it the components are the embedding's own, and `mean` and `gram` say how they are
         distributed.
@@ -201,10 +202,9 @@ def fit_basis(
     rows, weight = positive_rows(coords, sample_weight)
     weight = unit_weights(weight)
     absent = np.isnan(rows).any(axis=-1)
-    lost = np.zeros(columns.n_sites)
-    if missing == "indicator":
-        lost = weight @ absent / weight.sum()
-        lost[absent.all(axis=0)] = 0.0  # nothing to tell apart
+    says = indicated(missing, columns.n_columns)[columns.kept]
+    # Nothing is to be told apart where all are missing.
+    lost = np.where(says & ~absent.all(axis=0), weight @ absent / weight.sum(), 0.0)
     limit = max_value if orthonormalize else np.inf
 
     numeric = np.flatnonzero(~columns.categorical)

@@ -171,8 +171,9 @@ def fit_columns(
         Largest number of knots of the quantile map.
     domain : tuple of two floats, default=(-1, 1)
         The embedding's.
-    missing : {"marginal", "indicator"}, default="marginal"
-        With "indicator" a column whose only information is where it is missing keeps its site.
+    missing : {"marginal", "indicator"} or ndarray of shape (n_columns,), default="marginal"
+        With "indicator" a column whose only information is where it is missing keeps its site. An
+        array of bool says for which columns this is so.
     group : int, default=1
         So many consecutive columns share a site: the embedding's ``group``.
 
@@ -199,8 +200,7 @@ def fit_columns(
     top = np.where(some, np.max(X, axis=0, initial=-np.inf, where=present), 0.0)
     bottom = np.where(some, np.min(X, axis=0, initial=np.inf, where=present), 0.0)
     informative = top > bottom
-    if missing == "indicator":
-        informative |= some & ~present.all(axis=0)
+    informative |= indicated(missing, n_columns) & some & ~present.all(axis=0)
     informative[0] |= not informative.any()
     if group > 1:
         informative = _whole_groups(informative, group, scaling, is_categorical)
@@ -261,6 +261,14 @@ def fit_columns(
         high=np.where(seen.any(axis=0), largest, middle),
     )
     return columns if group == 1 else GroupedColumns(columns, group)
+
+
+def indicated(missing, n_sites):
+    """Whether sites say where values are missing: a word for all, or one bool a column of which
+    consecutive ones share a site -> (n_sites,) bool"""
+    if isinstance(missing, str):
+        return np.full(n_sites, missing == "indicator")
+    return np.asarray(missing, dtype=bool).reshape(n_sites, -1).any(axis=1)
 
 
 def _whole_groups(informative, group, scaling, is_categorical):
