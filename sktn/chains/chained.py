@@ -153,10 +153,7 @@ def fit_chained(Z, is_categorical, rng, n_rounds=5, n_landmarks=300, tell=None):
             if number or last:  # the first round has only seen what is observed
                 totals[j] = totals.get(j, 0.0) + found
         if tell is not None:
-            tell(
-                number,
-                np.array([columns[j].error if j in columns else 0.0 for j in range(Z.shape[1])]),
-            )
+            tell(number, np.array([column.error for column in columns.values()] or [0.0]))
     filled = Z.copy()
     for j, (where, _) in values.items():
         # Draws differ from round to round; the mean over rounds does less.

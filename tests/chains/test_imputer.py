@@ -260,3 +260,26 @@ def test_in_a_pipeline():
     X, y = load_iris(return_X_y=True)
     model = make_pipeline(MPSImputer(max_iter=2, random_state=0), LogisticRegression(max_iter=1000))
     assert cross_val_score(model, hide(X, 0.2)[0], y, cv=3).mean() > 0.85
+
+
+def test_many_rows_are_predicted_in_blocks_from_some_of_them(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 1)) + 0.3 * rng.normal(size=(300, 3))
+    holes, gaps = hide(X, 0.2)
+    monkeypatch.setattr(chained, "_MOST_ROWS", 120)
+    monkeypatch.setattr(chained, "_BLOCK", 70)
+    imputer = MPSImputer(max_iter=3, n_landmarks=40, random_state=0)
+    filled = imputer.fit_transform(holes)
+    assert_array_equal(filled[~gaps], X[~gaps])
+    assert np.sqrt(np.mean((filled - X)[gaps] ** 2)) < 0.5 * X.std()
+    one_by_one = np.vstack([imputer.transform(row[None]) for row in holes[:9]])
+    assert_allclose(imputer.transform(holes)[:9], one_by_one)
+
+
+def test_rounds_are_reported(capsys):
+    MPSImputer(max_iter=2, verbose=True, random_state=0).fit(load_iris().data)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in printed] == [
+        "[MPSImputer] round 1",
+        "[MPSImputer] round 2",
+    ]
