@@ -266,3 +266,21 @@ def test_a_fit_that_ends_early_changes_nothing(monkeypatch):
     assert vars(imputer) == state
     assert_array_equal(imputer.transform(X), before)
     assert not [name for name in vars(fresh) if name.endswith("_")]
+
+
+def test_codes_of_new_samples_have_the_trained_ones_as_their_prior():
+    rng = np.random.default_rng(0)
+    X = np.einsum("ar,br,cr->abc", *(rng.normal(size=(n, 2)) for n in (20, 5, 4)))
+    holes, _ = hide(X + 0.1 * rng.normal(size=X.shape), 0.1)
+    imputer = RGTNImputer(random_state=0).fit(holes)
+    new = np.full((2, 5, 4), np.nan)
+    new[0, 1, 2] = 3.0  # one entry cannot tell all the components of a code
+    filled = (imputer.transform(new) - imputer.location_) / imputer.scale_
+    network = graph.to_dense(imputer.cores_).reshape(20, -1).astype(float)
+    mean, C = network.mean(axis=0), np.cov(network.T, bias=True)
+    seen, noise = 1 * 4 + 2, imputer.validation_error_**2
+    z = (3.0 - imputer.location_) / imputer.scale_
+    expected = mean + C[:, seen] / (C[seen, seen] + noise) * (z - mean[seen])
+    expected[seen] = z
+    assert_allclose(filled[0].ravel(), expected, rtol=1e-4, atol=1e-5)
+    assert_allclose(filled[1].ravel(), mean, rtol=1e-4, atol=1e-5)
