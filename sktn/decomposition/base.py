@@ -80,14 +80,13 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             Fitted estimator.
         """
         model = copy(self)
-        model._fit_tensor(model._tensor(X))
+        model._fit_tensor(model._tensor(X), Deadline.after(getattr(self, "time_limit", None)))
         commit(self, {name: value for name, value in vars(model).items() if name.endswith("_")})
         self._warn_if_missed()
         return self
 
-    def _fit_tensor(self, T):
+    def _fit_tensor(self, T, deadline, start=None):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
-        deadline = Deadline.after(getattr(self, "time_limit", None))
         filling = completion.Settings(deadline=deadline)
         filled = gaps.filled(T, rng, filling)
         # Squares of entries near the ends of the float range would overflow or vanish.
@@ -106,6 +105,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             kept=tuple(kept),
             deadline=deadline,
             history=history,
+            start=start,
         )
         self._check_task(task)
         with one_blas_thread(T.size < _ONE_THREAD):
@@ -163,7 +163,8 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     @property
     def _n_features_out(self):
         """Number of codes of a sample."""
-        return int(np.prod(self.bond_dims_[0]))
+        own = list(self._sample_modes())
+        return int(np.prod(np.delete(self.bond_dims_[own], own, axis=1)))
 
     def fit_transform(self, X, y=None, **params):
         """Fit, then encode X: the same codes as ``fit(X).transform(X)``.
@@ -201,7 +202,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return self._encode(self._new_samples(X))
 
     def _encode(self, X):
-        trained = self.cores_[0].reshape(len(self.cores_[0]), -1)
+        trained = graph.merged(self.cores_, self._sample_modes())
         codes = encode(self._sample_basis(), X.reshape(len(X), -1), trained)
         return codes.astype(X.dtype)
 
@@ -216,7 +217,11 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
 
     def _sample_basis(self):
         """The network without its sample core: (n_entries of a sample, n_codes)."""
-        return graph.environment(self.cores_, 0)
+        return graph.environment(self.cores_, self._sample_modes())
+
+    def _sample_modes(self):
+        """Modes of the network that are the samples."""
+        return (0,)
 
     def inverse_transform(self, X):
         """Decode samples from their codes.
@@ -291,7 +296,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             The reconstruction of the training tensor.
         """
         check_is_fitted(self)
-        return graph.to_dense(self.cores_)
+        return graph.to_dense(self.cores_).reshape(self.tensor_shape_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,5 +1,6 @@
 """Tensor network decomposition with an automatic or a fixed structure."""
 
+from copy import copy
 from numbers import Integral
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sktn.decomposition.base import SEARCH_CONSTRAINTS, GraphDecomposer, warn_if_cut
 from sktn.structure import fixed, modes, rg
+from sktn.structure.folding import fold
 
 __all__ = ["RGSearch", "RGTNDecomposer"]
 
@@ -95,6 +97,10 @@ class RGTNDecomposer(GraphDecomposer):
     ordered_modes : "auto" or list of int, default="auto"
         Modes with a spatial or temporal order, which may be averaged in pairs. "auto" takes the
         modes of at least 16.
+    fold : {"auto"}, default=None
+        Whether modes whose length is a product may become two modes each, where that makes the
+        network smaller: ``cores_``, ``bond_dims_`` and ``folded_shape_`` then have more modes than
+        X; codes, reconstructions and errors are those of X.
     search : RGSearch, default=None
         What the search uses; everything by default. Its parameters can be set as
         ``search__n_cycles`` where one is given.
@@ -123,6 +129,8 @@ class RGTNDecomposer(GraphDecomposer):
         Entries of all cores.
     history_ : list of dict
         Per step: scale, action, bond, relative_error, n_parameters, seconds.
+    folded_shape_ : tuple of tuples
+        Lengths of the modes of the network that each mode of X has become.
     tensor_shape_ : tuple
         Shape of the decomposed tensor, samples first.
     sample_shape_ : tuple
@@ -171,6 +179,7 @@ class RGTNDecomposer(GraphDecomposer):
         "max_parameters": [None, Interval(Integral, 1, None, closed="left")],
         "bond_dims": [None, "array-like"],
         "ordered_modes": [StrOptions({"auto"}), "array-like"],
+        "fold": [None, StrOptions({"auto"})],
         "search": [None, RGSearch],
     }
 
@@ -182,6 +191,7 @@ class RGTNDecomposer(GraphDecomposer):
         bond_dims=None,
         tensor_shape=None,
         ordered_modes="auto",
+        fold=None,
         search=None,
         time_limit=None,
         callback=None,
@@ -193,11 +203,35 @@ class RGTNDecomposer(GraphDecomposer):
         self.bond_dims = bond_dims
         self.tensor_shape = tensor_shape
         self.ordered_modes = ordered_modes
+        self.fold = fold
         self.search = search
         self.time_limit = time_limit
         self.callback = callback
         self.verbose = verbose
         self.random_state = random_state
+
+    def _fit_tensor(self, T, deadline, start=None):
+        self.folded_shape_ = tuple((n,) for n in T.shape)
+        searched = self.fold is not None and self.bond_dims is None and self.max_parameters is None
+        if not searched or np.isnan(T).any() or not T.any():
+            return super()._fit_tensor(T, deadline, start)
+        # Half of the time for the tensor as it is, the rest for its folding.
+        plain = copy(self)
+        super(RGTNDecomposer, plain)._fit_tensor(T, deadline.half())
+        peak = np.abs(T).max()
+        work = T.astype(np.float64) / peak
+        folding, tree = fold(work / np.linalg.norm(work), self._error_target(T.dtype), deadline)
+        if not folding.trivial:
+            super()._fit_tensor(T.reshape(folding.shape), deadline, tree)
+        if folding.trivial or self.n_parameters_ >= plain.n_parameters_:
+            self.__dict__ = plain.__dict__
+            return None
+        self.tensor_shape_ = T.shape
+        self.folded_shape_ = folding.factors
+        return None
+
+    def _sample_modes(self):
+        return tuple(range(len(self.folded_shape_[0])))
 
     def _promised(self):
         free = self.max_parameters is None and self.bond_dims is None

@@ -30,6 +30,7 @@ __all__ = [
     "environment",
     "gram_flops",
     "inner",
+    "merged",
     "n_parameters",
     "normal_equations",
     "placed",
@@ -386,16 +387,33 @@ def dense_flops(sizes, R):
 
 
 def environment(cores, k):
-    """All cores but k, contracted: the derivative of the network by core k.
+    """All cores but k, contracted: the derivative of the network by core k, or by several cores.
 
-    cores N arrays -> (prod_{j != k} I_j, prod_j R_kj)
+    cores N arrays, k mode or tuple of modes
+    -> (prod of the other modes, prod of the bonds between k and the others)
     """
-    order = len(cores)
-    inputs, arrays = _network(cores, (k,))
-    output = tuple((j,) for j in range(order) if j != k) + _bonds(k, order)
-    env = _contract(inputs, output, arrays)
-    width = prod(core.shape[k] for j, core in enumerate(cores) if j != k)
+    group = (k,) if np.ndim(k) == 0 else tuple(k)
+    others = [j for j in range(len(cores)) if j not in group]
+    outwards = _outwards(group, others)
+    width = prod(cores[i].shape[j] for i in group for j in others)
+    inputs, arrays = _network(cores, group)
+    env = _contract(inputs, tuple((j,) for j in others) + outwards, arrays)
     return env.reshape(-1, width)
+
+
+def merged(cores, group):
+    """Some cores as one, contracted over the bonds between them.
+
+    cores N arrays, group modes -> (prod of their modes, prod of the bonds to the others)
+    """
+    others = [j for j in range(len(cores)) if j not in group]
+    inputs, arrays = _network(cores, tuple(others))
+    core = _contract(inputs, tuple((i,) for i in group) + _outwards(group, others), arrays)
+    return core.reshape(prod(cores[i].shape[i] for i in group), -1)
+
+
+def _outwards(group, others):
+    return tuple((min(i, j), max(i, j)) for i in group for j in others)
 
 
 def doubled(core, k):

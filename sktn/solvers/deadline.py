@@ -28,5 +28,9 @@ class Deadline:
         """Seconds until then, infinite where it never comes."""
         return float("inf") if self.at is None else max(self.at - time.perf_counter(), 0.0)
 
+    def half(self):
+        """The deadline when half of what is left is gone."""
+        return self if self.at is None else Deadline(self.at - 0.5 * self.left())
+
 
 NEVER = Deadline()

@@ -107,23 +107,29 @@ def local_gauge(cores, grams, i, j):
 
 
 def unit_grams(cores):
-    """Gram matrices of the environments of cores of norm one, and the factors left out of each.
+    """Gram matrices of the environments of all cores, and the factor left out of each.
 
-    Single precision overflows where cores have grown against each other; with unit cores no entry
-    exceeds one. A core too wide for its matrix to be inverted in a second gets None.
+    Where single precision overflows or vanishes, as it does for cores that have grown against each
+    other, the matrices are those of cores of norm one in double precision. A core too wide for its
+    matrix to be inverted in a second gets None.
 
     cores N arrays -> N arrays (P_k, P_k) or None, (N,)
     """
-    norms = np.array([max(float(np.linalg.norm(core)), 1e-300) for core in cores])
-    unit = [(core / norm).astype(core.dtype) for core, norm in zip(cores, norms, strict=True)]
-    grams = [
-        graph.sketched_gram(unit, k).astype(np.float64)
-        if core.size // core.shape[k] <= _WIDEST
-        else None
-        for k, core in enumerate(unit)
-    ]
-    with np.errstate(over="ignore"):
-        return grams, np.array([np.prod(np.delete(norms, k) ** 2) for k in range(len(norms))])
+    grams, level = [None] * len(cores), np.ones(len(cores))
+    for k, core in enumerate(cores):
+        if core.size // core.shape[k] > _WIDEST:
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            gram = graph.sketched_gram(cores, k).astype(np.float64)
+        if not np.isfinite(gram).all() or not np.trace(gram) > 0.0:
+            unit = [core.astype(np.float64) for core in cores]
+            norms = [max(float(np.linalg.norm(core)), 1e-300) for core in unit]
+            unit = [core / norm for core, norm in zip(unit, norms, strict=True)]
+            gram = graph.sketched_gram(unit, k)
+            with np.errstate(over="ignore"):
+                level[k] = np.prod(np.delete(norms, k) ** 2)
+        grams[k] = gram
+    return grams, level
 
 
 def _partial_trace(gram, core, k, bond):
@@ -185,7 +191,7 @@ def removals(cores, sizes, bonds=None):
         k, other, mine = (i, j, Xi) if wide[0] <= wide[1] else (j, i, Xj)
         if k not in inverses:
             A = grams[k].copy()
-            A.flat[:: A.shape[0] + 1] += 1e-10 * np.trace(A) / A.shape[0]
+            A.flat[:: A.shape[0] + 1] += 1e-10 * np.trace(A) / A.shape[0] + 1e-300
             inverses[k] = np.linalg.inv(A)
         shape = tuple(s for axis, s in enumerate(cores[k].shape) if axis != k)
         position = other if other < k else other - 1

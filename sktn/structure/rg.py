@@ -6,20 +6,25 @@ import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers.als import Fit, als, squared_error
-from sktn.structure import gates, scales, steps, tomography, trees, tucker
+from sktn.structure import gates, neighbours, scales, steps, tomography, trees, tucker
 from sktn.structure.fixed import matrix, tensor_train
 
 __all__ = ["Settings", "search"]
 
-# Parameters times entries up to which starts without a tree are tried too (some 1 s), and up to
-# which exchanges are tried on other networks than the smallest, as near to it (some 5 s).
+# Parameters times entries up to which starts without a tree are tried too (some 1 s each), and up
+# to which exchanges are tried on other networks than the smallest, as near to it (some 5 s).
 _QUICK = 1e9
 _AFFORDABLE = 1e10
 _RIVAL = 1.2
 # Trees that drop so many times the squared error allowed are starts: they grow, with loops.
-_EXCESS = (1.0, 2.0)
+_EXCESS = (1.0, 2.0, 4.0)
 # A network lifted from the coarser scale is a start if its squared error is as near to the target.
 _NEAR = 4.0
+# Random complete graphs that are starts: what one draw decides, up to a quarter of the size on
+# light fields, the best of three decides less.
+_DRAWS = 3
+# Networks that are exchanged thoroughly, and whose neighbours are searched.
+_FINALISTS = 2
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,12 @@ def search(task, settings, budget=None):
             deadline=task.deadline,
             expansion=settings.expansion,
         )
-        start = _one_scale(problem, settings, start)
+        begun = task.start if scale == 0 else None
+        start = _one_scale(problem, settings, start, begun)
     return start
 
 
-def _one_scale(whole, settings, lifted):
+def _one_scale(whole, settings, lifted, begun):
     X, target = whole.X, whole.target
     share = settings.reduction_share if settings.reduction else 0.0
     core, factors = tucker.reduce(X, share * target)
@@ -92,10 +98,12 @@ def _one_scale(whole, settings, lifted):
     problem = replace(whole, X=core.astype(dtype), target=max(target - outside, 0.0))
     if lifted is not None:
         lifted = [c.astype(dtype) for c in tucker.lift(lifted, factors)]
+    if begun is not None:
+        begun = [c.astype(dtype) for c in tucker.lift(begun, factors)]
     if problem.budget is not None:
         best = _within_budget(problem, settings, lifted)
     else:
-        best = _to_target(problem, settings, lifted)
+        best = _to_target(problem, settings, lifted, begun)
     cores = tucker.expand([c.astype(np.float64) for c in best.cores], factors)
     return cores if whole.scale else _verified(whole, cores)
 
@@ -118,7 +126,7 @@ def _verified(whole, cores):
     return state.cores
 
 
-def _to_target(problem, settings, lifted):
+def _to_target(problem, settings, lifted, begun):
     measured = _spectra(problem) if settings.tomography else []
     found = _from_tomography(problem, measured) if settings.tomography else None
     if found is None and problem.expired():
@@ -126,29 +134,63 @@ def _to_target(problem, settings, lifted):
     if found is not None:
         return _pruned(problem, settings, found)
     results = []
+    if begun is not None:
+        state = problem.state(Fit(begun, squared_error(problem.X, begun), 0))
+        problem.note("fold", state)
+        results.append(_pruned(problem, settings, state))
     for start in _tree_starts(problem, measured):
         results.append(_pruned(problem, settings, start))
-    if lifted is not None and not problem.expired():
+        if problem.expired():
+            return min(results, key=_smaller)
+    if lifted is not None:
         lifted = problem.fit(lifted, 10, give_up=False)
         problem.note("lift", lifted)
-    best = min(results, key=_smaller, default=None)
-    if problem.expired() and best is not None:
-        return best
-    quick = best is None or best.size * problem.X.size < _QUICK
     # Loops added to a tree are not all there is: other starts are tried where they cost little.
-    if quick or (lifted is not None and lifted.error < _NEAR * problem.target):
-        first = _complete(problem) if lifted is None else lifted
-        results.append(_pruned(problem, settings, steps.widen(problem, first)))
-        best = min(results, key=_smaller)
-    if problem.scale:
-        return best
+    if lifted is not None and (_quick(problem, results) or lifted.error < _NEAR * problem.target):
+        results.append(_pruned(problem, settings, steps.widen(problem, lifted)))
+    # Above order six they begin as products, where a draw decides little.
+    for draw in range(1 if problem.scale or problem.X.ndim > 6 else _DRAWS):
+        if (results and not _quick(problem, results)) or (draw and problem.expired()):
+            break
+        results.append(_pruned(problem, settings, steps.widen(problem, _complete(problem))))
+    best = min(results, key=_smaller)
+    return best if problem.scale else _finished(problem, settings, results)
+
+
+def _quick(problem, results):
+    """Whether further starts cost little: as much as the smallest network so far lets expect."""
+    smallest = min((state.size for state in results), default=0)
+    return smallest * problem.X.size < _QUICK
+
+
+def _finished(problem, settings, results):
+    """The smallest network after exchanges: quick ones on all that are near, thorough on the last.
+
+    Halving: what is a fifth larger than the best is left, and so are all but two after the quick
+    exchanges.
+    """
     rivals = sorted(results, key=_smaller)
-    if best.size * problem.X.size >= _AFFORDABLE:
+    if rivals[0].size * problem.X.size >= _AFFORDABLE:
         rivals = rivals[:1]
-    for state in rivals:
-        if state.size <= _RIVAL * best.size:
-            best = min(best, _traded(problem, settings, state, thorough=False), key=_smaller)
-    return _traded(problem, settings, best, thorough=True)
+    rivals = [state for state in rivals if state.size <= _RIVAL * rivals[0].size]
+    rivals = [_traded(problem, settings, state, thorough=False) for state in rivals]
+    last = {}
+    for state in sorted(rivals, key=_smaller):
+        last.setdefault(graph.bond_dims(state.cores).tobytes(), state)
+    done = []
+    for state in list(last.values())[:_FINALISTS]:
+        done.append(_settled(problem, settings, _traded(problem, settings, state, thorough=True)))
+    return min(done, key=_smaller)
+
+
+def _settled(problem, settings, state):
+    """Neighbours and exchanges in turn, until neither makes the network smaller."""
+    while settings.cycles and not problem.expired():
+        smaller = neighbours.descend(problem, state)
+        if smaller is state:
+            break
+        state = _traded(problem, settings, smaller, thorough=False)
+    return state
 
 
 def _traded(problem, settings, state, thorough):
@@ -169,10 +211,13 @@ def _spectra(problem):
 def _tree_starts(problem, measured):
     """The trees that the spectra price lowest, at the target and beyond it.
 
-    -> iterator of State, empty where the order is too high to price all trees
+    -> iterator of State, empty where no spectra were measured
     """
+    if not measured:
+        return
+    unfoldings = trees.Unfoldings(problem.X, measured, problem.deadline)
     for excess in _EXCESS:
-        R = trees.cheapest(measured, problem.sizes, excess * problem.target)
+        R = trees.cheapest(unfoldings, problem.sizes, excess * problem.target)
         if R is None or (problem.expired() and excess > _EXCESS[0]):
             return
         cores = trees.truncated(problem.X, R)
@@ -226,8 +271,11 @@ def _within_budget(problem, settings, lifted):
     starts = [R for R in starts if graph.n_parameters(problem.sizes, R) <= problem.budget]
     # The largest start that fits has seen every bond; rank one is the start that always fits.
     states = [_random(problem, R) for R in starts[-2:]]
-    tree = trees.closest(_spectra(problem), problem.sizes, problem.budget)
-    if settings.tomography and tree is not None:
+    tree = None
+    if settings.tomography:
+        unfoldings = trees.Unfoldings(problem.X, _spectra(problem), problem.deadline)
+        tree = trees.closest(unfoldings, problem.sizes, problem.budget)
+    if tree is not None:
         states.append(problem.fit(trees.truncated(problem.X, tree), 20, give_up=False))
     if lifted is not None:
         states.append(problem.fit(lifted, 20, give_up=False))

@@ -28,6 +28,7 @@ class Task:
     kept: tuple = ()
     deadline: Deadline = NEVER
     history: object = _silent
+    start: list | None = None
 
     def note(self, action, error, n_parameters, bond=None, scale=0):
         """Report a step: squared error of X, parameters, and the bond that it changed."""

@@ -22,7 +22,11 @@ import numpy as np
 from sktn.networks import graph
 from sktn.solvers.deadline import NEVER
 
-__all__ = ["Cuts", "candidates", "explanations", "spectra"]
+__all__ = ["Cuts", "candidates", "explanations", "spectra", "spectrum"]
+
+
+# Longest side of an unfolding whose spectrum takes some seconds.
+_WIDEST = 3000
 
 
 def _subsets(order, largest):
@@ -31,6 +35,21 @@ def _subsets(order, largest):
         for subset in combinations(range(order), n):
             if 2 * n < order or 0 in subset:
                 yield subset
+
+
+def spectrum(X, subset, widest=_WIDEST):
+    """Squared singular values, falling, of one unfolding.
+
+    X (n_1, .., n_N), subset modes of the rows -> (min side,) or None where that is too long
+    """
+    rows = prod(X.shape[k] for k in subset)
+    side = min(rows, X.size // rows)
+    if side > widest:
+        return None
+    unfolding = np.moveaxis(X, subset, range(len(subset))).reshape(rows, -1)
+    gram = unfolding @ unfolding.T if rows <= side else unfolding.T @ unfolding
+    values = np.linalg.eigvalsh(gram.astype(np.float64))[::-1]
+    return np.maximum(values, 0.0)
 
 
 def spectra(X, max_flops=2e10, deadline=NEVER):
@@ -44,12 +63,9 @@ def spectra(X, max_flops=2e10, deadline=NEVER):
         side = min(rows, X.size // rows)
         spent += 2.0 * X.size * side + 10.0 * side**3
         dear = spent > max_flops or deadline.expired()
-        if side > 3000 or (dear and len(subset) > 1):
-            continue
-        unfolding = np.moveaxis(X, subset, range(len(subset))).reshape(rows, -1)
-        gram = unfolding @ unfolding.T if rows <= side else unfolding.T @ unfolding
-        values = np.linalg.eigvalsh(gram.astype(np.float64))[::-1]
-        result.append((subset, np.maximum(values, 0.0)))
+        values = None if dear and len(subset) > 1 else spectrum(X, subset)
+        if values is not None:
+            result.append((subset, values))
     return result
 
 

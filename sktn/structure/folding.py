@@ -1,0 +1,170 @@
+"""Foldings: which modes of a tensor fall apart into factors.
+
+A mode of length a b becomes two, coarse and fine. In a network that is a core split in two: with
+the core in the centre of a tree in canonical form, the error of the split is the tail of the
+singular values of the core itself, its entries arranged as (a and the bonds that go with it) x (b
+and the others). So every factorisation and every sharing out of the bonds is priced by one small
+singular value decomposition, without looking at the tensor again.
+
+Index reshaping: Jahandideh et al., arXiv:2603.27856, who search over trees.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+from math import prod
+
+import numpy as np
+
+from sktn.networks import graph
+from sktn.structure import tomography, trees, tucker
+
+__all__ = ["Folding", "fold"]
+
+# Modes of a folded tensor: contractions of more are slow to plan.
+_MOST_MODES = 10
+# Share of the squared error allowed that the tree takes; the rest is for splits.
+_TREE_SHARE = 0.5
+# A split must save this share of the parameters, what its error would buy elsewhere counted.
+_WORTH = 0.02
+
+
+@dataclass(frozen=True)
+class Folding:
+    """How modes are split: for every mode of the tensor, the lengths of its factors."""
+
+    factors: tuple
+
+    @property
+    def shape(self):
+        """Shape of the folded tensor."""
+        return tuple(n for lengths in self.factors for n in lengths)
+
+    @property
+    def trivial(self):
+        """Whether no mode is split."""
+        return all(len(lengths) == 1 for lengths in self.factors)
+
+    def split(self, k, pair):
+        """The folding with mode k of the folded tensor split into two."""
+        before, factors = 0, []
+        for lengths in self.factors:
+            own = list(lengths)
+            if before <= k < before + len(lengths):
+                own[k - before : k - before + 1] = pair
+            factors.append(tuple(own))
+            before += len(lengths)
+        return Folding(tuple(factors))
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Core k in two: factors of its mode, bonds of the second, rank between, what it is worth."""
+
+    k: int
+    pair: tuple
+    second: tuple
+    rank: int
+    worth: float
+    dropped: float
+
+
+def _pairs(length):
+    """Ways to write a length as a product of two factors."""
+    return [(a, length // a) for a in range(2, length) if length % a == 0 and a < length]
+
+
+def _arranged(core, k, pair, second):
+    """A core as a matrix: (a, its bonds) x (b, its bonds).
+
+    core N axes -> (a R_1, b R_2), axes of bonds beside a, axes of bonds beside b
+    """
+    first = [j for j in range(core.ndim) if j != k and j not in second]
+    moved = np.transpose(core, [k, *first, *second])
+    R1 = [core.shape[j] for j in first]
+    R2 = [core.shape[j] for j in second]
+    cut = moved.reshape(*pair, prod(R1), prod(R2)).transpose(0, 2, 1, 3)
+    return cut.reshape(pair[0] * prod(R1), pair[1] * prod(R2)), first, R1, R2
+
+
+def _priced(core, k, size, room, value):
+    """The best split of a centred core: of all factorisations and all sharings of its bonds.
+
+    size parameters of the core, room squared error, value parameters that a unit of it is worth
+    -> _Split or None
+    """
+    best = None
+    bonds = [j for j in range(core.ndim) if j != k and core.shape[j] > 1]
+    for pair in _pairs(core.shape[k]):
+        for n in range(len(bonds) + 1):
+            for second in combinations(bonds, n):
+                matrix, _, R1, R2 = _arranged(core, k, pair, second)
+                s = np.linalg.svd(matrix, compute_uv=False)
+                tail = np.append(np.cumsum(s[::-1] ** 2)[::-1], 0.0)
+                ranks = np.arange(1, len(tail))
+                saved = size - ranks * (pair[0] * prod(R1) + pair[1] * prod(R2))
+                worth = np.where(tail[1:] <= room, saved - value * tail[1:], -np.inf)
+                r = int(np.argmax(worth))
+                if best is None or worth[r] > best.worth:
+                    best = _Split(k, pair, second, r + 1, float(worth[r]), float(tail[r + 1]))
+    return best
+
+
+def _applied(cores, split):
+    """The network after a split: N arrays of N axes -> N + 1 arrays of N + 1 axes"""
+    k, order = split.k, len(cores)
+    matrix, first, R1, R2 = _arranged(cores[k], k, split.pair, split.second)
+    U, s, Vt = np.linalg.svd(matrix, full_matrices=False)
+    r = min(split.rank, len(s))
+    new = []
+    for j, core in enumerate(cores):
+        if j == k:
+            continue
+        wide = np.expand_dims(core, k + 1)
+        new.append(np.swapaxes(wide, k, k + 1) if j in split.second else wide)
+    place = [*range(k), *range(k + 2, order + 1)]  # where the other modes are now
+    others = [j for j in range(order) if j != k]
+    halves = []
+    for values, length, axes, R, own, partner in (
+        (U[:, :r] * s[:r], split.pair[0], first, R1, k, k + 1),
+        (Vt[:r].T, split.pair[1], list(split.second), R2, k + 1, k),
+    ):
+        flat = values.reshape(length, *R, r)
+        shape = [1] * (order + 1)
+        shape[own], shape[partner] = length, r
+        for j, width in zip(axes, R, strict=True):
+            shape[place[others.index(j)]] = width
+        axes = [own, *[place[others.index(j)] for j in axes], partner]
+        halves.append(flat.transpose(np.argsort(axes)).reshape(shape))
+    return [*new[:k], *halves, *new[k:]]
+
+
+def fold(X, target, deadline):
+    """The folding that a tree's cores ask for, and the folded tree.
+
+    X (I_1, .., I_N) of norm 1, target relative error -> Folding, N' arrays of N' axes
+    """
+    allowed = target**2
+    core, factors = tucker.reduce(X, 0.02 * allowed)
+    unfoldings = trees.Unfoldings(core, tomography.spectra(core, deadline=deadline), deadline)
+    folding = Folding(tuple((n,) for n in X.shape))
+    R = trees.cheapest(unfoldings, X.shape, _TREE_SHARE * allowed)
+    if R is None:
+        return folding, None
+    cores = tucker.expand(trees.truncated(core, R), factors)
+    room = allowed - float(np.sum((X - graph.to_dense(cores)) ** 2))
+    while len(cores) < _MOST_MODES and not deadline.expired():
+        total = sum(core.size for core in cores)
+        found = []
+        for k, core in enumerate(cores):
+            if _pairs(core.shape[k]):
+                centred = trees.centred(cores, k)
+                # Along good networks the squared error falls about like one over the size.
+                split = _priced(centred[k], k, core.size, 0.25 * room, total / allowed)
+                if split is not None and split.worth > _WORTH * total:
+                    found.append((split.worth, split, centred))
+        if not found:
+            break
+        _, split, centred = max(found, key=lambda item: item[0])
+        cores, room = _applied(centred, split), room - split.dropped
+        folding = folding.split(split.k, split.pair)
+    return folding, cores
