@@ -140,15 +140,15 @@ class Flow:
         from flowjax.flows import masked_autoregressive_flow
         from flowjax.train import fit_to_data
 
-        key, self.key = jax.random.split(jax.random.key(self.seed))
+        start, train, self.key = jax.random.split(jax.random.key(self.seed), 3)
         flow = masked_autoregressive_flow(
-            key,
+            start,
             base_dist=Normal(np.zeros(X.shape[1])),
             transformer=RationalQuadraticSpline(knots=8, interval=5),
             flow_layers=4,
         )
         self.flow, _ = fit_to_data(
-            key, flow, X.astype(np.float32), max_epochs=200, max_patience=15, show_progress=False
+            train, flow, X.astype(np.float32), max_epochs=200, max_patience=15, show_progress=False
         )
         return self
 

@@ -252,14 +252,6 @@ def relu_log_frobenius(log_squared_frobenius):
     return jax.nn.relu(log_squared_frobenius)
 
 
-def negative_log_likelihood(log_squares, log_norm, sample_weight):
-    """- mean_b log p(x_b) of a Born machine, log p = log |psi(x)|^2 - log <psi, psi>.
-
-    log_squares (b,), log_norm (), sample_weight (b,) -> ()
-    """
-    return log_norm - weighted_mean(log_squares, sample_weight)
-
-
 def _softmax(F):
     p = namespace(F).exp(F - F.max(-1, keepdims=True))
     return p / p.sum(-1, keepdims=True)

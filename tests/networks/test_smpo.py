@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sktn.backend import config_context
-from sktn.losses import negative_log_likelihood, quadratic_log_norm, relu_log_frobenius
+from sktn.losses import quadratic_log_norm, relu_log_frobenius
 from sktn.networks import born, mpo, product_sum, smpo
 from sktn.solvers import kernel_novelty
 
@@ -113,7 +113,6 @@ def test_a_state_that_is_annihilated(rng):
 def test_losses_ignore_padding():
     norms, weight = jnp.array([1.0, 3.0, jnp.inf]), jnp.array([1.0, 3.0, 0.0])
     assert quadratic_log_norm(norms, weight) == pytest.approx(3.0)
-    assert negative_log_likelihood(norms, jnp.array(2.0), weight) == pytest.approx(-0.5)
     assert relu_log_frobenius(jnp.array(-2.0)) == 0
     assert relu_log_frobenius(jnp.array(2.0)) == 2
 
