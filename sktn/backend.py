@@ -49,9 +49,12 @@ from threadpoolctl import ThreadpoolController
 
 BACKENDS = ("auto", "numpy", "jax")
 
-# Compiled programs that are kept. Each holds about 16 memory maps, of which a Linux process may
-# have 65,530; a fit with a gradient solver needs about five, so this is a hundred kinds of fit.
+# Compiled programs that are kept: a search over shapes on a device makes some hundreds.
 _MAX_PROGRAMS = 512
+
+# Where Linux says how many memory maps a process has, and may have (65,530 by default). A program
+# takes 16 to 500 of them, and the process dies when there are no more.
+_MAPS, _MOST_MAPS = "/proc/self/maps", "/proc/sys/vm/max_map_count"
 
 # Numbers that one block of rows may take: NumPy's stay in the cache of a core (8 MB in float32),
 # a device's fill it (128 MB).
@@ -396,7 +399,8 @@ def namespace(*arrays):
 
 
 class _Programs:
-    """The compiled programs, least recently used first; what is evicted is cleared."""
+    """The compiled programs, least recently used first; what is evicted is cleared: beyond a number
+    of programs, and half of them where the process has used up half of its memory maps."""
 
     def __init__(self, size):
         self.size, self.programs, self.lock = size, OrderedDict(), threading.Lock()
@@ -404,16 +408,16 @@ class _Programs:
 
     def get(self, key, function, fixed):
         with self.lock:
-            program = self.programs.get(key)
+            program, evicted = self.programs.get(key), []
             if program is None:
+                kept = len(self.programs) // 2 if _crowded() else self.size - 1
+                while len(self.programs) > kept:
+                    evicted.append(self.programs.popitem(last=False)[1])
                 # JAX keeps programs by function, and drops them with it: each has one of its own.
                 program = jax.jit(wraps(function)(partial(_call, function, fixed)))
                 self.programs[key] = program
                 self.n_compiled += 1
             self.programs.move_to_end(key)
-            evicted = []
-            while len(self.programs) > self.size:
-                evicted.append(self.programs.popitem(last=False)[1])
         for old in evicted:
             old.clear_cache()
         return program
@@ -423,6 +427,14 @@ class _Programs:
             evicted, self.programs = list(self.programs.values()), OrderedDict()
         for old in evicted:
             old.clear_cache()
+
+
+def _crowded():
+    try:
+        with open(_MAPS, "rb") as maps, open(_MOST_MAPS) as most:
+            return sum(1 for _ in maps) > int(most.read()) // 2
+    except OSError:  # not Linux
+        return False
 
 
 def _call(function, fixed, *args, **kwargs):

@@ -14,14 +14,14 @@ import sktn
 from sktn import backend
 
 
-def run_python(code, **environment):
-    """Output of a fresh process, whose warnings are errors of this one."""
+def run_python(code, *arguments, **environment):
+    """Output of a fresh process, which must succeed."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -181,12 +181,16 @@ def test_programs_are_compiled_once_a_shape_and_static_argument():
     assert backend.n_compiled() - before == 4
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="counts Linux memory maps")
-def test_evicted_programs_free_their_memory_maps():
-    def maps():
-        with open("/proc/self/maps") as lines:
-            return sum(1 for _ in lines)
+def maps():
+    with open("/proc/self/maps") as lines:
+        return sum(1 for _ in lines)
 
+
+linux = pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="counts memory maps")
+
+
+@linux
+def test_evicted_programs_free_their_memory_maps():
     programs = backend._Programs(4)
     leaf = np.ones(1, np.float32)
     programs.get("warm", _double, {})(leaf)
@@ -197,6 +201,60 @@ def test_evicted_programs_free_their_memory_maps():
     assert maps() - start < 200
     programs.clear()
     assert not programs.programs
+
+
+@linux
+def test_half_of_the_programs_go_when_memory_maps_run_out(monkeypatch, tmp_path):
+    programs = backend._Programs(100)
+    for k in range(8):
+        programs.get(k, _double, {})
+    few = tmp_path / "max_map_count"
+    few.write_text("65530\n")
+    monkeypatch.setattr(backend, "_MOST_MAPS", str(few))
+    programs.get(8, _double, {})
+    assert len(programs.programs) == 9
+    few.write_text("10\n")
+    programs.get(9, _double, {})
+    assert list(programs.programs) == [5, 6, 7, 8, 9]
+    monkeypatch.setattr(backend, "_MOST_MAPS", str(tmp_path / "none"))
+    programs.get(10, _double, {})
+    assert len(programs.programs) == 6
+
+
+MANY_SHAPES = """
+import sys
+import numpy as np
+import jax.numpy as jnp
+from sktn import backend
+from sktn.solvers.gradient import minimize, minimize_lbfgs
+
+def loss(params, batch, weight, context):
+    return jnp.sum(weight * (batch @ params - 1) ** 2)
+
+def maps():
+    with open("/proc/self/maps") as lines:
+        return sum(1 for _ in lines)
+
+backend._PROGRAMS.size = 4
+n_fits = int(sys.argv[1])
+for k in range(n_fits):
+    x = np.ones((20, k + 1), np.float32)
+    arguments = np.zeros(k + 1, np.float32), x, np.ones(20, np.float32), {}
+    if k % 2:
+        minimize(loss, *arguments, 0, max_iter=2)
+    else:
+        minimize_lbfgs(loss, *arguments, max_iter=2)
+    if k == 3:
+        start = maps()
+assert backend.n_compiled() >= 1.5 * n_fits - 1
+assert maps() < start + 2000, (start, maps())
+"""
+
+
+@linux
+@pytest.mark.parametrize("n_fits", [8, pytest.param(300, marks=pytest.mark.slow)])
+def test_fits_of_many_shapes_leave_a_bounded_number_of_memory_maps(n_fits):
+    run_python(MANY_SHAPES, str(n_fits))
 
 
 # Nothing is compiled where NumPy serves
