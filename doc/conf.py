@@ -19,7 +19,10 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "data"]
+html_static_path = ["_static"]
+# A copy with its fonts: formulas need no network.
+mathjax_path = "mathjax/tex-chtml.js"
 templates_path = ["_templates"]
 # Single backticks are code; cross-references say so (:class:`...`).
 default_role = "literal"
