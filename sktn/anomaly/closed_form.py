@@ -9,15 +9,16 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sktn.anomaly.base import Solution
+from sktn.anomaly.units import SCALINGS, coordinates_of
 from sktn.networks import product_sum
 from sktn.solvers import kernel_novelty
-from sktn.tables.coordinates import Coordinates, fit_coordinates
+from sktn.tables.coordinates import Coordinates
 
 # Landmark rows where the user names no bond dimension: fits and scores cost their square.
-_LANDMARKS = 800
+LANDMARKS = 800
 
 # A density is a single sum over its landmarks, and gains from all of them.
-_DENSITY_LANDMARKS = 5000
+DENSITY_LANDMARKS = 5000
 
 # Bandwidths are chosen on at most this many rows. That of a density depends on their number.
 _SELECTION_ROWS, _DENSITY_SELECTION_ROWS = 500, 1000
@@ -31,7 +32,7 @@ class ClosedForm(BaseEstimator):
 
         rows Rows -> Solution
         """
-        coordinates = fit_coordinates(rows.X, rows.weight, rows.categorical)
+        coordinates = coordinates_of(rows, self.scaling)
         x = coordinates.transform(rows.X)
         if len(x) <= self._size:
             # Every row is a landmark: repetitions would only repeat.
@@ -73,6 +74,10 @@ class Projector(ClosedForm):
         Number of landmark rows; None: at most 800.
     output_dim : int, default=None
         Dimension of the output leg; None: as many as the training states span.
+    scaling : {"auto", "standard", "common"}, default="auto"
+        "standard": every column by its own standard deviation. "common": one scale for all, for
+        columns of one unit such as pixels and spectra. "auto": "common" where sixteen or more
+        columns begin and end at the same values, else "standard".
 
     References
     ----------
@@ -84,24 +89,28 @@ class Projector(ClosedForm):
         "ridge": [Interval(Real, 0, None, closed="neither")],
         "bond_dim": [Interval(Integral, 1, None, closed="left"), None],
         "output_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "scaling": [StrOptions(set(SCALINGS))],
     }
 
-    def __init__(self, *, bandwidth="auto", ridge=0.01, bond_dim=None, output_dim=None):
+    def __init__(
+        self, *, bandwidth="auto", ridge=0.01, bond_dim=None, output_dim=None, scaling="auto"
+    ):
         self.bandwidth = bandwidth
         self.ridge = ridge
         self.bond_dim = bond_dim
         self.output_dim = output_dim
+        self.scaling = scaling
 
     @property
     def _size(self):
-        return self.bond_dim or _LANDMARKS
+        return self.bond_dim or LANDMARKS
 
     def _looks(self, x, weight, rng, coordinates):
         widths = [self.bandwidth]
         if isinstance(self.bandwidth, str):
-            widths = _levels(x, weight, rng, coordinates, self.ridge)
+            widths = choose_levels(x, weight, rng, coordinates, self.ridge)
         return [
-            partial(_fit_projector, x, weight, rng, coordinates, (self, width)) for width in widths
+            partial(fit_projector, x, weight, rng, coordinates, (self, width)) for width in widths
         ]
 
 
@@ -115,82 +124,32 @@ class MeanState(ClosedForm):
         largest held-out likelihood.
     bond_dim : int, default=None
         Number of landmark rows; None: at most 5000.
+    scaling : {"auto", "standard", "common"}, default="auto"
+        As in :class:`Projector`.
     """
 
     _parameter_constraints: dict = {
-        "bandwidth": Projector._parameter_constraints["bandwidth"],
-        "bond_dim": Projector._parameter_constraints["bond_dim"],
+        name: Projector._parameter_constraints[name]
+        for name in ("bandwidth", "bond_dim", "scaling")
     }
 
-    def __init__(self, *, bandwidth="auto", bond_dim=None):
+    def __init__(self, *, bandwidth="auto", bond_dim=None, scaling="auto"):
         self.bandwidth = bandwidth
         self.bond_dim = bond_dim
+        self.scaling = scaling
 
     @property
     def _size(self):
-        return self.bond_dim or _DENSITY_LANDMARKS
+        return self.bond_dim or DENSITY_LANDMARKS
 
     def _looks(self, x, weight, rng, coordinates):
         width = self.bandwidth
         if isinstance(width, str):
-            width = _density_width(x, weight, rng, coordinates)
+            width = choose_density_width(x, weight, rng, coordinates)
         return [partial(fit_mean_state, x, weight, rng, coordinates, (self._size, width))]
 
 
-class Looks(ClosedForm):
-    """Several closed forms that look at the training rows differently.
-
-    A density, whose width has the largest held-out likelihood; the distances to the subspace of the
-    training states at a fine and at a coarse width, see :class:`Projector`; and the coarse one
-    relative to that of a row's surroundings, as local outlier factors are relative to the
-    neighbours' [1]_. A row is as strange as it is in the look that finds it strangest, in units
-    that held-out training rows give.
-
-    Parameters
-    ----------
-    ridge : float, default=0.01
-        As in :class:`Projector`.
-    bond_dim : int, default=None
-        Number of landmark rows; None: at most 800, of the density 5000.
-
-    References
-    ----------
-    .. [1] M. M. Breunig, H.-P. Kriegel, R. T. Ng and J. Sander, "LOF: identifying density-based
-       local outliers", SIGMOD (2000) 93-104.
-    """
-
-    _parameter_constraints: dict = {
-        name: Projector._parameter_constraints[name] for name in ("ridge", "bond_dim")
-    }
-
-    def __init__(self, *, ridge=0.01, bond_dim=None):
-        self.ridge = ridge
-        self.bond_dim = bond_dim
-
-    @property
-    def _size(self):
-        return self.bond_dim or _LANDMARKS
-
-    def _looks(self, x, weight, rng, coordinates):
-        fine, coarse = _levels(x, weight, rng, coordinates, self.ridge)
-        density = self.bond_dim or _DENSITY_LANDMARKS, _density_width(x, weight, rng, coordinates)
-        value = Projector(ridge=self.ridge, bond_dim=self.bond_dim)
-        found = []
-
-        def fit_coarse():
-            found.append(_fit_projector(x, weight, rng, coordinates, (value, coarse)))
-            return found[-1]
-
-        return [
-            partial(fit_mean_state, x, weight, rng, coordinates, density),
-            partial(_fit_projector, x, weight, rng, coordinates, (value, fine)),
-            fit_coarse,
-            # The look before it, seen from the surroundings.
-            lambda: LocalOperator.around(found[-1]),
-        ]
-
-
-class _KernelOperator:
+class KernelOperator:
     """What a closed-form operator does with tables; subclasses say what with coordinates."""
 
     @property
@@ -218,7 +177,7 @@ class _KernelOperator:
 
 
 @dataclass(frozen=True, eq=False)
-class ProjectorOperator(_KernelOperator):
+class ProjectorOperator(KernelOperator):
     """P^2 = 1 - Q^T Q.
 
     Attributes
@@ -264,7 +223,7 @@ class ProjectorOperator(_KernelOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class MeanStateOperator(_KernelOperator):
+class MeanStateOperator(KernelOperator):
     """<mean state|, a row vector: the norm is the overlap with it.
 
     Attributes
@@ -300,53 +259,8 @@ class MeanStateOperator(_KernelOperator):
         return replace(self, network=network, total=self.total + float(weight.sum()))
 
 
-@dataclass(frozen=True, eq=False)
-class LocalOperator(_KernelOperator):
-    """The log norm of a projector, relative to that of a row's surroundings.
-
-    Attributes
-    ----------
-    projector : ProjectorOperator
-    field : ndarray of shape (m,)
-        Its log norms of the landmarks, each as if held out.
-    """
-
-    projector: ProjectorOperator
-    field: np.ndarray
-
-    @classmethod
-    def around(cls, projector):
-        return cls(projector, projector.log_norms_at(projector.network.landmarks))
-
-    @property
-    def coordinates(self):
-        return self.projector.coordinates
-
-    @property
-    def network(self):
-        return self.projector.network
-
-    def transform(self, X):
-        """The log norm around a row, since the outputs are those of the projector: -> (b, 1)"""
-        x = self.coordinates.transform(X)
-        return kernel_novelty.surroundings(self.network, self.field, x)[:, None]
-
-    def log_norms_at(self, x, own=None):
-        """`log_norms` of coordinates x (b, n); own as in `kernel_novelty.novelty` -> (b,)"""
-        around = kernel_novelty.surroundings(self.network, self.field, x, own)
-        return self.projector.log_norms_at(x, own) - around
-
-    def held_out(self, x, weight):
-        """`log_norms` of training coordinates as if each row had been left out: -> (b,)"""
-        around = kernel_novelty.surroundings(self.network, self.field, x)
-        return self.projector.held_out(x, weight) - around
-
-    def updated(self, x, weight):
-        """The operator that has seen more rows: x (b, n), weight (b,) -> LocalOperator"""
-        return self.around(self.projector.updated(x, weight))
-
-
-def _fit_projector(x, weight, rng, coordinates, value_and_width):
+def fit_projector(x, weight, rng, coordinates, value_and_width):
+    """x (b, n), weight (b,), (value, width) -> ProjectorOperator"""
     value, width = value_and_width
     start = _start(x, weight, rng, coordinates, value._size, width)
     moments = kernel_novelty.add_rows(start, x, weight)
@@ -375,14 +289,16 @@ def _start(x, weight, rng, coordinates, size, width):
     )
 
 
-def _levels(x, weight, rng, coordinates, ridge):
+def choose_levels(x, weight, rng, coordinates, ridge):
+    """Widths of a fine and a coarse projector, in units of sqrt(n): -> (2,)"""
     x, weight = select_rows(x, weight, rng, _SELECTION_ROWS)
     return kernel_novelty.choose_bandwidths(
         x, weight, coordinates.mean, coordinates.variance, ridge
     )
 
 
-def _density_width(x, weight, rng, coordinates):
+def choose_density_width(x, weight, rng, coordinates):
+    """Width of the largest held-out likelihood, in units of sqrt(n): -> ()"""
     x, weight = select_rows(x, weight, rng, _DENSITY_SELECTION_ROWS)
     [width] = kernel_novelty.choose_density_bandwidth(
         x, weight, coordinates.mean, coordinates.variance

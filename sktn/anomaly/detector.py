@@ -18,7 +18,8 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.anomaly.base import Contributions, Rows, relative_weights, score_rows, scores_of
 from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
-from sktn.anomaly.closed_form import Looks, MeanState, Projector
+from sktn.anomaly.closed_form import MeanState, Projector
+from sktn.anomaly.looks import Looks
 from sktn.anomaly.robust import RobustLooks
 from sktn.anomaly.trained import TrainedSMPO
 from sktn.documentation import DocLinks

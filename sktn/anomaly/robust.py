@@ -8,8 +8,9 @@ from sklearn.utils._param_validation import Interval
 
 from sktn.anomaly.base import Solution
 from sktn.anomaly.closed_form import ClosedForm, Projector, fit_mean_state, select_rows
+from sktn.anomaly.units import coordinates_of
 from sktn.solvers import kernel_novelty
-from sktn.tables.coordinates import Coordinates, fit_coordinates
+from sktn.tables.coordinates import Coordinates
 
 # Rows that bandwidths and marginal densities are made of: a tenth of them is a neighbourhood, and
 # its share is known to a tenth of itself.
@@ -38,20 +39,24 @@ class RobustLooks(ClosedForm):
         that are apart from each other may be many more.
     bond_dim : int, default=None
         Number of landmark rows of the density; None: at most 5000.
+    scaling : {"auto", "standard", "common"}, default="auto"
+        As in :class:`Projector`.
     """
 
     _parameter_constraints: dict = {
         "neighbourhood": [Interval(Real, 0, 1, closed="neither")],
         "bond_dim": Projector._parameter_constraints["bond_dim"],
+        "scaling": Projector._parameter_constraints["scaling"],
     }
 
-    def __init__(self, *, neighbourhood=0.1, bond_dim=None):
+    def __init__(self, *, neighbourhood=0.1, bond_dim=None, scaling="auto"):
         self.neighbourhood = neighbourhood
         self.bond_dim = bond_dim
+        self.scaling = scaling
 
     def solve(self, rows, rng, n_members):
         """One operator of either kind: rows Rows -> Solution"""
-        coordinates = fit_coordinates(rows.X, rows.weight, rows.categorical)
+        coordinates = coordinates_of(rows, self.scaling)
         x = coordinates.transform(rows.X)
         some, weight = select_rows(x, rows.weight, rng, _ROWS)
         width = kernel_novelty.choose_wide_bandwidth(
