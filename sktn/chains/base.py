@@ -22,6 +22,7 @@ from sktn.fitted import commit, fitted_attributes
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem, Clock
 from sktn.solvers.relevance import relevances
+from sktn.tables.gaps import telling_gaps
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.reading import read
 from sktn.tables.sites import Sites, make_sites
@@ -34,6 +35,14 @@ _ALPHA_ROWS, _ALPHA_LANDMARKS = 3000, 500
 _DEFAULT_ALPHA = 0.1
 # Numbers in all networks of an estimator (8 GB in float32).
 _LARGEST_NETWORK = 2**31
+
+
+def said_gaps(missing, reading, target):
+    """`missing` as :func:`~sktn.tables.sites.make_sites` takes it: "auto" is one bool a column."""
+    if missing != "auto":
+        return missing
+    loss, numbers = target.loss(np.float64)
+    return telling_gaps(reading.X, loss.response(numbers), target.weight)
 
 
 class BaseChain(
@@ -64,7 +73,7 @@ class BaseChain(
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "feature_order": [StrOptions({"given", "correlation", "random"}), "array-like"],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
-        "missing": [StrOptions({"marginal", "indicator"})],
+        "missing": [StrOptions({"auto", "marginal", "indicator"})],
         "time_limit": [Interval(Real, 0, None, closed="neither"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -80,7 +89,7 @@ class BaseChain(
         target = self._make_target(reading.y, sample_weight)
         ctx = self._init_callback_context(max_subtasks=getattr(solver, "max_iter", 1))
         ctx.call_on_fit_task_begin(estimator=self, X=reading.X, y=reading.y)
-        sites = self._sites(reading, target.weight)
+        sites = self._sites(reading, target)
         problem, relevance = self._problem(sites, target, rng)
         clock.say(f"strength alpha={problem.alpha:.3g}")
         plan = self._plan(sites, problem, rng, clock)
@@ -108,15 +117,15 @@ class BaseChain(
         problem = self._penalised(problem, sites.columns, relevance)
         return self._with_alpha(problem, target, rng), relevance
 
-    def _sites(self, reading, weight):
+    def _sites(self, reading, target):
         return make_sites(
             reading.X,
-            weight,
+            target.weight,
             reading.is_nominal,
             embedding=self.embedding,
             degree=self.degree,
             scaling=self.scaling,
-            missing=self.missing,
+            missing=said_gaps(self.missing, reading, target),
         )
 
     def _penalised(self, problem, columns, relevance):
@@ -228,7 +237,7 @@ class BaseChain(
         target = self._make_target(reading.y, sample_weight, model=None if first else self, **known)
         clock, rng = Clock(None, self.verbose), check_random_state(self.random_state)
         if first:
-            sites = self._sites(reading, target.weight)
+            sites = self._sites(reading, target)
             problem = _bare_problem(sites, target)
             relevance = self._relevance(sites, problem, rng)
             alpha = _DEFAULT_ALPHA if self.alpha == "auto" else float(self.alpha)

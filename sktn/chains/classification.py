@@ -81,9 +81,10 @@ class MPSClassifier(ClassifierMixin, BaseChain):
     categorical_features : "from_dtype", None, or array-like, default="from_dtype"
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`. A level not seen in
         training counts as missing.
-    missing : {"marginal", "indicator"}, default="marginal"
+    missing : {"marginal", "indicator", "auto"}, default="marginal"
         "marginal": a missing value averages the network over the column. "indicator": columns with
-        missing training values also get a component that says so.
+        missing training values also get a component that says so. "auto": those columns whose gaps
+        say something about the target, by the evidence of the rows.
     time_limit : float, default=None
         Seconds after which the best model so far is taken; a stage once begun may run over.
     random_state : int, RandomState instance or None, default=None

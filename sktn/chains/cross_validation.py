@@ -13,7 +13,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
 from sktn.backend import with_config
-from sktn.chains.base import BaseChain, ordered
+from sktn.chains.base import BaseChain, ordered, said_gaps
 from sktn.chains.folds import search_rows
 from sktn.chains.importances import FeatureImportances
 from sktn.documentation import DocLinks
@@ -81,7 +81,7 @@ class _Search:
             embedding=model.embedding,
             degree=degree,
             scaling=scaling,
-            missing=model.missing,
+            missing=said_gaps(model.missing, self.reading, self.target),
             dtype=np.float32,
         )
 

@@ -16,7 +16,7 @@ import numpy as np
 from sktn.backend import namespace
 from sktn.tables.columns import indicated
 from sktn.tables.levels import level_components
-from sktn.tables.orthonormal import numeric_sites, raw_components, relative_variances
+from sktn.tables.orthonormal import bounded, numeric_sites, raw_components, relative_variances
 from sktn.tables.statistics import level_weights, positive_rows, unit_weights
 
 
@@ -269,12 +269,10 @@ def _level_site(mass, limit, lost, max_levels):
 
     mass (L,) -> ((L, d_i), (d_i,), (d_i,), (d_i, d_i), (d_i,)), (d_i,)
     """
-    table, vector, variances = level_components(mass, lost, max_levels)
-    largest = np.maximum(np.abs(table).max(axis=0), np.abs(vector))
-    factor = np.minimum(1.0, limit / np.maximum(largest, 1.0))
-    degrees = np.append(0.0, np.ones(len(factor) - 1))
-    mean = np.eye(1, len(factor))[0]
-    return (table * factor, degrees, mean, np.diag(factor**2), vector * factor), variances
+    table, variances = level_components(mass, max_levels)
+    degrees = np.append(0.0, np.ones(len(variances) - 1))
+    part = bounded(table, degrees, np.abs(table).max(axis=0), limit, lost)
+    return _with_missing(*part, lost, True, limit, np.ones(len(table))), variances
 
 
 def _one_hot_site(mass, lost, max_levels):

@@ -20,22 +20,20 @@ import numpy as np
 MAX_LEVELS = 64
 
 
-def level_components(mass, gap, max_levels=None):
-    """Vectors of the levels of a column, and of a missing value.
+def level_components(mass, max_levels=None):
+    """Vectors of the levels of a column.
 
     Component 0 is the constant 1, the others are orthonormal to it under the shares, in the order
-    of their prior variances. Where values are missing in a share of the rows, `gap` > 0, missing is
-    a level like the others; else it is the mean, the marginal over the column.
+    of their prior variances.
 
-    mass (L,) weights of the levels, the most frequent first, gap ()
-    -> table (L, d), vector (d,), variances (d,), of which those behind the constant sum to 1
+    mass (L,) weights of the levels, the most frequent first
+    -> table (L, d), variances (d,), of which those behind the constant sum to 1
     """
     total = mass.sum()
     if total == 0:
-        return np.ones((len(mass), 1)), np.ones(1), np.ones(1)
+        return np.ones((len(mass), 1)), np.ones(1)
     group = np.minimum(np.arange(len(mass)), MAX_LEVELS if max_levels is None else max_levels)
-    share = np.bincount(group, weights=mass) / total * (1 - gap)
-    share = np.append(share, gap) if gap > 0 else share
+    share = np.bincount(group, weights=mass) / total
     known = np.flatnonzero(share > 0)
     root = np.sqrt(share[known])
     # The covariance in coordinates sqrt(p) f, without the constant r.
@@ -50,5 +48,4 @@ def level_components(mass, gap, max_levels=None):
     components[:, 0] = 1.0
     components[known, 1:] = vectors / root[:, None]
     variances = np.append(1.0, variances[largest] / variances[largest].sum())
-    mean = np.eye(1, len(known))[0]
-    return components[group], components[-1] if gap > 0 else mean, variances
+    return components[group], variances

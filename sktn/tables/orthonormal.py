@@ -73,7 +73,7 @@ def numeric_sites(coords, weight, low, embedding, orthonormalize, shared_unit, l
     sites = []
     for i, columns in enumerate(kept):
         parts = transform[i][:, columns], degrees[columns], largest[i][columns]
-        sites.append(_bounded(*parts, limit, lost[i]))
+        sites.append(bounded(*parts, limit, lost[i]))
     return sites, [v[columns] for v, columns in zip(variances, kept, strict=True)]
 
 
@@ -131,7 +131,7 @@ def _gram_schmidt(factor):
     return transform, kept
 
 
-def _bounded(matrix, degrees, largest, limit, lost):
+def bounded(matrix, degrees, largest, limit, lost):
     """Scale components to unit variance over all rows, or less where they would exceed `limit`.
 
     matrix (r, d), degrees (d,), largest (d,) -> matrix, degrees, mean (d,), gram (d, d)

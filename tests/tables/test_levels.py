@@ -9,27 +9,20 @@ from hypothesis.extra.numpy import arrays
 from sktn.tables.levels import MAX_LEVELS, level_components
 
 masses = arrays(np.float64, st.integers(2, 8), elements=st.integers(1, 50))
-gaps = st.sampled_from([0.0, 0.2])
 
 
-@given(masses, gaps)
-def test_components_are_orthonormal_under_the_shares(mass, gap):
-    table, vector, variances = level_components(mass, gap)
-    phi, share = table, mass / mass.sum()
-    if gap:
-        phi, share = np.r_[table, vector[None]], np.append(share * (1 - gap), gap)
+@given(masses)
+def test_components_are_orthonormal_under_the_shares(mass):
+    phi, variances = level_components(mass)
+    share = mass / mass.sum()
     np.testing.assert_allclose(phi.T * share @ phi, np.eye(len(variances)), atol=1e-7)
     np.testing.assert_array_equal(phi[:, 0], 1)
-    if not gap:
-        np.testing.assert_allclose(vector, table.T @ share, atol=1e-7)
 
 
-@given(masses, gaps)
-def test_effects_of_levels_are_independent_of_each_other(mass, gap):
-    table, vector, variances = level_components(mass, gap)
-    phi, share = table, mass / mass.sum()
-    if gap:
-        phi, share = np.r_[table, vector[None]], np.append(share * (1 - gap), gap)
+@given(masses)
+def test_effects_of_levels_are_independent_of_each_other(mass):
+    phi, variances = level_components(mass)
+    share = mass / mass.sum()
     centred = np.eye(len(share)) - share
     expected = centred @ centred.T
     found = phi[:, 1:] * variances[1:] @ phi[:, 1:].T
@@ -40,14 +33,13 @@ def test_effects_of_levels_are_independent_of_each_other(mass, gap):
 
 
 def test_a_binary_column_is_a_number():
-    table, vector, variances = level_components(np.array([3.0, 1.0]), 0.0)
+    table, variances = level_components(np.array([3.0, 1.0]))
     np.testing.assert_allclose(table, [[1, np.sqrt(1 / 3)], [1, -np.sqrt(3)]])
     np.testing.assert_allclose(variances, [1, 1])
-    np.testing.assert_array_equal(vector, [1, 0])
 
 
 def test_levels_beyond_the_most_frequent_share_a_vector():
-    table, _, variances = level_components(np.arange(400.0, 0, -1), 0.0)
+    table, variances = level_components(np.arange(400.0, 0, -1))
     assert table.shape == (400, MAX_LEVELS + 1)
     assert len(variances) == MAX_LEVELS + 1
     np.testing.assert_array_equal(table[MAX_LEVELS:], table[MAX_LEVELS:][:1].repeat(336, axis=0))
@@ -56,7 +48,6 @@ def test_levels_beyond_the_most_frequent_share_a_vector():
 
 @pytest.mark.parametrize("mass", [[0.0], [0.0, 0.0], [5.0]])
 def test_columns_without_information(mass):
-    table, vector, variances = level_components(np.array(mass), 0.0)
+    table, variances = level_components(np.array(mass))
     np.testing.assert_array_equal(table, np.ones((len(mass), 1)))
-    np.testing.assert_array_equal(vector, [1])
     np.testing.assert_array_equal(variances, [1])
