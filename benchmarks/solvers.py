@@ -16,31 +16,18 @@ bonds: held-out log-loss of sweeps at fixed bond dimensions, with the penalty an
 import argparse
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
-from sklearn import datasets
+from _tables import labelled
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 from sktn import MPSClassifier
 from sktn.chains.solvers import LBFGS, Adam, Sweep
 
+BUNDLED = ("breast_cancer", "wine", "digits")
 EPOCHS = (10, 30, 100)
 BOND_DIMS = (2, 4, 8, 16, 32)
-
-
-def tables(folder, cap):
-    for name in ("breast_cancer", "wine", "digits"):
-        yield name, *getattr(datasets, f"load_{name}")(return_X_y=True)
-    for path in sorted(Path(folder).glob("*.npz")) if folder else []:
-        with np.load(path) as data:
-            X, y = data["X"].astype(float), np.unique(data["y"], return_inverse=True)[1]
-        keep = np.bincount(y)[y] >= 10
-        X, y = X[keep], y[keep]
-        if len(y) > cap:
-            X, _, y, _ = train_test_split(X, y, train_size=cap, random_state=0, stratify=y)
-        yield path.stem, X, y
 
 
 def timed_fit(split, **params):
@@ -105,7 +92,7 @@ def main():
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     ratios = []
-    for name, X, y in tables(args.data, args.cap):
+    for name, X, y in labelled(BUNDLED, args.data, args.cap, fewest=10):
         if args.tables and name not in args.tables.split(","):
             continue
         split = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y)

@@ -10,21 +10,22 @@ Each model has its own preprocessing in a pipeline. Prints one row a table and t
 import argparse
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
-from sklearn import datasets
+from _tables import labelled
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sktn import MPSClassifier, MPSClassifierCV
+
+BUNDLED = ("breast_cancer", "wine", "iris", "digits")
 
 
 def scaled(estimator):
@@ -42,17 +43,6 @@ MODELS = {
 }
 
 
-def tables(folder, cap):
-    for name in ("breast_cancer", "wine", "iris", "digits"):
-        yield name, *getattr(datasets, f"load_{name}")(return_X_y=True)
-    for path in sorted(Path(folder).glob("**/*.npz")) if folder else []:
-        data = np.load(path)
-        X, y = data["X"].astype(float), np.unique(data["y"], return_inverse=True)[1]
-        if len(y) > cap:
-            X, _, y, _ = train_test_split(X, y, train_size=cap, random_state=0, stratify=y)
-        yield path.stem, X, y
-
-
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -65,7 +55,7 @@ def main():
     warnings.simplefilter("ignore")
     print(f"{'accuracy / log-loss':24s}" + "".join(f"{name:>16s}" for name in names), flush=True)
     scores, seconds = [], np.zeros(len(names))
-    for table, X, y in tables(arguments.data, arguments.cap):
+    for table, X, y in labelled(BUNDLED, arguments.data, arguments.cap):
         folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(X, y))
         row = np.zeros((len(names), 2))
         for k, name in enumerate(names):

@@ -52,6 +52,10 @@ if any(examples.glob("plot_*.py")):
         "examples_dirs": [str(examples)],
         "gallery_dirs": ["auto_examples"],
         "filename_pattern": r"plot_",
+        # The names begin with the task.
+        "within_subsection_order": "FileNameSortKey",
+        # What is printed and drawn, not the representation of a last line.
+        "capture_repr": (),
         "download_all_examples": False,
         "show_memory": False,
         "min_reported_time": 10,

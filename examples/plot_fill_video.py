@@ -28,6 +28,8 @@ fig, axes = plt.subplots(3, 3, figsize=(7, 7))
 for column, frame in enumerate((2, 10, 17)):
     for ax, data in zip(axes[:, column], (observed, filled, video), strict=True):
         ax.imshow(data[..., frame], vmin=-0.3, vmax=1.1)
-        ax.set_axis_off()
+        ax.set(xticks=[], yticks=[])
     axes[0, column].set_title(f"frame {frame}")
+for ax, label in zip(axes[:, 0], ("observed", "filled", "true"), strict=True):
+    ax.set_ylabel(label)
 plt.show()
