@@ -12,6 +12,9 @@ kernel ridge regression. It needs no start, no learning rate and no
 bond dimension. Rows beyond a number of landmarks enter through Nystroem features. All problems
 that share a design (strengths alpha x folds, folds as 0/1 weights) are solved together, so that
 every matrix product is one large one.
+
+Where the design is large, its products run on the executor's devices, its rows spread over them;
+coefficients, scores and decisions stay on the host.
 """
 
 from dataclasses import dataclass, replace
@@ -20,11 +23,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from sktn.backend import namespace
+from sktn.backend import bucket, executor_of, get_executor, namespace
 from sktn.solvers.newton import Effort, newton
+from sktn.tables.basis import embed
 
 # Rows of a block of the kernel: the block stays in the cache while it is multiplied up.
 _BLOCK = 256
+# Entries of a design from which it goes to a device: a product with it takes a CPU core longer than
+# the transfer of the scores.
+_DEVICE_ENTRIES = 2**22
 # Of a search: losses to a thousandth tell strengths apart.
 _SEARCH_EFFORT = Effort(tol=1e-3, max_cg=20)
 
@@ -55,18 +62,21 @@ def product_kernel(a, b):
 
     a (m, n, d), b (k, n, d) -> (m, k)
     """
-    xp = namespace(a)
-    right = xp.ascontiguousarray(b.transpose(1, 2, 0)[:, 1:])
+    run = executor_of(a, b)
+    right = run.contiguous(b.transpose(1, 2, 0)[:, 1:])
+    width = _BLOCK if run.name == "numpy" else max(1, len(a))
+
+    def absorb(e, site):
+        k = site[0] @ site[1]
+        k += (k * e) + e
+        return k, None
+
     blocks = []
-    for start in range(0, len(a), _BLOCK):
-        left = xp.ascontiguousarray(a[start : start + _BLOCK].transpose(1, 0, 2)[:, :, 1:])
-        e = xp.zeros((left.shape[1], right.shape[2]), a.dtype)
-        for x, y in zip(left, right, strict=True):
-            k = x @ y
-            k += (k * e) + e
-            e = k
-        blocks.append(e)
-    return xp.concatenate(blocks) if blocks else xp.zeros((0, len(b)), a.dtype)
+    for start in range(0, max(1, len(a)), width):
+        left = run.contiguous(a[start : start + width].transpose(1, 0, 2)[:, :, 1:])
+        e = run.xp.zeros((left.shape[1], right.shape[2]), a.dtype)
+        blocks.append(run.scan(absorb, e, (left, right))[0])
+    return blocks[0] if len(blocks) == 1 else run.xp.concatenate(blocks)
 
 
 def nystroem_map(landmark_kernel):
@@ -84,12 +94,21 @@ def nystroem_map(landmark_kernel):
 
 def make_design(problem, landmarks):
     """problem ChainProblem, landmarks: row indices -> Design"""
-    xp = namespace(problem.coords)
     a = problem.vectors(landmarks)
     V, _ = nystroem_map(product_kernel(a, a))
-    parts = [product_kernel(rows, a) @ V for _, rows in problem.blocks()]
-    Z = xp.concatenate([xp.concatenate(parts), xp.ones((problem.n_rows, 1), V.dtype)], axis=1)
-    return Design(Z, V, a)
+    n_rows = problem.n_rows
+    run = get_executor() if n_rows * V.shape[1] >= _DEVICE_ENTRIES else executor_of(a)
+    with run.precision(V.dtype):
+        program = run.jit(_features)
+        fixed = run.put((problem.basis, problem.roots, a, V))
+        numbers = 3 * len(a) + a.shape[1] * a.shape[2]
+        Z = run.map_rows(lambda coords: program(*fixed, coords), problem.coords, numbers)
+        return Design(run.put_rows(np.append(Z, np.ones((n_rows, 1), Z.dtype), axis=1)), V, a)
+
+
+def _features(basis, roots, a, V, coords):
+    """Features of rows: coords (b, n, k) -> (b, r)"""
+    return product_kernel(embed(basis, coords) / roots, a) @ V
 
 
 def solve(Z, problem, W, strengths, effort, start=None, stop=None):
@@ -104,12 +123,11 @@ def solve(Z, problem, W, strengths, effort, start=None, stop=None):
     Z (N, r + 1), problem: its `loss` and `target`, W (P, N), strengths (P,), start (P, r + 1, c)
     -> B (P, r + 1, c), scores (P, N, c), losses: list of (P,)
     """
-    xp = namespace(Z)
-    W = xp.asarray(W, dtype=Z.dtype)
+    W = np.asarray(W, dtype=Z.dtype)
     if problem.loss.quadratic:
         return _solve_quadratic(Z, problem, W, strengths)
     if start is None:
-        start = xp.zeros((len(W), Z.shape[1], problem.loss.n_scores(problem.target)), Z.dtype)
+        start = np.zeros((len(W), Z.shape[1], problem.loss.n_scores(problem.target)), Z.dtype)
     return newton(linear_system(Z, strengths, problem.loss), start, problem, W, effort, stop)
 
 
@@ -127,12 +145,12 @@ class _Linear:
 
     def scores(self, B):
         P, r, c = B.shape
-        flat = self.Z @ B.transpose(1, 0, 2).reshape(r, P * c)
+        flat = _product(self.Z, B.transpose(1, 0, 2).reshape(r, P * c), _forward)
         return flat.reshape(len(self.Z), P, c).transpose(1, 0, 2)
 
     def adjoint(self, t):
         P, N, c = t.shape
-        flat = self.Z.T @ t.transpose(1, 0, 2).reshape(N, P * c)
+        flat = _product(self.Z, t.transpose(1, 0, 2).reshape(N, P * c), _transposed)
         return flat.reshape(-1, P, c).transpose(1, 0, 2)
 
     def ridge(self, B):
@@ -154,13 +172,37 @@ class _Linear:
         return replace(self, charges=self.charges[problems])
 
 
+def _forward(Z, columns):
+    return Z @ columns
+
+
+def _transposed(Z, columns):
+    # In this order a compiler is not slowed down by a single column.
+    return (columns.T @ Z).T
+
+
+def _squares(Z):
+    return (Z * Z).sum(0)
+
+
+def _product(Z, columns, function):
+    """A product with a design, where that is; on a device with one of few numbers of columns."""
+    run = executor_of(Z)
+    if run.name == "numpy":
+        return Z @ columns if function is _forward else Z.T @ columns
+    n = columns.shape[1]
+    padded = np.pad(columns.astype(Z.dtype, copy=False), [(0, 0), (0, bucket(n) - n)])
+    padded = run.put(padded) if function is _forward else run.put_rows(padded)
+    return run.get(run.jit(function)(Z, padded))[:, :n]
+
+
 def linear_system(Z, strengths, loss):
-    xp = namespace(Z)
     free = np.ones(Z.shape[1])
     free[-1] = 0
     charges = np.reshape(strengths, (-1, 1, 1)) * free[:, None]
-    spectrum = xp.einsum("ir,ir->r", Z, Z) / max(len(Z), 1)
-    return _Linear(Z, xp.asarray(charges, dtype=Z.dtype), spectrum, loss)
+    run = executor_of(Z)
+    squares = np.einsum("ir,ir->r", Z, Z) if run.name == "numpy" else run.get(run.jit(_squares)(Z))
+    return _Linear(Z, charges.astype(Z.dtype), squares / max(len(Z), 1), loss)
 
 
 def ridge_path(Z, y, weight, strengths):
@@ -170,15 +212,17 @@ def ridge_path(Z, y, weight, strengths):
 
     Z (N, r + 1), y (N, c), weight (N,), strengths (A,) -> B (A, r + 1, c)
     """
-    xp = namespace(Z)
     total = max(float(weight.sum()), np.finfo(Z.dtype).tiny)
-    rows = np.flatnonzero(np.asarray(weight) > 0)
-    w, features, targets = weight[rows], Z[rows, :-1], y[rows]
-    center, mean = (w @ features) / total, (w @ targets) / total
-    root = xp.sqrt(w)[:, None]
-    features, targets = root * (features - center), root * (targets - mean)
+    run, weight = executor_of(Z), np.asarray(weight, Z.dtype)
+    if run.name == "numpy":
+        # Rows of weight 0, a fold that is held out, would cost a fold's share of the product.
+        rows = np.flatnonzero(weight > 0)
+        moments = _moments(Z[rows, :-1], y[rows], weight[rows], Z.dtype.type(total))
+    else:
+        data = run.put_rows((np.asarray(y, Z.dtype), weight))
+        moments = run.get(run.jit(_moments)(Z[:, :-1], *data, run.put(Z.dtype.type(total))))
     # The smallest eigenvalues decide where the penalty is weak, and single precision loses them.
-    gram, target = (np.asarray(features.T @ t, np.float64) for t in (features, targets))
+    gram, target, center, mean = (np.array(moment, np.float64) for moment in moments)
     rounding = np.finfo(Z.dtype).eps * max(float(np.trace(gram)), 1e-30)
     if len(strengths) == 1:
         gram[np.diag_indices_from(gram)] += strengths[0] + rounding
@@ -187,13 +231,20 @@ def ridge_path(Z, y, weight, strengths):
         lam, U = np.linalg.eigh(gram)
         lam = np.maximum(lam, 0) + rounding
         B = U @ (U.T @ target / (lam[:, None] + np.reshape(strengths, (-1, 1, 1))))
-    intercept = np.asarray(mean, np.float64) - np.asarray(center, np.float64) @ B
-    return xp.asarray(np.concatenate([B, intercept[:, None]], axis=1), dtype=Z.dtype)
+    intercept = mean - center @ B
+    return np.concatenate([B, intercept[:, None]], axis=1).astype(Z.dtype)
+
+
+def _moments(features, targets, w, total):
+    """Weighted Gram matrix of centred features, their products with centred targets, the means."""
+    center, mean = (w @ features) / total, (w @ targets) / total
+    root = namespace(features).sqrt(w)[:, None]
+    features, targets = root * (features - center), root * (targets - mean)
+    return features.T @ features, features.T @ targets, center, mean
 
 
 def _solve_quadratic(Z, problem, W, strengths):
-    xp = namespace(Z)
-    B = xp.concatenate(
+    B = np.concatenate(
         [ridge_path(Z, problem.target, w, [s]) for w, s in zip(W, strengths, strict=True)]
     )
     F = linear_system(Z, strengths, problem.loss).scores(B)
@@ -224,9 +275,8 @@ def search(design, problem, folds, alphas, effort=_SEARCH_EFFORT, patience=2):
         for k in range(n_folds):
             rows = np.flatnonzero(folds == k)
             held_in = np.where(folds == k, 0, weight)
-            held_in = namespace(design.Z).asarray(held_in, dtype=design.Z.dtype)
             B = ridge_path(design.Z, problem.target, held_in, 2 * np.asarray(alphas) * share)
-            scores[:, rows] = np.asarray(design.Z[rows] @ B)
+            scores[:, rows] = linear_system(design.Z[rows], alphas, problem.loss).scores(B)
         return scores, judged.mean_loss(scores[:, held_out])
     W = (folds != np.arange(n_folds)[:, None]) * weight
     start, order = None, np.argsort(-np.asarray(alphas), kind="stable")

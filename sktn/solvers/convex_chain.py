@@ -30,13 +30,12 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
     bond_dim) -> Solution, its network for weighted site vectors, and the loss of the convex limit
     """
     order, output_site, bond_dim = chain
-    xp = namespace(design.Z)
     W, strengths = problem.weight[None], np.array([problem.strength])
     B, _, losses = convex.solve(design.Z, problem, W, strengths, effort, stop=stop)
     orders = order[:output_site], order[output_site:][::-1]
     sites = design.landmarks.transpose(1, 0, 2)
     left, right, readout = compress(
-        *(xp.ascontiguousarray(sites[o]) for o in orders), design.V @ B[0, :-1], bond_dim, rng
+        *(np.ascontiguousarray(sites[o]) for o in orders), design.V @ B[0, :-1], bond_dim, rng
     )
     norm = float((B[0, :-1] ** 2).sum())
     kept = float((readout**2).sum() - (readout[0, :, 0] ** 2).sum())
