@@ -22,7 +22,9 @@ from sktn.inspection import interactions, variance_shares
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 # Mean, error and worst value of a measure are neighbours along the chain; see below.
 order = np.arange(30).reshape(3, 10).T.ravel()
-model = MPSClassifier(alpha=0.1, solver="convex", feature_order=order, random_state=0).fit(X, y)
+model = MPSClassifier(
+    alpha=0.1, interaction_penalty=0.2, solver="convex", feature_order=order, random_state=0
+).fit(X, y)
 pairs = interactions(model, X[:100], index="faithful")
 print(f"{pairs.values.shape[1]} sets of features for {len(pairs.values)} rows")
 InteractionDisplay(pairs).plot(max_features=8)
