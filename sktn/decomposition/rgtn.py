@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sktn.decomposition.base import SEARCH_CONSTRAINTS, GraphDecomposer, warn_if_cut
 from sktn.structure import fixed, modes, rg
+from sktn.structure.certificate import size_bound
 from sktn.structure.folding import fold
 
 __all__ = ["RGSearch", "RGTNDecomposer"]
@@ -127,6 +128,11 @@ class RGTNDecomposer(GraphDecomposer):
         Parameters per entry of X.
     n_parameters_ : int
         Entries of all cores.
+    size_bound_ : int or None
+        Fewest parameters that any network of these modes needs for ``target_error``, by the ranks
+        of the unfoldings; None where the size or the bonds were given.
+    optimality_gap_ : float or None
+        ``1 - size_bound_ / n_parameters_``: no network of these modes is smaller by a larger share.
     history_ : list of dict
         Per step: scale, action, bond, relative_error, n_parameters, seconds.
     folded_shape_ : tuple of tuples
@@ -230,6 +236,13 @@ class RGTNDecomposer(GraphDecomposer):
         self.folded_shape_ = folding.factors
         return None
 
+    def _certify(self, task):
+        """A bound on the size where the error was asked for, and none where the size was."""
+        self.size_bound_ = None
+        if self._promised() is not None and task.X.ndim > 0:
+            spare = len(task.shape) - len(task.kept)
+            self.size_bound_ = spare + size_bound(task.X, task.target, task.deadline)
+
     def _sample_modes(self):
         return tuple(range(len(self.folded_shape_[0])))
 
@@ -267,6 +280,19 @@ class RGTNDecomposer(GraphDecomposer):
             expansion=search.expansion,
             cycles=search.n_cycles,
         )
+
+    def _solved(self, task, norm):
+        cores = super()._solved(task, norm)
+        self._certify(task)
+        return cores
+
+    def _store(self, cores, T, history):
+        super()._store(cores, T, history)
+        self.optimality_gap_ = None
+        if np.isnan(T).any():  # The bound is one for the filled tensor.
+            self.size_bound_ = None
+        if self.size_bound_ is not None:
+            self.optimality_gap_ = 1.0 - self.size_bound_ / self.n_parameters_
 
     def _decompose(self, task):
         R = self._given(task)
