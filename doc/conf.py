@@ -58,6 +58,8 @@ if any(examples.glob("plot_*.py")):
         "capture_repr": (),
         "download_all_examples": False,
         "show_memory": False,
+        # Its page of times takes styles from the network.
+        "write_computation_times": False,
         "min_reported_time": 10,
     }
     # Not picklable (the gallery sorts by functions): Sphinx only rebuilds more than it must.

@@ -327,9 +327,9 @@ class SMPOAnomalyDetector(
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
         fdr : float, default=0.1
-            False discovery rate, controlled by the procedure of Benjamini and Hochberg [3]_ on the
-            p-values of these rows. Few rows are found among very many by a detector that has seen
-            few: no p-value is below 1 / (n + 1) for n training rows.
+            False discovery rate, controlled by the procedure of Benjamini and Hochberg (1995) on
+            the p-values of these rows. Few rows are found among very many by a detector that has
+            seen few: no p-value is below 1 / (n + 1) for n training rows.
 
         Returns
         -------
@@ -370,6 +370,7 @@ class SMPOAnomalyDetector(
                 By how much the score would rise if the value were missing, so that its column is
                 averaged over. Large for columns that make the row anomalous.
             feature_names : ndarray of str of shape (n_features,)
+                Names of the columns.
         """
         names = _check_feature_names_in(self)
         X = read(self, X)

@@ -131,6 +131,7 @@ def distill(
         model : Pipeline
             Places of the values on grids, then an :class:`~sktn.MPSRegressor` of the scores.
         fidelity : Fidelity
+            How well it imitates.
         history : list of dict
             Rows, bond dimension, both shares of variance and seconds of every fit.
         output : str
