@@ -90,7 +90,7 @@ class Sweep(ChainSolver):
     ----------
     max_iter : int, default=100
         Sweeps.
-    tol : float, default=0.001
+    tol : float, default=0.01
         Relative decrease of the loss in a sweep at which sweeps end. Where every row is a landmark,
         the convex limit is the least loss there is, and no sweep is made when the chain is already
         so near to it.
@@ -106,7 +106,7 @@ class Sweep(ChainSolver):
         "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
     }
 
-    def __init__(self, *, max_iter=100, tol=1e-3, truncation_tol=None):
+    def __init__(self, *, max_iter=100, tol=1e-2, truncation_tol=None):
         self.max_iter = max_iter
         self.tol = tol
         self.truncation_tol = truncation_tol

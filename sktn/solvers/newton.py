@@ -24,19 +24,22 @@ import numpy as np
 from sktn.backend import namespace
 from sktn.solvers.conjugate import conjugate_gradients
 
+# The least relative precision of a direction, squared, where it follows the progress.
+_ROUGHEST = 0.01
+
 
 class Effort(NamedTuple):
     """max_iter : Newton steps
     max_cg : applications of the Hessian a step
     tol : a problem rests when a step lowers its loss by less than this share of it
-    cg_tol : the least relative precision of a direction, squared: a rough one is enough far from
-        the minimum
+    cg_tol : relative precision of a direction, squared; None follows the progress: a rough one is
+        enough far from the minimum, near it an exact one
     """
 
     max_iter: int = 50
     max_cg: int = 40
     tol: float = 1e-6
-    cg_tol: float = 0.01
+    cg_tol: float | None = None
 
 
 def newton(system, A, problem, W, effort, stop=None):
@@ -87,9 +90,9 @@ def _direction(system, A, F, problem, W, value, effort):
         return system.centred(system.adjoint(w * loss.curve(h, f)) + system.ridge(d)), f
 
     def goal(power):
-        if loss.quadratic:
+        if effort.cg_tol is not None:
             return effort.cg_tol * power
-        return power * np.minimum(effort.cg_tol, power / np.maximum(np.abs(value), 1e-30))
+        return power * np.minimum(_ROUGHEST, power / np.maximum(np.abs(value), 1e-30))
 
     precondition = system.preconditioner(w * loss.curve_diagonal(h))
     D, dF = conjugate_gradients(hessian, precondition, -gradient, effort.max_cg, goal)
