@@ -16,7 +16,6 @@ import numpy as np
 from sktn.solvers.local import Inner, Output, minimize_locally, outer
 from sktn.solvers.newton import Effort
 
-
 # Of a local problem: its neighbours will move before it is looked at again, so a rough Newton
 # direction is as good as an exact minimum (on tables of 1,250 to 5,600 rows the same loss after as
 # many sweeps, at a third of the cost).
