@@ -21,7 +21,7 @@ from sktn.embeddings import EMBEDDINGS
 from sktn.fitted import commit, fitted_attributes
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem, Clock
-from sktn.solvers.relevance import relevances
+from sktn.solvers.relevance import prior_variance, relevances
 from sktn.tables.gaps import telling_gaps
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.reading import read
@@ -114,8 +114,14 @@ class BaseChain(
         """The problem with its penalty and strength, and the relevances of the table's columns."""
         problem = _bare_problem(sites, target)
         relevance = self._relevance(sites, problem, rng)
+        equal = self._penalised(problem, sites.columns, np.ones(len(relevance)))
         problem = self._penalised(problem, sites.columns, relevance)
-        return self._with_alpha(problem, target, rng), relevance
+        kept = relevance[sites.columns.kept]
+        # Strengths are tried in units of the prior's variance, which relevances change.
+        unit = 1.0
+        if self.alpha == "auto" and np.any(kept != 1):
+            unit = prior_variance(problem) / prior_variance(equal)
+        return self._with_alpha(problem, target, rng, unit), relevance
 
     def _sites(self, reading, target):
         return make_sites(
@@ -142,7 +148,7 @@ class BaseChain(
             relevance[columns.kept] = 1.0
             if self.relevance == "auto":
                 penalised = self._penalised(problem, columns, relevance)
-                relevance[columns.kept] = relevances(penalised, rng)
+                relevance[columns.kept] = relevances(penalised, rng).factors
             return relevance
         given = np.asarray(self.relevance, dtype=np.float64)
         if given.shape != relevance.shape or not (np.isfinite(given) & (given >= 0)).all():
@@ -153,7 +159,7 @@ class BaseChain(
         relevance[columns.kept] = given[columns.kept]
         return relevance
 
-    def _with_alpha(self, problem, target, rng):
+    def _with_alpha(self, problem, target, rng, unit):
         """The problem with its strength, and what the data say of the shape of its loss."""
         rows = search_rows(problem.weight, _ALPHA_ROWS, rng)
         folds = []
@@ -172,7 +178,7 @@ class BaseChain(
             return float(alphas[best]), scores[best]
 
         automatic = self.alpha == "auto"
-        alphas = self._alphas if automatic else [float(self.alpha)]
+        alphas = [a * unit for a in self._alphas] if automatic else [float(self.alpha)]
 
         def out_of_fold(problem):
             found = search(problem, alphas)
@@ -189,7 +195,7 @@ class BaseChain(
                 UserWarning,
                 stacklevel=5,
             )
-        return problem.with_alpha(_DEFAULT_ALPHA if found is None else found[0])
+        return problem.with_alpha(_DEFAULT_ALPHA * unit if found is None else found[0])
 
     def _plan(self, sites, problem, rng, clock):
         n, d = problem.n_sites, problem.basis.dim

@@ -20,13 +20,14 @@ from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem, Clock
-from sktn.solvers.relevance import relevances
+from sktn.solvers.relevance import prior_variance, relevances
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.reading import table_weight
 from sktn.tables.sites import make_sites
 
-# Rows that a column must have for its relevance to be found in them: the search, which holds out
-# parts of the same rows, would otherwise think too well of it.
+# Rows that a column must have for relevances to be tried without further ado. On fewer the search,
+# which holds out parts of the rows that they were found in, would think too well of them: then they
+# are tried where those of one half of the rows help the other half.
 _ROWS_A_COLUMN = 30
 # Rows of the search, in landmarks of the members: three folds, each of whose parts then has the
 # rows that the landmarks carry.
@@ -63,6 +64,10 @@ def _relevance_key(point):
     return None if equal else (point["scaling"], point["degree"], point["smoothness"])
 
 
+def _same_basis(a, b):
+    return all(a[name] == b[name] for name in ("scaling", "degree", "smoothness"))
+
+
 class _Search:
     """The table of a search: its rows, and everything that points of the grid share."""
 
@@ -71,6 +76,8 @@ class _Search:
         self.reading, self.target, self.seeds = reading, target, seeds
         self.n_landmarks = max(1, estimator.max_landmarks // seeds["share"])
         self.sites, self.factors = {}, {}
+        loss, numbers = target.loss(np.float32)
+        self.n_scores = loss.n_scores(numbers)
 
     def add_basis(self, scaling, degree):
         model, weight = self.estimator, self.target.weight[self.rows]
@@ -85,7 +92,7 @@ class _Search:
             dtype=np.float32,
         )
 
-    def problem(self, point):
+    def problem(self, point, factors=None):
         """The problem of a point, in single precision: what is compared are whole digits."""
         sites = self.sites[point["scaling"], point["degree"]]
         loss, numbers = self.target.loss(np.float32)
@@ -94,15 +101,44 @@ class _Search:
             sites.basis,
             point["interaction_penalty"],
             point["smoothness"],
-            self.factors.get(_relevance_key(point), 1.0),
+            self.factors.get(_relevance_key(point), 1.0) if factors is None else factors,
         )
         return ChainProblem(
             sites.basis, sites.coords, loss, numbers[self.rows], weight, penalty
         ).astype(np.float32)
 
     def find_relevances(self, point):
-        problem = self.problem({**point, "interaction_penalty": 1.0, "relevance": "equal"})
-        return relevances(problem, np.random.RandomState(self.seeds["relevance"]))
+        rng = np.random.RandomState(self.seeds["relevance"])
+        return relevances(self._equal(point), rng).factors
+
+    def relevances_help(self, point, alphas, scores):
+        """Whether relevances found in one half of the rows beat equal ones on the other half.
+
+        scores (M, N, c): of the designs of the same basis with equal ones
+        """
+        rng = np.random.RandomState(self.seeds["relevance"])
+        rows = rng.permutation(np.flatnonzero(self.folds >= 0))
+        own, others = np.sort(rows[::2]), np.sort(rows[1::2])
+        problem = self._equal(point)
+        found = relevances(problem.take(own), rng, decisive_only=True)
+        if not found.decisive:
+            return False
+        problem = self.problem(point, found.factors)
+        unit = prior_variance(problem) / prior_variance(self._equal(point))
+        alphas = [alpha * unit for alpha in alphas]
+        tried, _ = convex.search(self.design(problem), problem, self.folds, alphas)
+        judged = problem.take(others)
+        least = (judged.mean_loss(part[:, others]).min() for part in (tried, scores))
+        return next(least) < next(least)
+
+    def unit(self, point):
+        """What the relevances of a point do to the variance of the prior: strengths are tried in
+        units of it."""
+        return prior_variance(self.problem(point)) / prior_variance(self._equal(point))
+
+    def _equal(self, point):
+        """The problem that relevances of a point are found for."""
+        return self.problem({**point, "interaction_penalty": 1.0, "relevance": "equal"})
 
     def design(self, problem):
         # The same landmarks everywhere: the combinations are compared, not the draws.
@@ -166,7 +202,7 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         weight = table_weight(sample_weight, reading.X)
         target = self._target(reading.y, weight, template)
         search = self._search(X, reading, target, groups, template, rng)
-        grid = self._grid(np.count_nonzero(target.weight[search.rows]), reading.X.shape[1])
+        grid = self._grid()
         points, scores, losses, candidates = self._explore(search, grid, clock)
         results, shares, found = self._choose(search, points, scores, losses, candidates)
         members = np.flatnonzero(shares)
@@ -218,13 +254,13 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
             )
         return _Search(template, reading, target, rows, folds[rows], seeds)
 
-    def _grid(self, n_rows, n_columns):
+    def _grid(self):
         """All combinations, those of one design next to each other."""
         self._check_grid()
         weights = [("equal", omega) for omega in self.interaction_penalties]
         if "equal" not in self.relevances:
             weights = []
-        if "auto" in self.relevances and (n_rows >= _ROWS_A_COLUMN * n_columns or not weights):
+        if "auto" in self.relevances:
             # Relevances found from the data settle the size of interactions, too.
             weights.append(("auto", 1.0))
         return [
@@ -278,17 +314,28 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         """
         for scaling, degree in dict.fromkeys((p["scaling"], p["degree"]) for p in grid):
             search.add_basis(scaling, degree)
-        wanted = {key: point for point in grid if (key := _relevance_key(point)) is not None}
-        clock.say(f"relevances for {len(wanted)} of {len(search.sites)} bases")
-        found = self._each(search.find_relevances, [(point,) for point in wanted.values()])
-        search.factors = dict(zip(wanted, found, strict=True))
-        n_alphas = len(self.alphas)
-        clock.say(f"{len(grid) // n_alphas} designs x {n_alphas} strengths")
-        paths = self._each(
-            search.path, [(point, self.alphas) for point in grid[::n_alphas]], stop=clock.over
-        )
-        grid = grid[: n_alphas * len(paths)]
-        scores, losses = (np.concatenate(part) for part in zip(*paths, strict=True))
+        equal = [point for point in grid if point["relevance"] == "equal"]
+        found, scores, losses = self._paths(search, equal, clock)
+        wanted = [point for point in grid[:: len(self.alphas)] if point["relevance"] == "auto"]
+        if equal and len(search.rows) < _ROWS_A_COLUMN * search.reading.X.shape[1]:
+            wanted = self._helped(search, wanted, found, scores)
+        if wanted and not clock.over():
+            clock.say(f"relevances for {len(wanted)} of {len(search.sites)} bases")
+            factors = self._each(search.find_relevances, [(point,) for point in wanted])
+            keys = [_relevance_key(point) for point in wanted]
+            search.factors = dict(zip(keys, factors, strict=True))
+            units = {key: search.unit(p) for key, p in zip(keys, wanted, strict=True)}
+            more = [
+                {**point, "alpha": point["alpha"] * units[key]}
+                for point in grid
+                if (key := _relevance_key(point)) in units
+            ]
+            more, *parts = self._paths(search, more, clock)
+            found = found + more
+            scores, losses = (
+                np.concatenate(pair) for pair in zip((scores, losses), parts, strict=True)
+            )
+        grid, n_alphas = found, len(self.alphas)
         # Neighbouring strengths of one design differ too little to be worth an average.
         candidates = losses.reshape(-1, n_alphas).argmin(axis=1)
         candidates += np.arange(len(candidates)) * n_alphas
@@ -304,6 +351,32 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
             scores, losses = np.concatenate([scores, more_scores]), np.append(losses, more_losses)
         return grid, scores, losses, candidates
 
+    def _paths(self, search, grid, clock):
+        """All designs of a grid in the convex limit, as many as the time allows.
+
+        -> points, scores (M, N, c), losses (M,)
+        """
+        n_alphas, n_rows = len(self.alphas), len(search.rows)
+        clock.say(f"{len(grid) // n_alphas} designs x {n_alphas} strengths")
+        items = [
+            (grid[i], [point["alpha"] for point in grid[i : i + n_alphas]])
+            for i in range(0, len(grid), n_alphas)
+        ]
+        paths = self._each(search.path, items, stop=clock.over)
+        if not paths:
+            return [], np.zeros((0, n_rows, search.n_scores), np.float32), np.zeros(0)
+        scores, losses = (np.concatenate(part) for part in zip(*paths, strict=True))
+        return grid[: len(losses)], scores, losses
+
+    def _helped(self, search, wanted, grid, scores):
+        """The points of `wanted` whose relevances help rows that they were not found in."""
+        items = []
+        for point in wanted:
+            same = [_same_basis(point, other) for other in grid]
+            items.append((point, self.alphas, scores[np.flatnonzero(same)]))
+        helped = self._each(search.relevances_help, items)
+        return [point for point, helps in zip(wanted, helped, strict=True) if helps]
+
     def _smaller_bonds(self, grid, losses, candidates, bond_dims):
         """Bond dimensions that are a restriction of their own: for the best two designs of every
         basis, paths from their best strength to, warm-started, weaker ones, and a limit beyond
@@ -312,7 +385,8 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         for i in sorted(candidates, key=losses.__getitem__):
             bases.setdefault((grid[i]["scaling"], grid[i]["degree"]), []).append(i)
         for i in (i for own in bases.values() for i in own[:2]):
-            weaker = sorted((a for a in self.alphas if a <= grid[i]["alpha"]), reverse=True)
+            own = [point["alpha"] for point in grid if _design_of(point) == _design_of(grid[i])]
+            weaker = sorted((a for a in own if a <= grid[i]["alpha"]), reverse=True)
             for bond_dim in bond_dims:
                 path = [
                     {**grid[i], "alpha": float(alpha), "bond_dim": int(bond_dim)}

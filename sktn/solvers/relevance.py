@@ -8,6 +8,7 @@ columns that matter from the others without a grid. Labels take part as numbers,
 """
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -21,55 +22,98 @@ _BOUND = np.log(1e3)
 _CONSTANT = 10.0
 # Mean variance of the prior, in units of the response's, beyond which it is not told apart.
 _HOPELESS = 1e12
+# Rows and iterations of the two parts of the search: an iteration costs the square of the rows.
+_STAGES = ((250, 20), (500, 15))
 # Numbers that the kernels of all columns may take together (256 MB in float32).
 _LARGEST = 2**26
 
 
-def relevances(problem, rng, max_rows=500, max_iter=25):
-    """The factors r_i of the sites under which the response is likeliest, to divide the charges of
-    site i by. Where the search fails they are equal, with a warning.
+class Relevances(NamedTuple):
+    """factors : (n,), to divide the charges of the sites by
+    decisive : whether the evidence for them, over equal ones, is more than what as many free
+        numbers would gain by chance
+    """
 
-    problem ChainProblem, its penalty that of equal relevances -> r (n,)
+    factors: np.ndarray
+    decisive: bool
+
+
+def relevances(problem, rng, decisive_only=False):
+    """The factors of the sites under which the response is likeliest. Where the search fails they
+    are equal, with a warning.
+
+    The search begins on a part of the rows, which is enough to find the columns that matter, and
+    ends on more of them.
+
+    problem : ChainProblem, its penalty that of equal relevances
+    decisive_only : whether the search may end after its first part where that is not decisive
     """
     n = problem.n_sites
+    rows = rng.permutation(np.flatnonzero(np.asarray(problem.weight) > 0))
+    y = np.asarray(problem.loss.response(problem.target), np.float64)
+    found, decisive = np.zeros(n + 2), False
+    found[n:] = np.log([0.3, 0.5])
+    for max_rows, max_iter in _STAGES:
+        size = min(len(rows), max_rows, max(20, int(np.sqrt(_LARGEST / n))))
+        data = _data(problem, y, rows[:size])
+        if data is None:
+            break
+        equal = _negative_log_evidence(np.append(np.zeros(n), found[n:]), *data)[0]
+        found, value, failure = _search(found, data, max_iter)
+        if failure:
+            warnings.warn(
+                f"The search for relevances failed ({failure}): all columns are charged alike, as "
+                "with relevance='equal'.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return Relevances(np.ones(n), False)
+        # Schwarz, Annals of Statistics 6 (1978): half the logarithm of the rows a number.
+        decisive = equal - value > 0.5 * n * np.log(size)
+        if size == len(rows) or (decisive_only and not decisive):
+            break
+    return Relevances(np.exp(found[:n]), bool(decisive))
+
+
+def prior_variance(problem):
+    """The mean variance of a score before any row is seen, alpha = 1: what strengths are measured
+    against where relevances have changed the charges."""
     rows = np.flatnonzero(np.asarray(problem.weight) > 0)
-    size = min(len(rows), max_rows, max(20, int(np.sqrt(_LARGEST / n))))
-    rows = rng.choice(rows, size, replace=False)
-    a = np.asarray(problem.vectors(rows))[:, :, 1:].transpose(1, 0, 2)
-    kernels = np.matmul(a, a.transpose(0, 2, 1)).astype(np.float32)
-    y = np.asarray(problem.loss.response(problem.target[rows]), np.float64)
-    y = y - y.mean(axis=0)
+    # The variance of a mean over so many rows tells factors of ten apart.
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 500)).astype(int)]
+    a = np.asarray(problem.vectors(rows), np.float64)
+    return float(np.mean(np.expm1(np.minimum(np.log((a**2).sum(-1)).sum(-1), 700.0))))
+
+
+def _data(problem, y, rows):
+    """Kernels of the columns, response and precision of some rows; None for a constant response."""
+    y = y[rows] - y[rows].mean(axis=0)
     scale = np.sqrt((y**2).mean())
     if not scale > 0:
-        return np.ones(n)
+        return None
+    a = np.asarray(problem.vectors(rows))[:, :, 1:].transpose(1, 0, 2)
+    kernels = np.matmul(a, a.transpose(0, 2, 1)).astype(np.float32)
     weight = np.asarray(problem.weight[rows], np.float64)
-    start = np.zeros(n + 2)
-    start[n:] = np.log([0.3, 0.5])
-    bounds = [(-_BOUND, _BOUND)] * n + [(np.log(1e-4), np.log(1e3))] * 2
+    return kernels, y / scale, weight.mean() / weight
+
+
+def _search(start, data, max_iter):
+    """-> parameters, minus the log evidence, and what failed, if anything did"""
+    bounds = [(-_BOUND, _BOUND)] * (len(start) - 2) + [(np.log(1e-4), np.log(1e3))] * 2
     try:
-        found = minimize(
+        result = minimize(
             _negative_log_evidence,
             start,
-            (kernels, y / scale, weight.mean() / weight),
+            data,
             "L-BFGS-B",
             True,
             bounds=bounds,
             options={"maxiter": max_iter},
-        ).x
-    except np.linalg.LinAlgError as error:
-        found = np.full(n + 2, np.nan)
-        reason = str(error)
-    else:
-        reason = "the evidence is not finite"
-    if not np.isfinite(found).all():
-        warnings.warn(
-            f"The search for relevances failed ({reason}): all columns are charged alike, as with "
-            "relevance='equal'.",
-            UserWarning,
-            stacklevel=2,
         )
-        return np.ones(n)
-    return np.exp(found[:n])
+    except np.linalg.LinAlgError as error:
+        return start, np.inf, str(error)
+    finite = np.isfinite(result.x).all() and np.isfinite(result.fun)
+    return result.x, float(result.fun), "" if finite else "the evidence is not finite"
 
 
 def _negative_log_evidence(parameters, kernels, y, precision):
