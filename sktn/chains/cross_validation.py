@@ -20,20 +20,18 @@ from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem, Clock
-from sktn.solvers.relevance import prior_variance, relevances
+from sktn.solvers.relevance import MAX_ROWS, prior_variance, relevances
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.reading import table_weight
 from sktn.tables.sites import make_sites
 
-# Rows that a column must have for relevances to be tried without further ado. On fewer the search,
-# which holds out parts of the rows that they were found in, would think too well of them: then they
-# are tried where those of one half of the rows help the other half.
-_ROWS_A_COLUMN = 30
 # Rows of the search, in landmarks of the members: three folds, each of whose parts then has the
 # rows that the landmarks carry.
 _SEARCH_ROWS = 3
 # Steps of the greedy selection: shares are multiples of one in so many.
 _SELECTION_STEPS = 25
+# What a task says that was not begun.
+_STOPPED = "stopped"
 
 
 def greedy_average(candidate_losses, n_candidates, n_steps=_SELECTION_STEPS):
@@ -64,8 +62,17 @@ def _relevance_key(point):
     return None if equal else (point["scaling"], point["degree"], point["smoothness"])
 
 
-def _same_basis(a, b):
-    return all(a[name] == b[name] for name in ("scaling", "degree", "smoothness"))
+def _of_basis(point, grid, scores):
+    """The scores of the points of a grid that share basis and smoothness with a point."""
+    names = ("scaling", "degree", "smoothness")
+    same = [all(point[name] == other[name] for name in names) for other in grid]
+    return scores[np.flatnonzero(same)]
+
+
+def _losses_of_best(problem, scores):
+    """Losses of all rows of the best of several scores: (M, N, c) -> (N,)"""
+    best = int(np.argmin(problem.mean_loss(scores)))
+    return problem.loss.values(scores[best], problem.target).astype(np.float64)
 
 
 class _Search:
@@ -107,29 +114,39 @@ class _Search:
             sites.basis, sites.coords, loss, numbers[self.rows], weight, penalty
         ).astype(np.float32)
 
-    def find_relevances(self, point):
-        rng = np.random.RandomState(self.seeds["relevance"])
-        return relevances(self._equal(point), rng).factors
-
-    def relevances_help(self, point, alphas, scores):
-        """Whether relevances found in one half of the rows beat equal ones on the other half.
+    def find_relevances(self, point, alphas, scores):
+        """The relevances of a point, None where those found in one half of the rows are not better
+        than equal ones on the other half, by a standard error: the search, which holds out parts of
+        the rows that relevances were found in, would think too well of them.
 
         scores (M, N, c): of the designs of the same basis with equal ones
         """
         rng = np.random.RandomState(self.seeds["relevance"])
+        if not len(scores):
+            return relevances(self._equal(point), rng).factors
         rows = rng.permutation(np.flatnonzero(self.folds >= 0))
         own, others = np.sort(rows[::2]), np.sort(rows[1::2])
         problem = self._equal(point)
         found = relevances(problem.take(own), rng, decisive_only=True)
-        if not found.decisive:
-            return False
+        if not found.decisive or not len(others):
+            return None
         problem = self.problem(point, found.factors)
         unit = prior_variance(problem) / prior_variance(self._equal(point))
-        alphas = [alpha * unit for alpha in alphas]
-        tried, _ = convex.search(self.design(problem), problem, self.folds, alphas)
+        tried, _ = convex.search(
+            self.design(problem), problem, self.folds, [alpha * unit for alpha in alphas]
+        )
         judged = problem.take(others)
-        least = (judged.mean_loss(part[:, others]).min() for part in (tried, scores))
-        return next(least) < next(least)
+        equal, own_loss = (_losses_of_best(judged, part[:, others]) for part in (scores, tried))
+        gain, weight = equal - own_loss, judged.weight / judged.total_weight
+        mean = float(weight @ gain)
+        error = np.sqrt(float(weight**2 @ (gain - mean) ** 2))
+        if mean <= error:
+            return None
+        if len(own) < MAX_ROWS:
+            return relevances(self._equal(point), rng).factors
+        # Both halves have as many rows as are looked at: the mean of two opinions is the surer one.
+        second = relevances(self._equal(point).take(others), rng).factors
+        return np.sqrt(found.factors * second)
 
     def unit(self, point):
         """What the relevances of a point do to the variance of the prior: strengths are tried in
@@ -317,13 +334,20 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         equal = [point for point in grid if point["relevance"] == "equal"]
         found, scores, losses = self._paths(search, equal, clock)
         wanted = [point for point in grid[:: len(self.alphas)] if point["relevance"] == "auto"]
-        if equal and len(search.rows) < _ROWS_A_COLUMN * search.reading.X.shape[1]:
-            wanted = self._helped(search, wanted, found, scores)
         if wanted and not clock.over():
-            clock.say(f"relevances for {len(wanted)} of {len(search.sites)} bases")
-            factors = self._each(search.find_relevances, [(point,) for point in wanted])
+            clock.say(f"relevances for {len(wanted)} bases")
+            if equal:
+                # The best basis is asked first: where it gains nothing, no other is asked.
+                wanted.sort(key=lambda p: losses[_of_basis(p, found, np.arange(len(found)))].min())
+            items = [(p, self.alphas, _of_basis(p, found, scores)) for p in wanted]
+            factors = self._each(search.find_relevances, items[:1])
+            if factors[0] is not None:
+                factors += self._each(search.find_relevances, items[1:])
+            factors += [None] * (len(wanted) - len(factors))
+            pairs = [(p, f) for p, f in zip(wanted, factors, strict=True) if f is not None]
+            wanted = [point for point, _ in pairs]
             keys = [_relevance_key(point) for point in wanted]
-            search.factors = dict(zip(keys, factors, strict=True))
+            search.factors = dict(zip(keys, (f for _, f in pairs), strict=True))
             units = {key: search.unit(p) for key, p in zip(keys, wanted, strict=True)}
             more = [
                 {**point, "alpha": point["alpha"] * units[key]}
@@ -368,15 +392,6 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         scores, losses = (np.concatenate(part) for part in zip(*paths, strict=True))
         return grid[: len(losses)], scores, losses
 
-    def _helped(self, search, wanted, grid, scores):
-        """The points of `wanted` whose relevances help rows that they were not found in."""
-        items = []
-        for point in wanted:
-            same = [_same_basis(point, other) for other in grid]
-            items.append((point, self.alphas, scores[np.flatnonzero(same)]))
-        helped = self._each(search.relevances_help, items)
-        return [point for point, helps in zip(wanted, helped, strict=True) if helps]
-
     def _smaller_bonds(self, grid, losses, candidates, bond_dims):
         """Bond dimensions that are a restriction of their own: for the best two designs of every
         basis, paths from their best strength to, warm-started, weaker ones, and a limit beyond
@@ -401,12 +416,12 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         function = with_config(function)
 
         def one(k, item):
-            return None if k and stop is not None and stop() else function(*item)
+            return _STOPPED if k and stop is not None and stop() else function(*item)
 
         found = Parallel(n_jobs=self.n_jobs, prefer="threads")(
             delayed(one)(k, item) for k, item in enumerate(items)
         )
-        done = [k for k, part in enumerate(found) if part is None]
+        done = [k for k, part in enumerate(found) if isinstance(part, str) and part == _STOPPED]
         return found[: done[0]] if done else found
 
     def _choose(self, search, points, scores, losses, candidates):

@@ -282,12 +282,7 @@ def search(design, problem, folds, alphas, effort=_SEARCH_EFFORT, patience=2):
     start, order = None, np.argsort(-np.asarray(alphas), kind="stable")
     for step, i in enumerate(order):
         strengths = np.full(n_folds, 2 * alphas[i] * share)
-        # Rows that are held out judge: what matters is a thousandth of their loss, not of the far
-        # smaller one of the rows that are fitted.
-        least = losses.min() * W.sum(axis=1).mean() if step else 0.0
-        start, F, _ = solve(
-            design.Z, problem, W, strengths, effort._replace(least=least), start=start
-        )
+        start, F, _ = solve(design.Z, problem, W, strengths, effort, start=start)
         scores[i, held_out] = np.asarray(F)[folds[held_out], held_out]
         losses[i] = judged.mean_loss(scores[i, held_out])
         stale = step >= patience and np.argmin(losses[order]) <= step - patience

@@ -34,7 +34,6 @@ class Effort(NamedTuple):
     """max_iter : Newton steps
     max_cg : applications of the Hessian a step
     tol : a problem rests when a step lowers its loss by less than this share of it
-    least : losses below this count as this much where their change is judged
     cg_tol : relative precision of a direction, squared; None follows the progress: a rough one is
         enough far from the minimum, near it an exact one
     """
@@ -42,7 +41,6 @@ class Effort(NamedTuple):
     max_iter: int = 50
     max_cg: int = 40
     tol: float = 1e-6
-    least: float = 0.0
     cg_tol: float | None = None
 
 
@@ -65,7 +63,7 @@ def newton(system, A, problem, W, effort, stop=None):
         quadratic = _dots(A, system.ridge(A)), _dots(A, system.ridge(D)), _dots(D, system.ridge(D))
         t, new = _line_search(loss, target, W, F, dF, quadratic, value)
         A, F = A + _column(t, A) * D, F + _column(t, F) * dF
-        rest = ~(value - new > effort.tol * np.maximum(np.abs(new), effort.least))
+        rest = ~(value - new > effort.tol * np.abs(new))
         value = new
         history.append(history[-1].copy())
         history[-1][left] = value
@@ -96,7 +94,7 @@ def _direction(system, A, F, problem, W, value, effort):
     def goal(power):
         if effort.cg_tol is not None:
             return effort.cg_tol * power
-        size = np.maximum(np.abs(value), max(effort.least, 1e-30))
+        size = np.maximum(np.abs(value), 1e-30)
         # What a more exact direction would gain is less than what is looked for.
         enough = _PART_OF_TOL * effort.tol * size
         return np.maximum(power * np.minimum(_ROUGHEST, power / size), enough)

@@ -23,7 +23,8 @@ _CONSTANT = 10.0
 # Mean variance of the prior, in units of the response's, beyond which it is not told apart.
 _HOPELESS = 1e12
 # Rows and iterations of the two parts of the search: an iteration costs the square of the rows.
-_STAGES = ((250, 20), (500, 15))
+MAX_ROWS = 500
+_STAGES = ((MAX_ROWS // 2, 20), (MAX_ROWS, 15))
 # Numbers that the kernels of all columns may take together (256 MB in float32).
 _LARGEST = 2**26
 
@@ -68,8 +69,8 @@ def relevances(problem, rng, decisive_only=False):
                 stacklevel=2,
             )
             return Relevances(np.ones(n), False)
-        # Schwarz, Annals of Statistics 6 (1978): half the logarithm of the rows a number.
-        decisive = equal - value > 0.5 * n * np.log(size)
+        # Akaike, IEEE Trans. Automatic Control 19 (1974): what a number gains by chance.
+        decisive = equal - value > n
         if size == len(rows) or (decisive_only and not decisive):
             break
     return Relevances(np.exp(found[:n]), bool(decisive))
