@@ -24,7 +24,7 @@ import sktn.embeddings
 from sktn import MPSClassifier, MPSClassifierCV
 from sktn.backend import n_compiled
 from sktn.chains.classification import ALPHAS
-from sktn.chains.solvers import LBFGS, Adam, Sweep, split_rows
+from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep, split_rows
 from sktn.chains.target import ClassTarget
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
@@ -62,11 +62,14 @@ def test_precision_follows_the_input(settings, dtype):
 
 
 def test_convex_solution_is_the_kernel_solution_when_nothing_is_cut_off():
-    narrow = fitted(X_IRIS, Y_IRIS, bond_dim=2, degree=2)
-    wide = fitted(X_IRIS, Y_IRIS, bond_dim=16, degree=2)
+    exact = Convex(tol=1e-8)
+    narrow = fitted(X_IRIS, Y_IRIS, bond_dim=2, degree=2, solver=exact)
+    wide = fitted(X_IRIS, Y_IRIS, bond_dim=16, degree=2, solver=exact)
     assert wide.truncation_error_ < 1e-8 < narrow.truncation_error_
     # Once nothing is cut off, the order of the columns and the class index's place mean nothing.
-    other = fitted(X_IRIS, Y_IRIS, bond_dim=30, degree=2, feature_order=[3, -1, 0, 2, 1])
+    other = fitted(
+        X_IRIS, Y_IRIS, bond_dim=30, degree=2, feature_order=[3, -1, 0, 2, 1], solver=exact
+    )
     np.testing.assert_allclose(
         other.predict_proba(X_IRIS), wide.predict_proba(X_IRIS), rtol=1e-3, atol=1e-4
     )
