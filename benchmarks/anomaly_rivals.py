@@ -149,6 +149,7 @@ class Density:
 DETECTORS = {
     "SMPO": lambda seed: SMPOAnomalyDetector(random_state=seed),
     "SMPO projector": lambda seed: SMPOAnomalyDetector(operator="projector", random_state=seed),
+    "SMPO robust": lambda seed: SMPOAnomalyDetector(operator="robust", random_state=seed),
     "SMPO trained": lambda seed: SMPOAnomalyDetector(operator="trained", random_state=seed),
     "kNN 5": lambda seed: Neighbours(5, mean=False),
     "kNN 5 mean": lambda seed: Neighbours(5, mean=True),
