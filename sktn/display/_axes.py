@@ -8,9 +8,16 @@ def new_axes(ax, **subplots):
     """The given axes, or those of a new figure."""
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt  # lazy: drawing is optional, and importing sktn stays light
+    return pyplot().subplots(layout="constrained", **subplots)[1]
 
-    return plt.subplots(layout="constrained", **subplots)[1]
+
+def pyplot():
+    """matplotlib.pyplot, imported where something is drawn: importing sktn stays light."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("Drawing needs matplotlib: pip install 'sktn[plot]'.") from error
+    return plt
 
 
 def despine(ax):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sktn.display._axes import pyplot
+
 __all__ = ["ReconstructionDisplay"]
 
 
@@ -104,7 +106,6 @@ class ReconstructionDisplay:
         display : ReconstructionDisplay
             Self.
         """
-        import matplotlib.pyplot as plt
 
         original = np.asarray(self.original, dtype=float)
         n, height, width = original.shape[:3]
@@ -118,7 +119,7 @@ class ReconstructionDisplay:
         difference = np.abs(original - self.approximation)
         if difference.ndim == 4:
             difference = difference.mean(axis=-1)
-        self.figure_, self.axes_ = plt.subplots(
+        self.figure_, self.axes_ = pyplot().subplots(
             3,
             n,
             figsize=(1.2 + 2.2 * n, 0.8 + 6 * height / width),
