@@ -106,7 +106,6 @@ class ReconstructionDisplay:
         display : ReconstructionDisplay
             Self.
         """
-
         original = np.asarray(self.original, dtype=float)
         n, height, width = original.shape[:3]
         low, high = np.nanmin(original), np.nanmax(original)
