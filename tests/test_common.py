@@ -2,6 +2,7 @@
 
 import warnings
 
+import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -22,7 +23,6 @@ ESTIMATORS = [
     MPSClassifier(solver=Convex(tol=0), bond_dim=4, degree=3, alpha=1.0),
     MPSClassifier(solver=Sweep(tol=0, max_iter=1), bond_dim=4, degree=3, alpha=0.1),
     MPSRegressor(solver=Sweep(tol=0, max_iter=1), bond_dim=4, degree=3, alpha=0.1),
-    MPSRegressor(solver=Adam(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
     MPSRegressorCV(
         bases=[("standard", 2)],
         alphas=[1.0, 0.1],
@@ -32,7 +32,6 @@ ESTIMATORS = [
         max_members=2,
     ),
     MPSClassifier(solver=Adam(init="constant", max_iter=60), bond_dim=2, degree=2, alpha=0.1),
-    MPSClassifier(solver=LBFGS(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
     MPSClassifierCV(
         bases=[("standard", 2)],
         alphas=[1.0, 0.1],
@@ -53,6 +52,12 @@ ESTIMATORS = [
     MPSDensityEstimator(bond_dim=2, degree=2, truncation_tol=0.1, n_components=0),
 ]
 
+# These compile for every shape that the checks think of; one of their kind is above.
+COMPILED = [
+    MPSRegressor(solver=Adam(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
+    MPSClassifier(solver=LBFGS(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
+]
+
 
 def expected_failures(estimator):
     """Checks that cannot hold, each with the reason."""
@@ -70,6 +75,16 @@ def expected_failures(estimator):
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
 def test_scikit_learn_check(estimator, check):
+    run(estimator, check)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(COMPILED, expected_failed_checks=expected_failures)
+def test_scikit_learn_check_of_a_compiled_solver(estimator, check):
+    run(estimator, check)
+
+
+def run(estimator, check):
     # The few iterations above are not meant to converge.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
