@@ -329,6 +329,37 @@ def test_the_blas_limit_is_restored_from_any_number_of_threads():
         pytest.skip("this BLAS has one thread")
 
 
+THREADS_OF_A_FIT = """
+import numpy as np
+from threadpoolctl import threadpool_info
+import sktn
+from sktn.chains.solvers import Convex
+
+
+def threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+class Spy(Convex):
+    def solve(self, problem, plan):
+        seen.append(threads())
+        return super().solve(problem, plan)
+
+
+seen = []
+X = np.random.default_rng(0).normal(size=(60, 2))
+found = threads()
+sktn.MPSClassifier(solver=Spy(), degree=2, bond_dim=2).fit(X, X[:, 0] > 0)
+assert seen == [{1}], seen
+assert threads() == found, "not restored"
+"""
+
+
+def test_a_chain_on_a_small_table_is_fitted_with_one_thread():
+    two = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "2")
+    run_python(THREADS_OF_A_FIT, **two)
+
+
 FORK = """
 import os, warnings
 import numpy as np
@@ -353,3 +384,32 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="has no fork")
 def test_a_forked_child_of_a_process_that_used_jax_is_told_so():
     assert run_python(FORK) == "0"
+
+
+# Several devices
+
+EIGHT = """
+import numpy as np
+import jax
+import sktn
+from sktn.solvers import convex
+
+assert jax.local_device_count() == 8
+assert sktn.backend.get_executor().n_devices == 8
+convex._DEVICE_ENTRIES = 1
+rng = np.random.default_rng(0)
+X = rng.normal(size=(160, 3))
+y = (X[:, 0] * X[:, 1] > 0).astype(int)
+found = []
+for backend in ("numpy", "jax"):
+    with sktn.config_context(backend=backend):
+        model = sktn.MPSClassifier(alpha=0.1, bond_dim=4, degree=3, random_state=0).fit(X, y)
+        found.append([model.predict_proba(X), sktn.SMPOAnomalyDetector().fit(X).score_samples(X)])
+for ours, theirs in zip(*found):
+    np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-5)
+"""
+
+
+def test_eight_devices_give_what_numpy_gives():
+    flags = "--xla_force_host_platform_device_count=8"
+    run_python(EIGHT, XLA_FLAGS=flags, JAX_PLATFORMS="cpu", SKTN_BACKEND="auto")

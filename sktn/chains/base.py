@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sktn.backend import one_blas_thread
 from sktn.chains import predict
 from sktn.chains.folds import search_rows
 from sktn.chains.importances import FeatureImportances
@@ -33,6 +34,9 @@ _ALPHA_ROWS, _ALPHA_LANDMARKS = 3000, 500
 # The strength where it cannot be chosen: partial_fit, which cannot look ahead, and tables too small
 # for folds.
 _DEFAULT_ALPHA = 0.1
+# Tables below this many rows are fitted with one BLAS thread: their products are too short for a
+# second one to pay, and beside other processes it is waited for.
+ONE_THREAD_ROWS = 4000
 # Numbers in all networks of an estimator (8 GB in float32).
 _LARGEST_NETWORK = 2**31
 
@@ -89,12 +93,14 @@ class BaseChain(
         target = self._make_target(reading.y, sample_weight)
         ctx = self._init_callback_context(max_subtasks=getattr(solver, "max_iter", 1))
         ctx.call_on_fit_task_begin(estimator=self, X=reading.X, y=reading.y)
-        sites = self._sites(reading, target)
-        problem, relevance = self._problem(sites, target, rng)
-        clock.say(f"strength alpha={problem.alpha:.3g}")
-        plan = self._plan(sites, problem, rng, clock)
-        with jax.enable_x64(problem.dtype == np.float64):
-            solution = solver.solve(problem, plan, **self._extras(solver, target, ctx, reading))
+        with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS):
+            sites = self._sites(reading, target)
+            problem, relevance = self._problem(sites, target, rng)
+            clock.say(f"strength alpha={problem.alpha:.3g}")
+            plan = self._plan(sites, problem, rng, clock)
+            extras = self._extras(solver, target, ctx, reading)
+            with jax.enable_x64(problem.dtype == np.float64):
+                solution = solver.solve(problem, plan, **extras)
         _warn_unless_finite(solution.finite, stacklevel=4)
         if solution.finite and not solution.converged and not clock.over():
             warnings.warn(

@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.backend import with_config
-from sktn.chains.base import BaseChain, ordered, said_gaps
+from sktn.backend import one_blas_thread, with_config
+from sktn.chains.base import ONE_THREAD_ROWS, BaseChain, ordered, said_gaps
 from sktn.chains.folds import search_rows
 from sktn.chains.importances import FeatureImportances
 from sktn.documentation import DocLinks
@@ -220,7 +220,8 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         target = self._target(reading.y, weight, template)
         search = self._search(X, reading, target, groups, template, rng)
         grid = self._grid()
-        points, scores, losses, candidates = self._explore(search, grid, clock)
+        with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS):
+            points, scores, losses, candidates = self._explore(search, grid, clock)
         results, shares, found = self._choose(search, points, scores, losses, candidates)
         members = np.flatnonzero(shares)
         members = members[np.argsort(-shares[members], kind="stable")]
