@@ -172,7 +172,7 @@ class BaseChain(
 
         def search(problem, alphas):
             if not folds:
-                folds.append(target.folds(rows, rng))
+                folds.append(target.folds(rows, problem.coords[rows], rng))
             if folds[0] is None:
                 return None
             part = problem.take(rows).astype(np.float32)

@@ -124,8 +124,10 @@ class _Search:
         rng = np.random.RandomState(self.seeds["relevance"])
         if not len(scores):
             return relevances(self._equal(point), rng).factors
-        rows = rng.permutation(np.flatnonzero(self.folds >= 0))
-        own, others = np.sort(rows[::2]), np.sort(rows[1::2])
+        # Halves that share no row: folds are dealt to distinct ones.
+        half = rng.permutation(self.folds.max() + 1)[self.folds] < (self.folds.max() + 1) / 2
+        judged = self.folds >= 0
+        own, others = np.flatnonzero(half & judged), np.flatnonzero(~half & judged)
         problem = self._equal(point)
         found = relevances(problem.take(own), rng, decisive_only=True)
         if not found.decisive or not len(others):
@@ -252,7 +254,7 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         seeds = {name: rng.randint(2**31 - 1) for name in ("relevance", "landmarks", "order")}
         seeds["share"] = self._search_share
         if self.cv is None:
-            folds = target.folds(rows, rng)
+            folds = target.folds(rows, reading.X[rows], rng)
             if folds is None:
                 raise ValueError(
                     f"{type(self).__name__} has too few rows for cross-validation: "

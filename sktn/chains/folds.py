@@ -1,4 +1,8 @@
-"""Which rows are looked at, and which are held out."""
+"""Which rows are looked at, and which are held out.
+
+Folds are dealt to distinct rows, in an order that does not depend on how often a row is there or
+where: a row of weight two is the same as two rows, and no row is judged by a copy of itself.
+"""
 
 import numpy as np
 
@@ -11,27 +15,45 @@ def search_rows(weight, max_rows, rng):
     return rows
 
 
-def stratified_folds(labels, n_folds, rng):
-    """A fold for every row, the rows of every class dealt out evenly; -1, never held out, for a
-    class of a single row: without it nothing could be said of its class. None where nothing is
+def distinct(*tables):
+    """The number of every row among the distinct ones, which are in lexicographic order.
+
+    tables: arrays (N, ...) side by side, NaN equal to NaN -> (N,) integers
+    """
+    rows = np.concatenate([np.reshape(t, (len(t), -1)).astype(np.float64) for t in tables], axis=1)
+    # Missing values would be different from each other; infinite ones do not get here.
+    rows = np.where(np.isnan(rows), np.inf, rows)
+    return np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+
+
+def stratified_folds(labels, groups, n_folds, rng):
+    """A fold for every row, the groups of every class dealt out evenly; -1, never held out, for a
+    class of a single group: without it nothing could be said of its class. None where nothing is
     left to hold out.
 
-    labels (N,) integers -> (N,) integers or None
+    labels (N,) integers, groups (N,) integers, each of one label -> (N,) integers or None
     """
-    counts = np.bincount(labels)
-    single = counts[labels] == 1
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    own = labels[first]
+    single = np.bincount(own)[own] == 1
     n_folds = min(n_folds, int(np.sum(~single)))
     if n_folds < 2:
         return None
-    order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
+    order = rng.permutation(len(own))
+    order = order[np.argsort(own[order], kind="stable")]
     order = order[~single[order]]
-    folds = np.full(len(labels), -1)
+    folds = np.full(len(own), -1)
     folds[order] = np.arange(len(order)) % n_folds
-    return folds
+    return folds[group]
 
 
-def random_folds(n_rows, n_folds, rng):
-    """A fold number for every row, folds of equal size, or None for a single row."""
-    n_folds = min(n_folds, n_rows)
-    return rng.permutation(np.arange(n_rows) % n_folds) if n_folds > 1 else None
+def random_folds(groups, n_folds, rng):
+    """A fold for every row, folds of equally many groups, or None for a single group.
+
+    groups (N,) integers -> (N,) integers or None
+    """
+    distinct_groups, group = np.unique(groups, return_inverse=True)
+    n_folds = min(n_folds, len(distinct_groups))
+    if n_folds < 2:
+        return None
+    return rng.permutation(np.arange(len(distinct_groups)) % n_folds)[group]

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import r2_score
 
 from sktn import losses
-from sktn.chains.folds import random_folds, stratified_folds
+from sktn.chains.folds import distinct, random_folds, stratified_folds
 from sktn.tables.statistics import median, quantiles
 
 # Folds: five of few rows, three of many, where a fold's loss is sure enough.
@@ -42,10 +42,12 @@ class ClassTarget:
         """-> loss, target"""
         return losses.classification(self.labels, len(self.classes), dtype)
 
-    def folds(self, rows, rng):
-        """A fold for each of some rows, -1 for those that cannot be held out; None for none."""
+    def folds(self, rows, X, rng):
+        """A fold for each of some rows, whose table is X, -1 for those that cannot be held out;
+        None for none."""
         labels = self.labels[rows]
-        folds = stratified_folds(labels, n_folds(len(rows)), rng)
+        groups = distinct(X, labels)
+        folds = stratified_folds(labels, groups, n_folds(groups.max() + 1), rng)
         if folds is not None and (folds < 0).any():
             single = self.classes[np.unique(labels[folds < 0])]
             warnings.warn(
@@ -146,8 +148,9 @@ class RealTarget:
     def loss(self, dtype):
         return self.kind, self.values.astype(dtype)
 
-    def folds(self, rows, rng):
-        return random_folds(len(rows), n_folds(len(rows)), rng)
+    def folds(self, rows, X, rng):
+        groups = distinct(X)
+        return random_folds(groups, n_folds(groups.max() + 1), rng)
 
     strata = None
 

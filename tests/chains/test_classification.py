@@ -297,7 +297,13 @@ def test_odd_tables():
         fitted(X_IRIS[:101], Y_IRIS[:101], solver=Adam(max_iter=2, batch_size=50))
 
 
-@pytest.mark.parametrize("embedding", sorted(set(sktn.embeddings.EMBEDDINGS) - {"mixed"}))
+@pytest.mark.parametrize(
+    "embedding",
+    [
+        name if name in ("legendre", "fourier") else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(set(sktn.embeddings.EMBEDDINGS) - {"mixed"})
+    ],
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_two_thousand_columns_in_float32(embedding):
     rng = np.random.default_rng(0)

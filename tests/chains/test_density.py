@@ -239,7 +239,7 @@ def test_a_single_column(rng):
 
 
 def test_many_columns_in_float32(rng):
-    X = rng.normal(size=(40, 1500)).astype(np.float32)
+    X = rng.normal(size=(40, 300)).astype(np.float32)
     density = MPSDensityEstimator(bond_dim=2, degree=2, max_iter=1, random_state=0).fit(X)
     assert density.cores_.dtype == np.float32
     assert np.all(np.isfinite(density.score_samples(X)))
