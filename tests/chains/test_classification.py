@@ -242,6 +242,14 @@ def test_an_ensemble_averages_networks_of_different_orders():
     )
 
 
+def test_the_score_of_an_ensemble_for_two_classes_is_its_log_odds():
+    model = fitted(X_BC, Y_BC, bond_dim=2, solver="convex", n_estimators=2)
+    absent, present = model.predict_proba(X_BC).T
+    scores = model.decision_function(X_BC)
+    np.testing.assert_allclose(scores, np.log(present / absent), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(model.predict(X_BC), (scores > 0).astype(int))
+
+
 def test_partial_fit_needs_classes_and_learns_from_chunks():
     model = MPSClassifier(**FAST, solver=Adam(init="constant", batch_size=25))
     with pytest.raises(ValueError, match="classes must be passed"):
@@ -253,6 +261,20 @@ def test_partial_fit_needs_classes_and_learns_from_chunks():
     assert model.score(X_IRIS, Y_IRIS) > 0.9
     with pytest.raises(ValueError, match="not in classes"):
         model.partial_fit(X_IRIS[:2], [0, 7])
+
+
+def test_partial_fit_weights_classes():
+    solver = Adam(init="constant", batch_size=25)
+    weight = np.array([1.0, 8.0, 1.0])
+    by_class = MPSClassifier(**FAST, solver=solver, class_weight=dict(enumerate(weight)))
+    by_row, equal = MPSClassifier(**FAST, solver=solver), MPSClassifier(**FAST, solver=solver)
+    for _ in range(2):  # the second chunk has the target of a fitted model
+        by_class.partial_fit(X_IRIS, Y_IRIS, [0, 1, 2])
+        by_row.partial_fit(X_IRIS, Y_IRIS, [0, 1, 2], sample_weight=weight[Y_IRIS])
+        equal.partial_fit(X_IRIS, Y_IRIS, [0, 1, 2])
+        proba = by_class.predict_proba(X_IRIS)
+        np.testing.assert_allclose(proba, by_row.predict_proba(X_IRIS), rtol=1e-6)
+        assert proba[:, 1].mean() > equal.predict_proba(X_IRIS)[:, 1].mean() + 0.02
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """MPSRegressor and MPSRegressorCV as a user of scikit-learn meets them."""
 
+import copy
 import pickle
 
 import joblib
@@ -145,6 +146,20 @@ def test_early_stopping_scores_held_out_rows():
     assert MPSRegressor(**FAST).fit(X, Y).validation_score_ is None
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_an_ensemble_averages_the_predictions_of_its_networks(loss):
+    params = FAST | {"bond_dim": 2}
+    model = MPSRegressor(**params, loss=loss, solver="convex", n_estimators=3).fit(X, Y)
+    parts = []
+    for network in model.networks_:
+        one = copy.copy(model)
+        one.networks_ = [network]
+        parts.append(one.predict(X))
+    assert min(np.abs(parts[0] - part).max() for part in parts[1:]) > 1e-2
+    # Of means, not of their logarithms.
+    np.testing.assert_allclose(model.predict(X), np.mean(parts, axis=0), rtol=1e-9)
+
+
 def test_frames_pipelines_and_searches():
     frame = pd.DataFrame(X, columns=list("abcdef"))
     frame["g"] = pd.Categorical(np.where(X[:, 0] > 0.5, "high", "low"))
@@ -167,8 +182,8 @@ def test_models_survive_pickle_and_hold_numpy_only(tmp_path):
     with pytest.warns(ConvergenceWarning):
         model.fit(X, Y)
     joblib.dump(model, tmp_path / "model")
-    for copy in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model")):
-        np.testing.assert_array_equal(copy.predict(X), model.predict(X))
+    for again in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model")):
+        np.testing.assert_array_equal(again.predict(X), model.predict(X))
     assert b"jaxlib" not in pickle.dumps(model)
 
 

@@ -131,3 +131,29 @@ def test_contractions_on_a_device_are_those_of_the_host(monkeypatch, rng, dtype)
         assert isinstance(theirs, np.ndarray)
         assert theirs.dtype == dtype
         assert_allclose(theirs, ours, rtol=1e-3 if dtype == np.float32 else 1e-10, atol=1e-4)
+
+
+def test_a_sketched_gram_is_near_the_gram(monkeypatch):
+    rng = np.random.default_rng(0)
+    R = bonds(4, [2, 1, 2, 2, 1, 2])
+    cores = graph.random_cores((40, 30, 35, 25), R, rng)
+    exact = graph.normal_equations(None, cores, 0)[0]
+    assert_allclose(graph.sketched_gram(cores, 0), exact, rtol=1e-12)  # cheap: as it is
+    calls, whole = [], graph.normal_equations
+
+    def seen(X, cores, k):
+        calls.append([core.shape[j] for j, core in enumerate(cores)])
+        return whole(X, cores, k)
+
+    monkeypatch.setattr(graph, "_CHEAP", 0.0)
+    monkeypatch.setattr(graph, "normal_equations", seen)
+    sketched = graph.sketched_gram(cores, 0)
+    (lengths,) = calls
+    width = len(exact)
+    assert width <= np.prod(lengths[1:]) <= 6 * width  # shortened, and no direction is lost
+    assert lengths[0] == 40
+    assert np.linalg.matrix_rank(sketched) == width
+    draws = np.random.default_rng(1)
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: draws)
+    mean = np.mean([graph.sketched_gram(cores, 0) for _ in range(500)], axis=0)
+    assert_allclose(mean, exact, atol=0.1 * np.trace(exact) / width)

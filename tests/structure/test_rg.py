@@ -210,6 +210,26 @@ def test_compress_and_exchange_never_leave_the_target():
     assert tiny.size <= 0.5 * traded.size
 
 
+def test_exchanges_find_what_pruning_alone_does_not():
+    X = np.random.default_rng(1).normal(size=(6, 5, 4, 3))
+    for axis in range(4):
+        X = X.cumsum(axis)
+    X /= np.linalg.norm(X)
+    history, target = [], 0.05**2
+    task = steps.Problem(X, X.shape, target, np.random.default_rng(1), history=history.append)
+    cores = tensor_train(X, target)
+    pruned = steps.compress(task, task.state(Fit(cores, squared_error(X, cores), 0)))
+    traded = steps.exchange(task, pruned, cycles=20)
+    assert task.met(traded)
+    assert traded.size < 0.9 * pruned.size
+    assert rg._traded(task, rg.Settings(cycles=0), pruned, thorough=True) is pruned
+    history.clear()
+    done = rg._finished(task, rg.Settings(), [pruned])
+    assert task.met(done)
+    assert done.size <= traded.size
+    assert "exchange" in {entry["action"] for entry in history}
+
+
 @pytest.mark.parametrize("order", [2, 3, 4, 5])
 def test_every_labelled_tree_is_priced_once(order):
     found = {frozenset(map(frozenset, edges)) for edges in trees._all_trees(order)}

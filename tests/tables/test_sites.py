@@ -51,6 +51,41 @@ def test_related_columns_become_neighbours(rng):
     np.testing.assert_array_equal(make_sites(X, None).order, np.arange(4))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_fiedler_vector_orders_columns_along_their_path(seed):
+    # A Markov chain of columns, shuffled: its order is found again, up to its direction.
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(2000, 8))
+    for i in range(1, 8):
+        X[:, i] += X[:, i - 1]
+    shuffled = rng.permutation(8)
+    sites = make_sites(X[:, shuffled], None).with_order("correlation", np.random.RandomState(0))
+    path = shuffled[sites.order]
+    assert set(np.diff(path)) in ({1}, {-1})
+    # Of the two directions the one that is nearer to the order of the columns as given.
+    given = np.corrcoef(sites.order, np.arange(8))[0, 1]
+    assert given >= 0
+
+
+def test_unrelated_columns_stay_as_they_were_given(rng):
+    sites = make_sites(rng.normal(size=(400, 6)), None)
+    order = sites.with_order("correlation", np.random.RandomState(0)).order
+    np.testing.assert_array_equal(order, np.arange(6))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_unit_charges_a_column_by_its_variance(rng, dtype):
+    X = rng.normal(size=(500, 3)) * [1.0, 0.1, 3.0]
+    basis = make_sites(X, None, scaling="common", degree=2, dtype=dtype).basis
+    linear = np.argmax(basis.degrees == 1, axis=1)
+    charges = penalty_weights(basis, 1.0, 1.0)[np.arange(3), linear]
+    # Three columns, so omega = 3, over the variance relative to the columns' mean variance.
+    variance = X.var(axis=0)
+    np.testing.assert_allclose(charges, 3 * variance.mean() / variance, rtol=1e-4)
+    own = make_sites(X, None, scaling="standard", degree=2, dtype=dtype).basis
+    np.testing.assert_allclose(penalty_weights(own, 1.0, 1.0)[:, 1], 3.0)
+
+
 def test_charges_follow_the_formula(table):
     X, is_categorical = table
     basis = make_sites(X, None, is_categorical, degree=3).basis
