@@ -60,6 +60,10 @@ _MAPS, _MOST_MAPS = "/proc/self/maps", "/proc/sys/vm/max_map_count"
 # a device's fill it (128 MB).
 _NUMPY_BLOCK, _JAX_BLOCK = 2**21, 2**25
 
+# Entries of an array from which its products go to a device: one of them takes a CPU core longer
+# than the transfer of what comes out.
+_DEVICE_ENTRIES = 2**22
+
 # Settings
 
 
@@ -372,6 +376,12 @@ def get_executor(name=None):
     if name == "jax":
         _enter_jax()
     return _EXECUTORS[name]
+
+
+def executor_for(entries):
+    """The configured executor for products with an array of that many entries, NumPy's where they
+    are too few to be worth their way to a device."""
+    return get_executor(None if entries >= _DEVICE_ENTRIES else "numpy")
 
 
 def get_jax_executor():

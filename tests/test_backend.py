@@ -392,11 +392,10 @@ EIGHT = """
 import numpy as np
 import jax
 import sktn
-from sktn.solvers import convex
 
 assert jax.local_device_count() == 8
 assert sktn.backend.get_executor().n_devices == 8
-convex._DEVICE_ENTRIES = 1
+sktn.backend._DEVICE_ENTRIES = 1
 rng = np.random.default_rng(0)
 X = rng.normal(size=(160, 3))
 y = (X[:, 0] * X[:, 1] > 0).astype(int)

@@ -23,15 +23,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from sktn.backend import bucket, executor_of, get_executor, namespace
+from sktn.backend import bucket, executor_for, executor_of, namespace
 from sktn.solvers.newton import Effort, newton
 from sktn.tables.basis import embed
 
 # Rows of a block of the kernel: the block stays in the cache while it is multiplied up.
 _BLOCK = 256
-# Entries of a design from which it goes to a device: a product with it takes a CPU core longer than
-# the transfer of the scores.
-_DEVICE_ENTRIES = 2**22
 # Of a search: losses to a thousandth tell strengths apart.
 _SEARCH_EFFORT = Effort(tol=1e-3, max_cg=20)
 
@@ -97,7 +94,7 @@ def make_design(problem, landmarks):
     a = problem.vectors(landmarks)
     V, _ = nystroem_map(product_kernel(a, a))
     n_rows = problem.n_rows
-    run = get_executor() if n_rows * V.shape[1] >= _DEVICE_ENTRIES else executor_of(a)
+    run = executor_for(n_rows * V.shape[1])
     with run.precision(V.dtype):
         program = run.jit(_features)
         fixed = run.put((problem.basis, problem.roots, a, V))

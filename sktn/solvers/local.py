@@ -9,9 +9,14 @@ m_c, the constant part of score c, is linear in A too: it is the score of a row 
 are all the first unit vector, which stands as an additional last row in every array here.
 
 Sites are systems of `solvers.newton` of one problem: A (1, k, q).
+
+The arrays of a site may live on a device, and its products are made there; cores, scores and
+decisions stay on the host.
 """
 
-from sktn.backend import namespace
+import numpy as np
+
+from sktn.backend import executor_of
 from sktn.solvers.newton import newton
 
 
@@ -30,22 +35,47 @@ def outer(x, y):
 
 
 class _Site:
-    """What inner and output sites share: the ridge, and that there is one problem."""
+    """What inner and output sites share: the ridge, that there is one problem, and where arrays of
+    rows live.
+
+    arrays: two of (M, ...), whose first n_rows rows are the problem's, the next is the constant's
+    and others, on a device, are there for their number. A subclass has the kernels `forward`,
+    `backward` and `diagonal`.
+    """
+
+    def __init__(self, first, second, strength, n_rows):
+        self.run, self.strength, self.n_rows = executor_of(first, second), strength, n_rows
+        if self.run.name == "numpy":
+            self.rows = first[:n_rows], second[:n_rows]
+            self.constant = first[n_rows:], second[n_rows:]
+        else:
+            self.rows = first, second
+            self.constant = self.run.get(self.run.jit(_row)(first, second, n_rows))
+
+    def _of_rows(self, kernel, v):
+        """A kernel of the arrays and of an array of rows: v (n_rows, c), NumPy -> NumPy"""
+        if self.run.name == "numpy":
+            return kernel(*self.rows, v)
+        filled = np.pad(v, [(0, len(self.rows[0]) - self.n_rows), (0, 0)])
+        return self.run.get(self.run.jit(kernel)(*self.rows, self.run.put_rows(filled)))
 
     def ridge(self, A):
-        constant = self._forward(A[0], slice(-1, None))
-        return self.strength * (A - self._backward(constant, slice(-1, None))[None])
+        constant = self.forward(*self.constant, A[0])
+        return self.strength * (A - self.backward(*self.constant, constant)[None])
 
     def scores(self, A):
-        return self._forward(A[0], slice(None, -1))[None]
+        if self.run.name == "numpy":
+            return self.forward(*self.rows, A[0])[None]
+        program = self.run.jit(self.forward)
+        return self.run.get(program(*self.rows, self.run.put(A[0])))[: self.n_rows][None]
 
     def adjoint(self, t):
-        return self._backward(t[0], slice(None, -1))[None]
+        return self._of_rows(self.backward, t[0])[None]
 
     def preconditioner(self, curvature):
         # The diagonal of the Hessian.
-        diagonal = self._diagonal(curvature[0]) + self.strength
-        inverse = 1 / namespace(diagonal).maximum(diagonal, 1e-30)
+        diagonal = self._of_rows(self.diagonal, curvature[0]) + self.strength
+        inverse = 1 / np.maximum(diagonal, 1e-30)
         return lambda r: inverse * r
 
     def centred(self, A):
@@ -55,29 +85,35 @@ class _Site:
         return self
 
 
+def _row(first, second, k):
+    return first[k][None], second[k][None]
+
+
+def _inner_forward(X, far, A):
+    reached = X @ A
+    # One score, the most common case, needs no batched products.
+    if far.shape[2] == 1:
+        return (reached * far[:, :, 0]).sum(-1)[:, None]
+    return (reached[:, None] @ far)[:, 0]
+
+
+def _inner_backward(X, far, t):
+    return X.T @ _spread(far, t)
+
+
+def _inner_diagonal(X, far, curvature):
+    return (X * X).T @ _spread(far * far, curvature)
+
+
 class Inner(_Site):
     """Scores of a core inside an arm: f_c = sum_kq X_k A_kq far_qc.
 
-    X (N + 1, k), far (N + 1, q, c)
+    X (M, k), far (M, q, c)
     """
 
-    def __init__(self, X, far, strength):
-        self.X, self.far, self.strength = X, far, strength
-
-    def _forward(self, A, rows):
-        reached = self.X[rows] @ A
-        far = self.far[rows]
-        # One score, the most common case, needs no batched products.
-        if far.shape[2] == 1:
-            return (reached * far[:, :, 0]).sum(-1)[:, None]
-        return (reached[:, None] @ far)[:, 0]
-
-    def _backward(self, t, rows):
-        return self.X[rows].T @ _spread(self.far[rows], t)
-
-    def _diagonal(self, curvature):
-        X, far = self.X[:-1], self.far[:-1]
-        return (X * X).T @ _spread(far * far, curvature)
+    forward = staticmethod(_inner_forward)
+    backward = staticmethod(_inner_backward)
+    diagonal = staticmethod(_inner_diagonal)
 
 
 def _spread(far, t):
@@ -87,21 +123,23 @@ def _spread(far, t):
     return (far @ t[:, :, None])[:, :, 0]
 
 
+def _output_forward(X, y, A):
+    reached = (X @ A).reshape(len(y), -1, y.shape[1])
+    return (reached @ y[:, :, None])[:, :, 0]
+
+
+def _output_backward(X, y, t):
+    return X.T @ outer(t, y)
+
+
+def _output_diagonal(X, y, curvature):
+    return (X * X).T @ outer(curvature, y * y)
+
+
 class Output(_Site):
-    """Scores of the core with the output index: f_c = X^T A_c y. X (N + 1, k), y (N + 1, q),
+    """Scores of the core with the output index: f_c = X^T A_c y. X (M, k), y (M, q),
     A (k, c q)"""
 
-    def __init__(self, X, y, strength):
-        self.X, self.y, self.strength = X, y, strength
-
-    def _forward(self, A, rows):
-        y = self.y[rows]
-        reached = (self.X[rows] @ A).reshape(len(y), -1, y.shape[1])
-        return (reached @ y[:, :, None])[:, :, 0]
-
-    def _backward(self, t, rows):
-        return self.X[rows].T @ outer(t, self.y[rows])
-
-    def _diagonal(self, curvature):
-        X, y = self.X[:-1], self.y[:-1]
-        return (X * X).T @ outer(curvature, y * y)
+    forward = staticmethod(_output_forward)
+    backward = staticmethod(_output_backward)
+    diagonal = staticmethod(_output_diagonal)

@@ -4,6 +4,9 @@ local problem (`solvers.local`), in the mixed canonical gauge.
 Two-site updates solve for the product of two neighbours and split it by a truncated singular value
 decomposition, so that the bond between them finds its dimension.
 
+Arrays with an axis of rows live where the executor computes, a device for many rows; cores, which
+are small, and their decompositions stay on the host.
+
 See White, Phys. Rev. Lett. 69, 2863 (1992); Stoudenmire and Schwab, NeurIPS 2016; Holtz, Rohwedder
 and Schneider, SIAM J. Sci. Comput. 34, A683 (2012).
 """
@@ -13,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sktn.backend import bucket, executor_for
 from sktn.solvers.local import Inner, Output, minimize_locally, outer
 from sktn.solvers.newton import Effort
 
@@ -61,10 +65,28 @@ def sweep(network, inputs, problem, options, stop=None):
     network : MPS, both arms isometries
     losses : array, penalised loss after every sweep, the first entry before them
     """
+    bond = options.max_bond_dim if options.two_site else network.bond_dims.max(initial=1)
+    run = _executor(inputs, int(bond))
+    with run.precision(network.readout.dtype):
+        return _sweep(
+            network, [_Arm(*arm, run) for arm in _arms(network, inputs)], problem, options, stop
+        )
+
+
+def _executor(inputs, bond):
+    """Where rows are for a bond dimension."""
+    _, n_rows, d = max((x.shape for x in inputs), key=lambda shape: shape[0])
+    return executor_for(n_rows * bond * d)
+
+
+def _arms(network, inputs):
+    return zip(network.arms, inputs, strict=True)
+
+
+def _sweep(network, arms, problem, options, stop):
     local = _Local(problem, problem.strength, options.effort)
     split = Split(options.max_bond_dim, options.truncation_tol if options.two_site else None)
     one_arm = _two_site_pass if options.two_site else _one_site_pass
-    arms = [_Arm(cores, x) for cores, x in zip(network.arms, inputs, strict=True)]
     readout = _absorb_surplus(network.readout, arms)
     readout, loss = _update_readout(readout, arms, local)
     losses = [loss]
@@ -82,11 +104,13 @@ def sweep(network, inputs, problem, options, stop=None):
 
 def scores(network, inputs):
     """f_c of rows: inputs as in :func:`sweep` -> (N, c)"""
-    left, right = (_Arm(cores, x) for cores, x in zip(network.arms, inputs, strict=True))
-    readout = _absorb_surplus(network.readout, (left, right))
-    l, c, r = readout.shape
-    reached = left.reached[-1][:-1] @ readout.reshape(l, c * r)
-    return (reached.reshape(-1, c, r) @ right.reached[-1][:-1, :, None])[:, :, 0]
+    run, n_rows = _executor(inputs, int(network.bond_dims.max(initial=1))), inputs[0].shape[1]
+    with run.precision(network.readout.dtype):
+        left, right = (_Arm(*arm, run) for arm in _arms(network, inputs))
+        readout = _absorb_surplus(network.readout, (left, right))
+        flat = readout.reshape(len(readout), -1)
+        output = Output(left.reached[-1], right.reached[-1], 0.0, n_rows)
+        return output.scores(flat[None])[0]
 
 
 class _Local(NamedTuple):
@@ -97,10 +121,12 @@ class _Local(NamedTuple):
     effort: Effort
 
     def inner(self, X, far, A):
-        return minimize_locally(Inner(X, far, self.strength), A, self.problem, self.effort)[0]
+        site = Inner(X, far, self.strength, len(self.problem.weight))
+        return minimize_locally(site, A, self.problem, self.effort)[0]
 
     def output(self, X, y, A):
-        return minimize_locally(Output(X, y, self.strength), A, self.problem, self.effort)
+        site = Output(X, y, self.strength, len(self.problem.weight))
+        return minimize_locally(site, A, self.problem, self.effort)
 
 
 def _absorb_surplus(readout, arms):
@@ -137,17 +163,22 @@ class Split(NamedTuple):
 
 
 class _Arm:
-    """One arm: its cores (D, d, D'), the site vectors x (p, N + 1, d) with those of the constant in
-    the last row, `reached[k]` (N + 1, D): what the cores before k make of every row, `far[k]`
-    (N + 1, D', c): what is beyond core k up to the scores, where it is known.
+    """One arm: its cores (D, d, D'), the site vectors x[k] (M, d), M = N + 1, with those of the
+    constant in row N, `reached[k]` (M, D): what the cores before k make of every row, `far[k]`
+    (M, D', c): what is beyond core k up to the scores, where it is known.
+
+    On a device M is one of few numbers, and rows beyond N are zero.
     """
 
-    def __init__(self, cores, x):
-        constant = np.zeros((len(x), 1, x.shape[2]), x.dtype)
-        constant[:, :, 0] = 1
-        self.x = np.concatenate([x, constant], axis=1)
+    def __init__(self, cores, x, run):
+        n_rows, self.run = x.shape[1], run
+        M = n_rows + 1 if run.name == "numpy" else bucket(n_rows + 1, run.n_devices)
+        filled = np.zeros((len(x), M, x.shape[2]), x.dtype)
+        filled[:, :n_rows] = x
+        filled[:, n_rows, 0] = 1
+        self.d, self.x = x.shape[2], [run.put_rows(site) for site in filled]
         self.cores, self.far = list(cores), [None] * len(cores)
-        self.reached = [np.ones((self.x.shape[1], 1), x.dtype)]
+        self.reached = [run.put_rows(np.ones((M, 1), x.dtype))]
         # To isometries; what is left over belongs to the readout.
         R = np.ones((1, 1), x.dtype)
         for k, core in enumerate(cores):
@@ -158,43 +189,66 @@ class _Arm:
         self.surplus = R
 
     def features(self, k):
-        """What core k is multiplied by, row by row: (N + 1, D d)"""
-        return outer(self.reached[k], self.x[k])
+        """What core k is multiplied by, row by row: (M, D d)"""
+        return self.run.jit(outer)(self.reached[k], self.x[k])
 
     def matrix(self, k):
         return self.cores[k].reshape(-1, self.cores[k].shape[2])
 
     def settle_left(self, k, Q):
         """Core k becomes an isometry from the end: Q (D d, r)."""
-        self.cores[k] = Q.reshape(-1, self.x.shape[2], Q.shape[1])
-        self.reached[k + 1] = self.features(k) @ Q
+        self.cores[k] = Q.reshape(-1, self.d, Q.shape[1])
+        self.reached[k + 1] = self.run.jit(_advance)(self.reached[k], self.x[k], Q)
 
     def settle_right(self, k, Q):
         """Core k becomes an isometry from the output: Q (r, d D')."""
-        self.cores[k] = Q.reshape(len(Q), self.x.shape[2], -1)
-        self.far[k - 1] = _absorb(self.cores[k], self.x[k], self.far[k])
+        self.cores[k] = Q.reshape(len(Q), self.d, -1)
+        self.far[k - 1] = self.run.jit(_absorb)(self.cores[k], self.x[k], self.far[k])
+
+    def settle_output(self, output, other):
+        """What is beyond the last core: output (l, c, r), other (M, r)"""
+        self.far[-1] = self.run.jit(_beyond)(output, other)
+
+    def ahead(self, k):
+        """Core k's site vectors with what is beyond it: (M, d D', c)"""
+        return self.run.jit(_ahead)(self.x[k], self.far[k])
+
+
+def _advance(reached, x, Q):
+    """reached (M, D), x (M, d), Q (D d, r) -> (M, r)"""
+    return outer(reached, x) @ Q
+
+
+def _beyond(output, other):
+    """sum_r output_lcr other_r -> (M, l, c)"""
+    l, c, r = output.shape
+    flat = other @ output.transpose(2, 0, 1).reshape(r, l * c)
+    return flat.reshape(-1, l, c)
+
+
+def _ahead(x, far):
+    return (x[:, :, None, None] * far[:, None]).reshape(len(far), -1, far.shape[2])
 
 
 def _absorb(core, x, far):
     """sum_sr core_lsr x_s far_rc: core (l, d, r), x (N, d), far (N, r, c) -> (N, l, c)"""
-    N, _r, c = far.shape
-    ahead = (x[:, :, None, None] * far[:, None]).reshape(N, -1, c)
-    if c == 1:
+    ahead = _ahead(x, far)
+    if far.shape[2] == 1:
         return (ahead[:, :, 0] @ core.reshape(len(core), -1).T)[:, :, None]
-    return np.matmul(core.reshape(len(core), -1), ahead)
+    return core.reshape(len(core), -1) @ ahead
 
 
 def _one_site_pass(arm, other, readout, local, split):
     """From the output to the end of the arm and back, every core updated on both ways.
 
-    other (N + 1, r): what the other arm makes of every row; readout (l, c, r) -> readout
+    other (M, r): what the other arm makes of every row; readout (l, c, r) -> readout
     """
     p, (_, c, r) = len(arm.cores), readout.shape
     if p == 0:
         return readout
     rest, Q = split.right(readout.reshape(len(readout), -1))
     output = Q.reshape(-1, c, r)
-    arm.far[p - 1] = np.einsum("lcr,nr->nlc", output, other, optimize=True)
+    arm.settle_output(output, other)
     for k in range(p - 1, -1, -1):
         arm.cores[k] = np.tensordot(arm.cores[k], rest, 1)
         A = local.inner(arm.features(k), arm.far[k], arm.matrix(k))
@@ -225,22 +279,20 @@ def _two_site_pass(arm, other, readout, local, split):
     def pair(k):
         """Cores k and k + 1."""
         merged = arm.matrix(k) @ arm.cores[k + 1].reshape(len(arm.cores[k + 1]), -1)
-        far = arm.far[k + 1]
-        ahead = arm.x[k + 1][:, :, None, None] * far[:, None]
-        return local.inner(arm.features(k), ahead.reshape(len(far), -1, far.shape[2]), merged)
+        return local.inner(arm.features(k), arm.ahead(k + 1), merged)
 
     rest, Q = split.right(with_readout(readout))
     output = Q.reshape(-1, c, r)
-    arm.cores[p - 1] = rest.reshape(len(arm.cores[p - 1]), arm.x.shape[2], -1)
-    arm.far[p - 1] = np.einsum("lcr,nr->nlc", output, other, optimize=True)
+    arm.cores[p - 1] = rest.reshape(len(arm.cores[p - 1]), arm.d, -1)
+    arm.settle_output(output, other)
     for k in range(p - 2, -1, -1):
         rest, Q = split.right(pair(k))
         arm.settle_right(k + 1, Q)
-        arm.cores[k] = rest.reshape(len(arm.cores[k]), arm.x.shape[2], -1)
+        arm.cores[k] = rest.reshape(len(arm.cores[k]), arm.d, -1)
     for k in range(p - 1):
         Q, rest = split.left(pair(k))
         arm.settle_left(k, Q)
-        arm.cores[k + 1] = rest.reshape(len(rest), arm.x.shape[2], -1)
+        arm.cores[k + 1] = rest.reshape(len(rest), arm.d, -1)
     Q, rest = split.left(with_readout(output))
     arm.settle_left(p - 1, Q)
     return rest.reshape(len(rest), c, r)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import sktn
-from sktn.solvers import convex
+from sktn import backend
 
 
 @pytest.mark.parametrize("estimator", [sktn.MPSClassifier, sktn.MPSRegressor])
@@ -16,7 +16,7 @@ def test_a_design_on_a_device_gives_the_same_model(estimator, rng, monkeypatch):
     host = model.fit(X, y)
     alpha = host.alpha_
     expected = getattr(host, "predict_proba", host.predict)(X)
-    monkeypatch.setattr(convex, "_DEVICE_ENTRIES", 1)
+    monkeypatch.setattr(backend, "_DEVICE_ENTRIES", 1)
     with sktn.config_context(backend="jax"):
         found = model.fit(X, y)
         scores = getattr(found, "predict_proba", found.predict)(X)

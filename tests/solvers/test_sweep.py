@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sktn import losses
+import sktn
+from sktn import backend, losses
 from sktn.networks.mps import MPS
 from sktn.solvers import convex, sweep
 from sktn.solvers.local import outer
@@ -155,3 +156,22 @@ def test_rows_without_weight_do_not_count(rng):
     np.testing.assert_allclose(
         sweep.scores(all_rows, inputs), sweep.scores(some, inputs), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(("side", "kind"), [((2, 2), "softmax"), ((0, 3), "logistic")])
+@pytest.mark.parametrize("two_site", [False, True])
+def test_rows_on_a_device_give_the_same_chain(side, kind, two_site, rng, monkeypatch):
+    monkeypatch.setattr(backend, "_DEVICE_ENTRIES", 1)
+    inputs, problem = site_vectors(rng, *side), make_problem(kind, rng)
+    start = random_chain(rng, *side, c=3 if kind == "softmax" else 1)
+    options = SweepOptions(two_site, max_sweeps=2, tol=0, max_bond_dim=3)
+    found, compiled = [], backend.n_compiled()
+    for name in ("numpy", "jax"):
+        with sktn.config_context(backend=name):
+            chain, curve = sweep.sweep(start, inputs, problem, options)
+            found.append((sweep.scores(chain, inputs), curve))
+        assert all(type(core) is np.ndarray for arm in chain.arms for core in arm)
+    assert backend.n_compiled() > compiled
+    for host, device in zip(*found, strict=True):
+        assert type(device) is np.ndarray
+        np.testing.assert_allclose(device, host, rtol=1e-6, atol=1e-6)
