@@ -11,10 +11,13 @@ about as much as contracting m rows with the chain: O(m n d D^2).
 The constant path (all first components, which are 1) has bond index 0 of every core for itself:
 the constant of f_c is then exactly readout[0, c, 0], which a ridge leaves free.
 
-NumPy, for the reasons of `solvers.convex`, its caller.
+Arrays with an axis of terms live where the executor computes, a device for many terms; cores and
+the decompositions that choose them stay on the host.
 """
 
 import numpy as np
+
+from sktn.backend import executor_for, namespace
 
 
 def compress(left, right, beta, bond_dim, rng, sweeps=3):
@@ -24,34 +27,45 @@ def compress(left, right, beta, bond_dim, rng, sweeps=3):
     from the end of the chain towards the output; beta (m, c)
     -> left arm (p, D, d, D), right arm (q, D, d, D), readout (D, c, D)
     """
-    arms = [left, right]
+    run = executor_for(len(beta) * bond_dim * left.shape[2])
+    with run.precision(beta.dtype):
+        arms, beta = [[run.put_rows(x) for x in arm] for arm in (left, right)], run.put_rows(beta)
+        (left_arm, l), (right_arm, r) = _arms(run, arms, beta, bond_dim, rng, sweeps)
+        readout = run.get(run.jit(_readout)(l[-1], beta, r[-1]))
+    shape = (-1, bond_dim, left.shape[2], bond_dim)
+    return left_arm.reshape(shape), right_arm.reshape(shape), readout
+
+
+def _arms(run, arms, beta, bond_dim, rng, sweeps):
+    """Cores and states of both arms, as of :func:`_grow`.
+
+    arms: lists of arrays (m, d), of the lengths p and q
+    """
     sketch = bond_dim + 8
-    beyond_output = [_random_far_side(arms[1 - t], beta, sketch, rng) for t in (0, 1)]
+    beyond_output = [_random_far_side(run, arms[1 - t], beta, sketch, rng) for t in (0, 1)]
     grown = []
     for arm, far in zip(arms, beyond_output, strict=True):
         far_sides = [far]
         for x in arm[:0:-1]:
-            G = rng.standard_normal((x.shape[1], far.shape[1], sketch)).astype(x.dtype)
-            far = _normalised(_absorb(far, G, x))
+            far = run.jit(_absorbed)(far, _random_core(x, far, sketch, rng), x)
             far_sides.append(far)
-        grown.append(_grow(arm, far_sides[::-1], bond_dim))
+        grown.append(_grow(run, arm, far_sides[::-1], bond_dim))
     for _ in range(sweeps):
         for t in (0, 1):
             states = grown[t][1]
-            other = grown[1 - t][1][-1]
-            far = (other[:, :, None] * beta[:, None, :]).reshape(len(beta), -1)
-            far = far @ _right_basis(states[-1].T @ far, bond_dim)
+            far = run.jit(_outer)(grown[1 - t][1][-1], beta)
+            far = _reduced(run, states[-1], far, bond_dim)
             far_sides = [far]
             for x, state in zip(arms[t][:0:-1], states[-2:0:-1], strict=True):
-                Y = _outer(x, far)
-                far = Y @ _right_basis(state.T @ Y, bond_dim)
+                far = _reduced(run, state, run.jit(_outer)(x, far), bond_dim)
                 far_sides.append(far)
-            grown[t] = _grow(arms[t], far_sides[::-1], bond_dim)
-    (left_arm, left_states), (right_arm, right_states) = grown
-    l, r = left_states[-1], right_states[-1]
-    D = bond_dim
-    products = (l[:, :, None] * beta[:, None, :]).reshape(len(beta), -1)
-    return left_arm, right_arm, (products.T @ r).reshape(D, -1, D)
+            grown[t] = _grow(run, arms[t], far_sides[::-1], bond_dim)
+    return grown
+
+
+def _readout(l, beta, r):
+    """sum_m l_m beta_m r_m: l (m, D), beta (m, c), r (m, D) -> (D, c, D)"""
+    return (_outer(l, beta).T @ r).reshape(l.shape[1], -1, r.shape[1])
 
 
 def _outer(x, y):
@@ -65,41 +79,64 @@ def _absorb(vectors, core, x):
 
 
 def _normalised(x):
-    return x / max(float(np.abs(x).max()), np.finfo(x.dtype).tiny)
+    xp = namespace(x)
+    return x / xp.maximum(xp.abs(x).max(), float(np.finfo(x.dtype).tiny))
 
 
-def _random_far_side(arm, beta, sketch, rng):
+def _absorbed(vectors, core, x):
+    return _normalised(_absorb(vectors, core, x))
+
+
+def _random_core(x, far, sketch, rng):
+    return rng.standard_normal((x.shape[1], far.shape[1], sketch)).astype(x.dtype)
+
+
+def _random_far_side(run, arm, beta, sketch, rng):
     """A random projection of (all of the other arm) x beta: (m, sketch)."""
-    m = len(beta)
-    far = np.ones((m, 1), beta.dtype)
+    far = run.put_rows(np.ones((len(beta), 1), beta.dtype))
     for x in arm:
-        G = rng.standard_normal((x.shape[1], far.shape[1], sketch)).astype(beta.dtype)
-        far = _normalised(_absorb(far, G, x))
+        far = run.jit(_absorbed)(far, _random_core(x, far, sketch, rng), x)
     mixing = rng.standard_normal((beta.shape[1] * far.shape[1], sketch)).astype(beta.dtype)
+    return run.jit(_projected)(beta, far, mixing)
+
+
+def _projected(beta, far, mixing):
     return _outer(beta, far) @ mixing
 
 
-def _right_basis(matrix, rank):
-    """The leading right singular vectors, (k, j) -> (j, at most rank)."""
-    return np.linalg.svd(matrix, full_matrices=False)[2][:rank].T
+def _reduced(run, state, far, rank):
+    """far in the leading right singular vectors of state^T far: state (m, k), far (m, j)
+    -> (m, at most rank)"""
+    matrix = run.get(run.jit(_products)(state, far))
+    basis = np.linalg.svd(matrix, full_matrices=False)[2][:rank].T
+    return run.jit(_times)(far, basis)
 
 
-def _grow(arm, far_sides, D):
+def _products(state, far):
+    return state.T @ far
+
+
+def _times(far, basis):
+    return far @ basis
+
+
+def _grow(run, arm, far_sides, D):
     """One pass from the end to the output: at every site the D directions that matter most to
     what lies beyond it, the constant path among them.
 
-    arm (p, m, d), far_sides: p arrays (m, j) -> cores (p, D, d, D), states: p + 1 arrays (m, D)
+    arm: p arrays (m, d), far_sides: p arrays (m, j), or one
+    -> cores (p, D, d, D), states: p + 1 arrays (m, D)
     """
-    p, m, d = arm.shape
-    states = [np.zeros((m, D), arm.dtype)]
-    states[0][:, 0] = 1
-    cores = np.zeros((p, D, d, D), arm.dtype)
+    m, dtype = len(far_sides[0]), far_sides[0].dtype
+    start = np.zeros((m, D), dtype)
+    start[:, 0] = 1
+    states, cores, used = [run.put_rows(start)], [], 1
     # An empty arm has one far side, and no site that looks at it.
-    for k, (x, far) in enumerate(zip(arm, far_sides[:p], strict=True)):
-        # Columns (l, s) of states that are zero need not be looked at.
-        used = max(1, int(np.flatnonzero(np.any(states[k] != 0, axis=0)).max(initial=0)) + 1)
-        Y = _outer(states[k][:, :used], x)
-        overlap = Y.T @ far
+    for x, far in zip(arm, far_sides[: len(arm)], strict=True):
+        d = x.shape[1]
+        # Columns of states that are zero need not be looked at.
+        Y, overlap = run.jit(_seen, static=("used",))(states[-1], x, far, used=used)
+        overlap = np.array(run.get(overlap))
         # Row 0 is the constant path, kept exactly: the others are chosen orthogonal to it.
         overlap[0] = 0
         U, s, _ = np.linalg.svd(overlap, full_matrices=False)
@@ -107,9 +144,19 @@ def _grow(arm, far_sides, D):
         U = U[:, : D - 1][:, s[: D - 1] > 4 * np.finfo(s.dtype).eps * max(s[0], 1e-30)]
         # A singular vector has no sign: its largest component is positive.
         U = U * np.sign(U[np.abs(U).argmax(axis=0), np.arange(U.shape[1])])
-        core = np.zeros((used * d, D), arm.dtype)
+        core = np.zeros((D * d, D), dtype)
         core[0, 0] = 1
-        core[1:, 1 : 1 + U.shape[1]] = U[1:]
-        cores[k, :used] = core.reshape(used, d, D)
-        states.append(Y @ core)
-    return cores, states
+        core[1 : used * d, 1 : 1 + U.shape[1]] = U[1:]
+        cores.append(core.reshape(D, d, D))
+        states.append(run.jit(_times)(Y, core[: used * d]))
+        used = 1 + U.shape[1]
+    return np.array(cores, dtype), states
+
+
+def _seen(state, x, far, used):
+    """The vectors that a core is multiplied by, and their products with what lies beyond.
+
+    state (m, D), x (m, d), far (m, j) -> (m, used d), (used d, j)
+    """
+    Y = _outer(state[:, :used], x)
+    return Y, Y.T @ far

@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from sktn.backend import namespace
+from sktn.backend import executor_for, executor_of
 from sktn.networks.mps import from_padded
 from sktn.networks.rounding import compress
 from sktn.solvers import convex, sweep
+from sktn.solvers.local import outer
 from sktn.solvers.newton import Effort
 from sktn.solvers.problem import Solution
 
@@ -40,15 +41,17 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
     norm = float((B[0, :-1] ** 2).sum())
     kept = float((readout**2).sum() - (readout[0, :, 0] ** 2).sum())
 
-    parts = []
-    for _, a in problem.blocks():
-        l, r = _run(left, a, orders[0]), _run(right, a, orders[1])
-        parts.append((l[:, :, None] * r[:, None, :]).reshape(len(a), -1))
-    products = np.concatenate(parts)
-    # The first is the constant 1, whose coefficient is free: the last column of a design.
-    used = np.flatnonzero(np.any(np.asarray(products[:, 1:]) != 0, axis=0)) + 1
-    columns = np.append(used, 0)
-    R, _, more = convex.solve(products[:, columns], problem, W, strengths, effort)
+    # The first product is the constant 1, whose coefficient is free: the last column of a design.
+    run = executor_for(problem.n_rows * bond_dim**2)
+    with run.precision(left.dtype):
+        program, fixed = run.jit(_products), run.put((left, right, *orders))
+        products = np.concatenate(
+            [run.get(program(*fixed, run.put_rows(a))) for _, a in problem.blocks()]
+        )
+        used = np.flatnonzero(np.any(products[:, 1:] != 0, axis=0)) + 1
+        columns = np.append(used, 0)
+        features = run.put_rows(products[:, columns])
+        R, _, more = convex.solve(features, problem, W, strengths, effort)
     flat = np.zeros((bond_dim**2, R.shape[2]), design.Z.dtype)
     flat[columns] = R[0]
     arms = _padded_arms(left, right, bond_dim)
@@ -139,12 +142,19 @@ def search_chains(problem, design, chain, folds, alphas, limit, rng):
     return scores, losses
 
 
+def _products(left, right, left_order, right_order, a):
+    """All products of left and right bond vectors: a (b, n, d) -> (b, D^2)"""
+    return outer(_run(left, a, left_order), _run(right, a, right_order))
+
+
 def _run(arm, a, order):
     """Bond vectors at the end of an arm: arm (p, D, d, D), a (b, n, d) -> (b, D)"""
-    xp = namespace(a)
-    state = xp.zeros((len(a), arm.shape[1]), a.dtype)
-    state = xp.concatenate([xp.ones((len(a), 1), a.dtype), state[:, 1:]], axis=1)
-    for core, i in zip(arm, order, strict=True):
-        pairs = (state[:, :, None] * a[:, i, None, :]).reshape(len(a), -1)
-        state = pairs @ core.reshape(-1, core.shape[2])
-    return state
+    run = executor_of(a)
+    state = run.xp.zeros((len(a), arm.shape[1]), a.dtype)
+    state = run.set_at(state, (slice(None), 0), 1)
+
+    def absorb(state, site):
+        core, i = site
+        return outer(state, a[:, i]) @ core.reshape(-1, core.shape[2]), None
+
+    return run.scan(absorb, state, (arm, order))[0]

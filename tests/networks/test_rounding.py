@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sktn
+from sktn import backend
 from sktn.networks import mps
 from sktn.networks.rounding import compress
 
@@ -132,3 +134,17 @@ def test_long_arms_stay_finite_in_float32(rng):
     right[:, :, 1:] *= 0.1
     for array in compress(left, right, beta, 3, np.random.default_rng(0)):
         assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize(("p", "q"), [(2, 3), (0, 4)])
+def test_terms_on_a_device_give_the_same_chain(p, q, rng, monkeypatch):
+    monkeypatch.setattr(backend, "_DEVICE_ENTRIES", 1)
+    terms, found = product_states(rng, p, q, m=16), []
+    compiled = backend.n_compiled()
+    for name in ("numpy", "jax"):
+        with sktn.config_context(backend=name):
+            chain = compress(*terms, 4, np.random.default_rng(0))
+        assert all(type(part) is np.ndarray for part in chain)
+        found.append(dense_chain(*chain))
+    assert backend.n_compiled() > compiled
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-8, atol=1e-8)
