@@ -32,6 +32,7 @@ from sklearn.datasets import make_classification
 from sklearn.metrics import roc_auc_score
 
 import sktn
+from sktn.chains.solvers import Adam
 
 BACKENDS = ("numpy", "jax")
 
@@ -84,7 +85,7 @@ def epochs(sizes):
 
         def run(D=D):
             model = sktn.MPSClassifier(
-                bond_dim=D, degree=2, alpha=0.1, init="constant", random_state=0
+                bond_dim=D, degree=2, alpha=0.1, solver=Adam(init="constant"), random_state=0
             )
             return model.partial_fit(X, y, classes=[0, 1]).score(X[:500], y[:500])
 

@@ -90,8 +90,9 @@ class Sweep(ChainSolver):
     ----------
     max_iter : int, default=100
         Sweeps.
-    tol : float, default=0.01
-        Relative decrease of the loss in a sweep at which sweeps end. Where every row is a landmark,
+    tol : float, default=None
+        Relative decrease of the loss in a sweep at which sweeps end. None: 0.01, and 0.001 for
+        squared errors, whose sweeps are cheap. Where every row is a landmark,
         the convex limit is the least loss there is, and no sweep is made when the chain is already
         so near to it.
     truncation_tol : float, default=None
@@ -102,11 +103,11 @@ class Sweep(ChainSolver):
 
     _parameter_constraints: dict = {
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left"), None],
         "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
     }
 
-    def __init__(self, *, max_iter=100, tol=1e-2, truncation_tol=None):
+    def __init__(self, *, max_iter=100, tol=None, truncation_tol=None):
         self.max_iter = max_iter
         self.tol = tol
         self.truncation_tol = truncation_tol
@@ -115,17 +116,20 @@ class Sweep(ChainSolver):
         return _together([self._solve_one(problem, plan, order) for order in plan.orders], problem)
 
     def _solve_one(self, problem, plan, order):
+        tol = self.tol
+        if tol is None:
+            tol = 1e-3 if problem.loss.quadratic else 1e-2
         # The start is found to a thousandth of a sweep's precision.
-        start, noise, least = _convex(problem, plan, order, self.tol / 1000)
+        start, noise, least = _convex(problem, plan, order, tol / 1000)
         two_site = self.truncation_tol is not None
-        if not two_site and start.losses[-1] - least <= self.tol * abs(start.losses[-1]):
+        if not two_site and start.losses[-1] - least <= tol * abs(start.losses[-1]):
             return start
         options = SweepOptions(
             two_site=two_site,
             max_bond_dim=plan.bond_dim,
             truncation_tol=self.truncation_tol or 0.0,
             max_sweeps=self.max_iter,
-            tol=self.tol,
+            tol=tol,
         )
         found = convex_chain.refine(start, problem, options, noise, plan.clock.over)
         n_sweeps = len(found.losses) - len(start.losses)
