@@ -6,8 +6,9 @@ a copy of the package, and the tests of the same folder run on it until one fail
 
     python benchmarks/mutants.py --n 150 --seed 0 --folder tables --folder solvers
 
-Prints a line a mutant, KILLED or SURVIVED, and the share of the killed at the end. Survivors are
-to be read: some change nothing that can be seen (a tolerance, a buffer's size, a message).
+Prints a line a mutant, KILLED, SURVIVED or TIMEOUT (no failure in the time given: an endless loop,
+or tests that are slower), and their numbers at the end. Survivors are to be read: some
+change nothing that can be seen (a tolerance, a buffer's size, a message).
 """
 
 import argparse
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +107,8 @@ def mutations(tree):
     return found
 
 
-def killed(path, source, timeout):
-    """Whether the tests of a file's folder fail on its mutated source, and the test that did."""
+def verdict_on(path, source, timeout):
+    """What the tests of a file's folder say of its mutated source, and the test that failed."""
     folder = path.relative_to(ROOT / "sktn").parts[0]
     tests = [f"tests/{name}" for name in (folder, *ALSO.get(folder, ()))]
     with tempfile.TemporaryDirectory() as place:
@@ -128,10 +130,10 @@ def killed(path, source, timeout):
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return True, "timeout"
+            return "TIMEOUT", ""
     lines = run.stdout.strip().splitlines() or run.stderr.strip().splitlines() or [""]
     first = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), lines[-1])
-    return run.returncode != 0, first[:100]
+    return "KILLED" if run.returncode else "SURVIVED", first[:100]
 
 
 def main():
@@ -139,9 +141,7 @@ def main():
     parser.add_argument("--n", type=int, default=20, help="mutants")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", action="append", choices=FOLDERS, help="default: all of them")
-    parser.add_argument(
-        "--timeout", type=float, default=600.0, help="seconds a mutant; then killed"
-    )
+    parser.add_argument("--timeout", type=float, default=600.0, help="seconds a mutant")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     places = []
@@ -150,21 +150,21 @@ def main():
             n = len(mutations(ast.parse(path.read_text())))
             places += [(path, i) for i in range(n)]
     chosen = rng.choice(len(places), min(options.n, len(places)), replace=False)
-    n_killed = 0
+    verdicts = Counter()
     for index in chosen:
         path, i = places[index]
         tree = ast.parse(path.read_text())
         line, text, change = mutations(tree)[i]
         change()
         begun = time.perf_counter()
-        dead, how = killed(path, ast.unparse(ast.fix_missing_locations(tree)), options.timeout)
-        n_killed += dead
-        verdict = "KILLED  " if dead else "SURVIVED"
+        source = ast.unparse(ast.fix_missing_locations(tree))
+        verdict, how = verdict_on(path, source, options.timeout)
+        verdicts[verdict] += 1
         where = f"{path.relative_to(ROOT)}:{line}"
         text = " ".join(text.split())[:110]
         seconds = time.perf_counter() - begun
-        print(f"{verdict} {seconds:5.0f} s  {where}  {text}  [{how}]", flush=True)
-    print(f"{n_killed} of {len(chosen)} killed ({n_killed / max(len(chosen), 1):.0%})")
+        print(f"{verdict:<8} {seconds:5.0f} s  {where}  {text}  [{how}]", flush=True)
+    print(", ".join(f"{n} {verdict.lower()}" for verdict, n in verdicts.most_common()))
 
 
 if __name__ == "__main__":
