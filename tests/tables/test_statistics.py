@@ -116,8 +116,10 @@ def test_constants_have_no_spread_and_extremes_a_finite_one():
     )
 
 
-def test_an_outlier_does_not_flatten_the_others(rng):
-    column = np.append(rng.normal(size=100), 1e30)
+@pytest.mark.parametrize("center", [0.0, 1000.0])
+@pytest.mark.parametrize("outlier", [1e30, -1e30])
+def test_an_outlier_does_not_flatten_the_others(center, outlier, rng):
+    column = np.append(center + rng.normal(size=100), outlier)
     mean, deviation = statistics.fenced_moments(column, np.ones(101))
     np.testing.assert_allclose([mean, deviation], [column[:100].mean(), column[:100].std()])
 
