@@ -1,5 +1,7 @@
 """Fitting is a transaction: what a fit found becomes visible in one step, or not at all."""
 
+from copy import copy
+
 
 def commit(estimator, found):
     """Replace everything that an earlier fit left on an estimator by what this one found.
@@ -24,3 +26,12 @@ def fitted_attributes(estimator):
         for name, value in vars(estimator).items()
         if name.endswith("_") and not name.endswith("__") and name not in parameters
     }
+
+
+def blank(estimator):
+    """A copy to learn on, with the parameters and nothing that a fit left: `commit` its attributes,
+    or let the estimator take its `__dict__`, once all is there."""
+    model = copy(estimator)
+    for name in fitted_attributes(model):
+        delattr(model, name)
+    return model

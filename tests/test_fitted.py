@@ -2,7 +2,7 @@
 
 from sklearn.base import BaseEstimator
 
-from sktn.fitted import commit
+from sktn.fitted import blank, commit
 
 
 class Model(BaseEstimator):
@@ -16,3 +16,9 @@ def test_a_commit_replaces_what_was_fitted_and_nothing_else():
     commit(model, {"coef_": 1, "old_": 2, "_n_features_out": 4})
     assert commit(model, {"coef_": 5}) is model
     assert vars(model) == {"size": 3, "odd_": 2, "_private": 1, "coef_": 5, "_n_features_out": 4}
+
+
+def test_a_blank_copy_has_the_parameters_and_nothing_that_a_fit_left():
+    model = commit(Model(3), {"coef_": 1})
+    assert vars(blank(model)) == {"size": 3, "odd_": 2}
+    assert model.coef_ == 1

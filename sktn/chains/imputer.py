@@ -369,6 +369,6 @@ def _missing(X, codes, fitted):
     missing = np.isnan(codes)
     encoder = getattr(fitted, "encoder_", None) or getattr(fitted, "encoder", None)
     if encoder is not None:
-        levels = categories._levels(X, encoder.columns)
+        levels = categories._levels(gaps.unmasked(X), encoder.columns)
         missing[:, encoder.columns] = [[categories.is_missing(v) for v in row] for row in levels]
     return missing

@@ -1,7 +1,6 @@
 """What the decomposers share: shapes, scale, codes of new samples, checks of the result."""
 
 import warnings
-from copy import copy
 from math import prod
 from numbers import Real
 
@@ -15,11 +14,11 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sktn.backend import one_blas_thread
 from sktn.documentation import DocLinks
-from sktn.fitted import commit
+from sktn.fitted import blank, commit
 from sktn.networks import graph
 from sktn.solvers.als import balance
 from sktn.solvers.deadline import Deadline
@@ -27,6 +26,7 @@ from sktn.structure import completion, gaps, modes
 from sktn.structure.codes import encode
 from sktn.structure.history import History
 from sktn.structure.task import Task
+from sktn.tables.tensors import read_tensor
 
 __all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "relative_error", "warn_if_cut"]
 
@@ -54,14 +54,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return X.reshape(len(X), *self.sample_shape_)
 
     def _validated(self, X, *, reset):
-        return validate_data(
-            self,
-            gaps.unmasked(X),
-            reset=reset,
-            allow_nd=True,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan" if self._allow_nan else True,
-        )
+        return read_tensor(self, gaps.unmasked(X), reset=reset, allow_nan=self._allow_nan)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -79,7 +72,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self : object
             Fitted estimator.
         """
-        model = copy(self)
+        model = blank(self)
         model._fit_tensor(model._tensor(X), Deadline.after(getattr(self, "time_limit", None)))
         commit(self, {name: value for name, value in vars(model).items() if name.endswith("_")})
         self._warn_if_missed()
@@ -105,7 +98,8 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             kept=tuple(kept),
             deadline=deadline,
             history=history,
-            start=start,
+            # A start is of the tensor as it is, modes of length one included.
+            start=start if len(kept) == T.ndim else None,
         )
         self._check_task(task)
         with one_blas_thread(T.size < _ONE_THREAD):

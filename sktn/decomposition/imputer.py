@@ -11,7 +11,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
-    validate_data,
 )
 
 from sktn.documentation import DocLinks
@@ -20,6 +19,7 @@ from sktn.networks import graph
 from sktn.solvers.deadline import Deadline
 from sktn.structure import codes, completion, gaps
 from sktn.structure.history import History
+from sktn.tables.tensors import read_tensor
 
 __all__ = ["RGTNImputer"]
 
@@ -428,12 +428,4 @@ def _chosen(value):
 
 
 def _validated(estimator, X, *, reset):
-    return validate_data(
-        estimator,
-        gaps.unmasked(X),
-        reset=reset,
-        allow_nd=True,
-        dtype=[np.float64, np.float32],
-        ensure_all_finite="allow-nan",
-        copy=True,
-    )
+    return read_tensor(estimator, gaps.unmasked(X), reset=reset, copy=True)

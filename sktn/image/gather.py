@@ -8,6 +8,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sktn.fitted import blank
 from sktn.image.base import ImageTransformer, check_width, pair_of, windows
 from sktn.image.paths import PATHS, pixel_path
 
@@ -29,10 +30,12 @@ class _PixelGather(ImageTransformer):
         -------
         self : object
         """
-        self._read(X, reset=True)
-        grid = np.arange(self.n_features_in_).reshape(self._resolve_shape())
-        self.image_shape_ = grid.shape
-        self.index_ = self._gather(grid).ravel()
+        model = blank(self)
+        model._read(X, reset=True)
+        grid = np.arange(model.n_features_in_).reshape(model._resolve_shape())
+        model.image_shape_ = grid.shape
+        model.index_ = model._gather(grid).ravel()
+        self.__dict__ = vars(model)
         return self
 
     def transform(self, X):

@@ -8,6 +8,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sktn.fitted import blank
 from sktn.image.base import ImageTransformer, check_width, pair_of, windows
 
 
@@ -64,13 +65,15 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
         -------
         self : object
         """
-        self._read(X, reset=True)
-        self.image_shape_ = self._resolve_shape()
-        self._window = pair_of("window", self.window)
-        height, width, channels = self.image_shape_
-        rows, columns = -(-height // self._window[0]), -(-width // self._window[1])
-        self.pooled_shape_ = rows, columns, channels
-        self._n_features_out = prod(self.pooled_shape_)
+        model = blank(self)
+        model._read(X, reset=True)
+        model.image_shape_ = model._resolve_shape()
+        model._window = pair_of("window", self.window)
+        height, width, channels = model.image_shape_
+        rows, columns = -(-height // model._window[0]), -(-width // model._window[1])
+        model.pooled_shape_ = rows, columns, channels
+        model._n_features_out = prod(model.pooled_shape_)
+        self.__dict__ = vars(model)
         return self
 
     def transform(self, X):

@@ -196,7 +196,8 @@ def _product(Z, columns, function):
 def linear_system(Z, strengths, loss):
     free = np.ones(Z.shape[1])
     free[-1] = 0
-    charges = np.reshape(strengths, (-1, 1, 1)) * free[:, None]
+    # A strength beyond the precision's range leaves the constant alone, as its end does.
+    charges = np.minimum(np.reshape(strengths, (-1, 1, 1)), np.finfo(Z.dtype).max) * free[:, None]
     run = executor_of(Z)
     squares = np.einsum("ir,ir->r", Z, Z) if run.name == "numpy" else run.get(run.jit(_squares)(Z))
     return _Linear(Z, charges.astype(Z.dtype), squares / max(len(Z), 1), loss)

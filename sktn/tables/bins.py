@@ -89,13 +89,13 @@ def fit_bins(values, counts, width, distribution, density):
     if on_grid:
         place = np.searchsorted(points, values - width / 4)
         rounded = chances[place] / width
-    best, shares, again = counts @ np.log(smooth) + np.log(counts.sum()), None, None
+    best, shares, again = _log_likelihood(smooth, counts) + np.log(counts.sum()), None, None
     for discount in _DISCOUNTS:
         mass, others = repetitions(values, counts, width, discount)
         table = np.stack([others, rounded, smooth])
         found = _mixture_shares(table, counts)
         # Shares have to pay for themselves (Bayesian information criterion).
-        quality = counts @ np.log(found @ table)
+        quality = _log_likelihood(found @ table, counts)
         if quality > best:
             best, shares, again = quality, found, mass
     if shares is None:
@@ -106,6 +106,12 @@ def fit_bins(values, counts, width, distribution, density):
     mass = shares[1] * chances
     mass[place] += shares[0] * again
     return make_bins(points, mass, width)
+
+
+def _log_likelihood(density, counts):
+    """-inf for a density that gives a value no chance: (V,), (V,) -> ()"""
+    with np.errstate(divide="ignore"):
+        return counts @ np.log(density)
 
 
 def repetitions(values, counts, width, discount):

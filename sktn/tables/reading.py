@@ -120,8 +120,18 @@ def read(estimator, X):
 
 
 def table_weight(sample_weight, X):
-    """Weights of the rows in double, of which at least one is positive: -> (b,)"""
-    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    """Weights of the rows in double, of which at least one is positive, in a range that their
+    squares and single precision can hold: -> (b,)"""
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    largest = weight.max(initial=0.0)
+    if not 0 < largest < np.inf:
+        return weight
+    if not 2.0**-40 < largest < 2.0**40:
+        # Only the ratios of such weights mean anything.
+        weight = weight / largest
+    # All together these are less than the rounding of the largest one.
+    lost = np.finfo(np.float64).eps / len(weight) * weight.max()
+    return np.where(weight < lost, 0.0, weight)
 
 
 # Sums of scikit-learn's checks overflow where values are as large as floats are.
@@ -152,13 +162,19 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression):
         X, y = check_X_y(table, y, multi_output=True, y_numeric=True, **options)
         return X, y.astype(np.float64, copy=False)
     except ValueError as error:
-        if "could not convert string to float" not in str(error):
+        if not speaks_of_strings(error):
             raise
         column = _column_of_strings(X, is_categorical)
         raise ValueError(
             f"{error}: column {column} of X holds strings. If they are categories, name it in "
             "categorical_features, or pass a data frame with categorical_features='from_dtype'."
         ) from error
+
+
+def speaks_of_strings(error):
+    """Whether an error of a conversion to numbers, NumPy's or pandas', means strings."""
+    words = str(error)
+    return "could not convert string to float" in words or "Cannot cast str" in words
 
 
 def _column_of_strings(X, is_categorical):

@@ -1,0 +1,29 @@
+"""A tensor of the user becomes an array of numbers: the one path for all decomposers."""
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from sktn.tables.reading import speaks_of_strings
+
+
+# Sums of scikit-learn's checks overflow where values are as large as floats are.
+@np.errstate(over="ignore", invalid="ignore")
+def read_tensor(estimator, X, *, reset, allow_nan=True, copy=False):
+    """X (n_samples, I_1, ..., I_k) in floating point, NaN where missing, if that is allowed."""
+    try:
+        return validate_data(
+            estimator,
+            X,
+            reset=reset,
+            allow_nd=True,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan" if allow_nan else True,
+            copy=copy,
+        )
+    except ValueError as error:
+        if not speaks_of_strings(error):
+            raise
+        raise ValueError(
+            f"{error}: {type(estimator).__name__} needs numbers. Encode the columns of X that hold "
+            "strings, e.g. with OneHotEncoder, or leave them out."
+        ) from error
