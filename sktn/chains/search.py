@@ -91,7 +91,10 @@ class Search:
         if not found.decisive or not len(others):
             return None
         problem = self.problem(point, found.factors)
-        unit = prior_variance(problem) / prior_variance(self._equal(point))
+        units = prior_variance(problem), prior_variance(self._equal(point))
+        if not min(units) > 0:
+            return None  # Nothing in the table varies.
+        unit = units[0] / units[1]
         tried, _ = convex.search(
             self.design(problem), problem, self.folds, [alpha * unit for alpha in alphas]
         )
