@@ -22,7 +22,7 @@ from sktn.embeddings import EMBEDDINGS
 from sktn.fitted import commit, fitted_attributes
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem, Clock
-from sktn.solvers.relevance import prior_variance, relevances
+from sktn.solvers.relevance import prior_unit, relevances
 from sktn.tables.gaps import telling_gaps
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.reading import read
@@ -126,7 +126,7 @@ class BaseChain(
         # Strengths are tried in units of the prior's variance, which relevances change.
         unit = 1.0
         if self.alpha == "auto" and np.any(kept != 1):
-            unit = prior_variance(problem) / prior_variance(equal)
+            unit = prior_unit(problem, equal)
         return self._with_alpha(problem, target, rng, unit), relevance
 
     def _sites(self, reading, target):
@@ -196,7 +196,7 @@ class BaseChain(
         found = search(problem, alphas)
         if found is None:
             warnings.warn(
-                f"alpha='auto' needs rows to hold out, and there are too few: alpha="
+                f"alpha='auto' needs distinct rows to hold out, and there are too few: alpha="
                 f"{_DEFAULT_ALPHA} was taken. Give more rows, or a number.",
                 UserWarning,
                 stacklevel=5,

@@ -5,7 +5,7 @@ import numpy as np
 from sktn.chains.base import ordered, said_gaps
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem
-from sktn.solvers.relevance import MAX_ROWS, prior_variance, relevances
+from sktn.solvers.relevance import MAX_ROWS, prior_unit, relevances
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.sites import make_sites
 
@@ -91,10 +91,7 @@ class Search:
         if not found.decisive or not len(others):
             return None
         problem = self.problem(point, found.factors)
-        units = prior_variance(problem), prior_variance(self._equal(point))
-        if not min(units) > 0:
-            return None  # Nothing in the table varies.
-        unit = units[0] / units[1]
+        unit = prior_unit(problem, self._equal(point))
         tried, _ = convex.search(
             self.design(problem), problem, self.folds, [alpha * unit for alpha in alphas]
         )
@@ -114,7 +111,7 @@ class Search:
     def unit(self, point):
         """What the relevances of a point do to the variance of the prior: strengths are tried in
         units of it."""
-        return prior_variance(self.problem(point)) / prior_variance(self._equal(point))
+        return prior_unit(self.problem(point), self._equal(point))
 
     def _equal(self, point):
         """The problem that relevances of a point are found for."""

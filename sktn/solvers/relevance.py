@@ -76,9 +76,15 @@ def relevances(problem, rng, decisive_only=False):
     return Relevances(np.exp(found[:n]), bool(decisive))
 
 
-def prior_variance(problem):
-    """The mean variance of a score before any row is seen, alpha = 1: what strengths are measured
-    against where relevances have changed the charges."""
+def prior_unit(problem, equal):
+    """The variance of the prior of a problem, in that of the same with equal relevances: strengths
+    are tried in units of it. 1 where nothing varies."""
+    units = _prior_variance(problem), _prior_variance(equal)
+    return units[0] / units[1] if min(units) > 0 else 1.0
+
+
+def _prior_variance(problem):
+    """The mean variance of a score before any row is seen, alpha = 1."""
     rows = np.flatnonzero(np.asarray(problem.weight) > 0)
     # The variance of a mean over so many rows tells factors of ten apart.
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 500)).astype(int)]

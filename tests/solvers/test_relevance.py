@@ -6,7 +6,7 @@ import pytest
 from sktn import MPSClassifier, MPSRegressor, MPSRegressorCV, losses
 from sktn.chains.solvers import Adam
 from sktn.solvers.problem import ChainProblem
-from sktn.solvers.relevance import _negative_log_evidence, relevances
+from sktn.solvers.relevance import _negative_log_evidence, prior_unit, relevances
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.sites import make_sites
 
@@ -124,3 +124,20 @@ def test_the_search_asks_for_relevances_where_rows_allow(table):
     assert many.estimators_[0].relevance_[1] > many.estimators_[0].relevance_[4]
     with pytest.raises(ValueError, match=r"relevances must be .* got 'some'"):
         MPSRegressorCV(**settings | {"relevances": ["some"]}).fit(X, y)
+
+
+def test_strengths_are_in_units_of_the_priors_variance(table):
+    task = problem(*table, np.ones(400))
+    charged = task.with_penalty(np.where(task.penalty > 1, task.penalty / 100, 1.0))
+    assert prior_unit(task, task) == 1
+    assert prior_unit(charged, task) > 50
+    # Nothing varies: there is no unit.
+    constant = task.with_penalty(np.where(task.penalty > 1, np.inf, 1.0))
+    assert prior_unit(charged, constant) == 1
+
+
+def test_a_table_that_does_not_vary_is_fitted():
+    X, y = np.zeros((40, 2)), np.arange(40) % 2
+    with pytest.warns(UserWarning, match="distinct rows to hold out"):
+        model = MPSClassifier(relevance="auto", random_state=0).fit(X, y)
+    np.testing.assert_allclose(model.predict_proba(X), 0.5, atol=1e-6)
