@@ -19,7 +19,7 @@ from sktn.networks import mpo, smpo
 from sktn.solvers import born_sweep, gradient
 from sktn.tables.basis import embed, fit_basis
 from sktn.tables.columns import fit_columns
-from sktn.tables.sites import order_sites
+from sktn.tables.sites import Sites
 
 # Numbers that the features of all sites take, up to which sweeps are the default. They are faster
 # than Adam at any size (benchmarks/detector_sweeps.py), but hold what they know of all rows.
@@ -135,7 +135,7 @@ class TrainedSMPO(BaseEstimator):
         operators, results = [], []
         for k in range(n_members):
             order = (
-                order_sites(self.feature_order, columns, basis, coords, rng)
+                Sites(columns, basis, coords, None).with_order(self.feature_order, rng).order
                 if k == 0
                 else rng.permutation(len(mask))
             )

@@ -30,7 +30,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn.inspection.members import check_chain
 from sktn.tables.features import feature_names
-from sktn.tables.reading import read_table
+from sktn.tables.reading import read
 
 # Transformers whose output columns are functions of one input column each, and named after it.
 _COLUMN_TO_COLUMN = (
@@ -77,7 +77,7 @@ class Reading:
     def table(self, rows):
         """The columns explained -> numbers and category codes of the model in float64."""
         X = _through(self.tail, rows)
-        return read_table(self.model, X, reset=False).astype(np.float64)
+        return read(self.model, X).astype(np.float64)
 
     def place(self, order):
         """Model columns -> columns explained: order (n_sites,) -> (n_sites,)"""

@@ -229,32 +229,3 @@ def _as_table(X, estimator):
     if X.dtype.kind in "fO":
         X.data[np.ma.getmaskarray(X)] = np.nan
     return X.data
-
-
-def read_table(estimator, X, y=_NO_TARGET, *, reset, dtype=None, regression=False):
-    """:func:`read_fit` and :func:`read` for estimators that set attributes at once."""
-    if reset:
-        categorical = estimator.categorical_features
-        reading = read_fit(estimator, X, y, categorical=categorical, regression=regression)
-        for name in ("feature_names_in_", "n_features_in_", "is_categorical_", "encoder_"):
-            vars(estimator).pop(name, None)
-        vars(estimator).update(reading.fitted())
-    else:
-        reading = read_more(estimator, X, y, regression=regression)
-    X = reading.X if dtype is None else _cast(reading.X, dtype)
-    if reading.y is None:
-        return X
-    return X, reading.y.astype(X.dtype, copy=False) if regression else reading.y
-
-
-def _cast(X, dtype):
-    with np.errstate(over="ignore"):
-        found = X.astype(dtype, copy=False)
-    lost = np.isinf(found)
-    if lost.any():
-        row, column = np.argwhere(lost)[0]
-        raise ValueError(
-            f"{X[row, column]!r} in column {column} of X is beyond {np.dtype(dtype).name}: rescale "
-            "the column, or use dtype='float64'."
-        )
-    return found

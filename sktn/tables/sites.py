@@ -151,18 +151,6 @@ def make_sites(
     return Sites(columns, basis, coords, np.arange(columns.n_sites))
 
 
-def fit_sites(X, sample_weight, is_categorical, **options):
-    """The parts of :func:`make_sites`: -> Columns, Basis, coords (b, n, k)"""
-    sites = make_sites(X, sample_weight, is_categorical, **options)
-    return sites.columns, sites.basis, sites.coords
-
-
-def order_sites(feature_order, columns, basis, coords, rng, sample_weight=None):
-    """The order of the sites along the chain, see `chain_order`: -> (n,) integers"""
-    sites = Sites(columns, basis, np.asarray(coords), np.arange(columns.n_sites))
-    return sites.with_order(feature_order, rng, sample_weight).order
-
-
 def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, sample_weight=None):
     """The order of the sites along the chain.
 
