@@ -5,6 +5,7 @@ import numpy as np
 
 from sktn.backend import get_executor
 from sktn.networks import mps
+from sktn.networks.arms import run_arm
 from sktn.tables.basis import embed, embed_sites
 
 
@@ -53,7 +54,7 @@ def _bond_vectors(basis, network, coords):
 def _ends(basis, network, coords):
     phi = embed_sites(basis, coords)
     (l, log_l), (r, log_r) = (
-        mps.run_arm(arm, order, phi)
+        run_arm(arm, order, phi)
         for arm, order in zip(network.arms, network.arm_orders, strict=True)
     )
     return (l, r), log_l + log_r

@@ -6,10 +6,35 @@ distribution, and its entropy says how much one side of the cut has to know of t
 
 import numpy as np
 
-from sktn.networks.mps import bond_spectra, dense_sites
+from sktn.networks.mps import dense_sites
 
 # Numbers a reduced density matrix with its two open bonds may take (256 MB).
 _LARGEST = 2**25
+
+
+def bond_spectra(cores, readout, output_site):
+    """Singular values of the chain at every bond (NumPy, exact): bond i is left of site i, and the
+    readout counts as a site of its own.
+
+    cores (n, D, d, D), readout (D, c, D) -> list of n + 2 arrays
+    """
+    sites = dense_sites(cores, readout, output_site)
+    # Right-orthogonal form first, then one sweep of SVDs from the left.
+    R = np.ones((1, 1))
+    for k in range(len(sites) - 1, 0, -1):
+        core = np.einsum("lsr,rk->lsk", sites[k], R)
+        Q, upper = np.linalg.qr(core.reshape(core.shape[0], -1).T)
+        sites[k] = Q.T.reshape(-1, core.shape[1], core.shape[2])
+        R = upper.T
+    sites[0] = np.einsum("lsr,rk->lsk", sites[0], R)
+    spectra = [np.array([np.linalg.norm(sites[0])])]
+    carry = np.ones((1, 1))
+    for core in sites:
+        core = np.einsum("kl,lsr->ksr", carry, core)
+        _, s, Vt = np.linalg.svd(core.reshape(-1, core.shape[2]), full_matrices=False)
+        carry = s[:, None] * Vt
+        spectra.append(s)
+    return spectra
 
 
 def entropy(spectrum):

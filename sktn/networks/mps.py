@@ -275,48 +275,6 @@ def contract(cores, readout, phi, output_site):
     return contract_arms(fold(cores, output_site), readout, fold_inputs(phi, index))
 
 
-def run_arm(cores, sites, phi):
-    """The bond vectors at the end of an arm of an `MPS`, and the logs of their scales.
-
-    NumPy, rows last, so that all its loops are long: v_r <- sum_ls A_lsr v_l x_s is one product of
-    matrices for a block of rows.
-
-    cores: arrays (l, d, r), sites: the table's, one a core, phi (n, d, b) -> (r, b), (b,)
-    """
-    _, d, b = phi.shape
-    matrices = [np.ascontiguousarray(core.reshape(-1, core.shape[2]).T) for core in cores]
-    vector, log_scale = np.ones((1, b), phi.dtype), np.zeros(b, phi.dtype)
-    buffer = np.empty(b * max((matrix.shape[1] for matrix in matrices), default=0), phi.dtype)
-    for site, matrix in zip(sites, matrices, strict=True):
-        pairs = buffer[: matrix.shape[1] * b].reshape(-1, b)
-        np.multiply(vector[:, None], phi[site], out=pairs.reshape(-1, d, b))
-        vector = np.empty((len(matrix), b), phi.dtype)
-        width = max(16, _SMALL_PRODUCT // max(1, matrix.size))
-        for part in range(0, b, width):
-            columns = slice(part, part + width)
-            np.matmul(matrix, pairs[:, columns], out=vector[:, columns])
-        size = np.abs(vector).max(axis=0, initial=0)
-        # A product of n numbers leaves float32's range after a few dozen sites.
-        if size.max(initial=1) > _LARGE or size.min(initial=1) < 1 / _LARGE:
-            vector, log_scale = _rescaled(vector, log_scale)
-    return _rescaled(vector, log_scale)
-
-
-def _rescaled(vector, log_scale):
-    if not len(vector):
-        return vector, log_scale
-    scale = power_of_two_scale(vector, axis=0)
-    return vector / scale, log_scale + np.log(scale[0])
-
-
-# OpenBLAS multiplies matrices with less than 10^6 multiply-adds as they lie, twice as fast as it
-# copies larger ones into blocks first.
-_SMALL_PRODUCT = 10**6
-
-# A site multiplies by far less than float32's range, 2^127, over this.
-_LARGE = 2.0**32
-
-
 def inner(arms, readout, other_arms, other_readout, metric):
     """<f_c, g_c> = sum_st F_c[s] (prod_i metric_i[s_i, t_i]) G_c[t] for every c, its log-scale.
 
@@ -420,31 +378,6 @@ def canonicalize(arms, readout):
 
     R, isometries = run.scan(absorb, start, arms)
     return isometries, xp.einsum("kl,lcr,ur->kcu", R[0], readout, R[1])
-
-
-def bond_spectra(cores, readout, output_site):
-    """Singular values of the chain at every bond (NumPy, exact): bond i is left of site i, and the
-    readout counts as a site of its own.
-
-    cores (n, D, d, D), readout (D, c, D) -> list of n + 2 arrays
-    """
-    sites = dense_sites(cores, readout, output_site)
-    # Right-orthogonal form first, then one sweep of SVDs from the left.
-    R = np.ones((1, 1))
-    for k in range(len(sites) - 1, 0, -1):
-        core = np.einsum("lsr,rk->lsk", sites[k], R)
-        Q, upper = np.linalg.qr(core.reshape(core.shape[0], -1).T)
-        sites[k] = Q.T.reshape(-1, core.shape[1], core.shape[2])
-        R = upper.T
-    sites[0] = np.einsum("lsr,rk->lsk", sites[0], R)
-    spectra = [np.array([np.linalg.norm(sites[0])])]
-    carry = np.ones((1, 1))
-    for core in sites:
-        core = np.einsum("kl,lsr->ksr", carry, core)
-        _, s, Vt = np.linalg.svd(core.reshape(-1, core.shape[2]), full_matrices=False)
-        carry = s[:, None] * Vt
-        spectra.append(s)
-    return spectra
 
 
 def dense_sites(cores, readout, output_site):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sktn.initializers import near_constant
 from sktn.networks import mps
+from sktn.networks.entanglement import bond_spectra
 
 
 @pytest.fixture(autouse=True)
@@ -206,7 +207,7 @@ def test_canonical_form_is_unique(rng):
 def test_bond_spectra_are_singular_values_of_the_unfoldings(rng, n, p):
     d, c = 2, 3
     cores, readout = random_chain(rng, n, d=d, c=c)
-    spectra = mps.bond_spectra(cores, readout, p)
+    spectra = bond_spectra(cores, readout, p)
     W = np.moveaxis(mps.to_dense(cores, readout, p), -1, p)
     assert len(spectra) == n + 2
     for k, found in enumerate(spectra):
@@ -302,7 +303,7 @@ def quantities(cores, readout, phi, p):
     """Everything that must depend on the function alone."""
     g = np.tile([1.0, 2.0], (len(cores), 1))
     mean, penalty = mean_and_penalty(fold(cores, p), readout, folded(g, p))
-    spectra = np.concatenate(mps.bond_spectra(cores, readout, p))
+    spectra = np.concatenate(bond_spectra(cores, readout, p))
     return value(cores, readout, phi, p), mean, penalty, spectra
 
 
