@@ -4,7 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from sklearn import datasets
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 
 def bundled(names):
@@ -13,16 +17,43 @@ def bundled(names):
         yield name, *getattr(datasets, f"load_{name}")(return_X_y=True)
 
 
+def read_table(path):
+    """(X, y, nominal) of a file: X with NaN for gaps and codes of nominal columns, which are a
+    mask `cat` in the file (none without it)."""
+    with np.load(path) as data:
+        X = data["X"].astype(float)
+        nominal = data["cat"].astype(bool) if "cat" in data else np.zeros(X.shape[1], bool)
+        return X, data["y"], nominal
+
+
 def labelled(names, folder, cap, fewest=1):
-    """(name, X, labels): the bundled tables of these names, then every folder/**/*.npz with arrays
-    X and y (NaN = missing), at most `cap` rows of it, stratified, of classes with at least `fewest`
-    rows."""
-    yield from bundled(names)
+    """(name, X, labels, nominal): the bundled tables of these names, then every folder/**/*.npz of
+    another name, at most `cap` rows of it, stratified, of classes with at least `fewest` rows."""
+    found = [(name, X, y, np.zeros(X.shape[1], bool)) for name, X, y in bundled(names)]
     for path in sorted(Path(folder).glob("**/*.npz")) if folder else []:
-        with np.load(path) as data:
-            X, y = data["X"].astype(float), np.unique(data["y"], return_inverse=True)[1]
+        name = path.stem.removeprefix("openml_")
+        if name not in names:
+            found.append((name, *read_table(path)))
+    for name, X, y, nominal in found:
+        y = np.unique(y, return_inverse=True)[1]
         keep = np.bincount(y)[y] >= fewest
         X, y = X[keep], y[keep]
         if len(y) > cap:
             X, _, y, _ = train_test_split(X, y, train_size=cap, random_state=0, stratify=y)
-        yield path.stem, X, y
+        yield name, X, np.unique(y, return_inverse=True)[1], nominal
+
+
+def scaled(estimator):
+    """Medians for gaps and standardised columns in front."""
+    return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), estimator)
+
+
+def indicators(estimator, nominal):
+    """Nominal columns as indicators in front of models that do not take them."""
+    if not nominal.any():
+        return estimator
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False, max_categories=20)
+    columns = make_column_transformer(
+        (encoder, np.flatnonzero(nominal)), remainder="passthrough", sparse_threshold=0
+    )
+    return make_pipeline(columns, estimator)

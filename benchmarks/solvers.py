@@ -92,7 +92,7 @@ def main():
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     ratios = []
-    for name, X, y in labelled(BUNDLED, args.data, args.cap, fewest=10):
+    for name, X, y, _ in labelled(BUNDLED, args.data, args.cap, fewest=10):
         if args.tables and name not in args.tables.split(","):
             continue
         split = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y)

@@ -1,10 +1,13 @@
-"""Accuracy and log-loss on tables beside scikit-learn's models, in 5 stratified folds.
+"""Accuracy and log-loss on tables beside other models, in stratified folds.
 
     python benchmarks/tabular.py
-    python benchmarks/tabular.py --data FOLDER --cap 5000 --models MPS,HGB
+    python benchmarks/tabular.py --data FOLDER --cap 5000 --folds 5 --out tabular.json
+    python benchmarks/tabular.py --summary tabular.json
 
-Tables: scikit-learn's bundled ones, and every FOLDER/*.npz with arrays X and y (NaN = missing).
-Each model has its own preprocessing in a pipeline. Prints one row a table and the mean ranks.
+Tables: scikit-learn's bundled ones, and every FOLDER/*.npz with arrays X and y (NaN = missing) and
+optionally `cat`, a mask of nominal columns. Every model has its own preprocessing, inside the
+training folds: indicators for nominal columns, medians and standardised columns where it needs
+them. Prints one row a table and the mean ranks. What is in the result file is not computed again.
 """
 
 import argparse
@@ -12,35 +15,104 @@ import time
 import warnings
 
 import numpy as np
-from _tables import labelled
+from _results import Results
+from _tables import indicators, labelled, scaled
+from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from sktn import MPSClassifier, MPSClassifierCV
 
 BUNDLED = ("breast_cancer", "wine", "iris", "digits")
 
 
-def scaled(estimator):
-    return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), estimator)
+def lightgbm():
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(random_state=0, n_jobs=1, verbose=-1)
 
 
-MODELS = {
-    "MPS": lambda: MPSClassifier(random_state=0),
-    "MPSCV": lambda: MPSClassifierCV(random_state=0),
-    "LogReg": lambda: scaled(LogisticRegression(max_iter=2000)),
-    "kNN5": lambda: scaled(KNeighborsClassifier(5)),
-    "RF300": lambda: RandomForestClassifier(300, random_state=0),
-    "HGB": lambda: HistGradientBoostingClassifier(random_state=0),
-    "MLP": lambda: scaled(MLPClassifier((128, 128), early_stopping=True, random_state=0)),
+def tuned_svc():
+    grid = {"C": [0.1, 1, 10, 100], "gamma": ["scale", 0.01, 0.1]}
+    return GridSearchCV(SVC(probability=True, random_state=0), grid, cv=3)
+
+
+RIVALS = {
+    "LightGBM": lightgbm,
+    "hist. boosting": lambda: HistGradientBoostingClassifier(random_state=0),
+    "random forest (300)": lambda: RandomForestClassifier(300, random_state=0),
+    "SVC, tuned": lambda: scaled(tuned_svc()),
+    "MLP": lambda: scaled(MLPClassifier((128, 128), max_iter=300, random_state=0)),
+    "logistic regression": lambda: scaled(LogisticRegression(max_iter=2000)),
+    "nearest neighbours": lambda: scaled(KNeighborsClassifier(5)),
 }
+MODELS = ("MPSClassifierCV", "MPSClassifier", *RIVALS)
+
+
+def build(name, nominal):
+    # Chains take nominal columns as they are.
+    features = nominal if nominal.any() else None
+    chain = MPSClassifier(categorical_features=features, random_state=0)
+    if name == "MPSClassifier":
+        return chain
+    if name == "MPSClassifierCV":
+        return MPSClassifierCV(estimator=chain, random_state=0)
+    return indicators(RIVALS[name](), nominal)
+
+
+def measure(name, nominal, X, y, train, test):
+    start = time.process_time()
+    model = build(name, nominal).fit(X[train], y[train])
+    fitted = time.process_time()
+    proba = np.clip(model.predict_proba(X[test]), 1e-7, 1)
+    proba /= proba.sum(1, keepdims=True)
+    return {
+        "accuracy": np.mean(model.predict(X[test]) == y[test]),
+        "log_loss": log_loss(y[test], proba, labels=np.unique(y)),
+        "fit_seconds": fitted - start,
+        "predict_seconds": time.process_time() - fitted,
+    }
+
+
+def mean_scores(rows, column):
+    """Means over folds -> tables, models (in the order of MODELS), array (tables, models) of the
+    tables that all these models have"""
+    cells = {}
+    for row in rows:
+        cells.setdefault((row["table"], row["model"]), []).append(row[column])
+    models = [name for name in MODELS if any(model == name for _, model in cells)]
+    names = sorted({table for table, _ in cells})
+    names = [table for table in names if all((table, model) in cells for model in models)]
+    return (
+        names,
+        models,
+        np.array([[np.mean(cells[table, model]) for model in models] for table in names]),
+    )
+
+
+def mean_ranks(rows):
+    """{model: (mean rank of accuracy, of log-loss)}; rank 1 is best, ties share a mean"""
+    _, models, accuracy = mean_scores(rows, "accuracy")
+    loss = mean_scores(rows, "log_loss")[2]
+    ranks = [rankdata(scores.round(6), axis=1).mean(axis=0) for scores in (-accuracy, loss)]
+    return dict(zip(models, zip(*ranks, strict=True), strict=True))
+
+
+def summarise(rows):
+    names, models, accuracy = mean_scores(rows, "accuracy")
+    loss, seconds = (mean_scores(rows, column)[2] for column in ("log_loss", "fit_seconds"))
+    print(f"{'accuracy / log-loss':24s}" + "".join(f"{name:>20s}" for name in models))
+    for k, table in enumerate(names):
+        cells = zip(accuracy[k], loss[k], strict=True)
+        print(f"{table:24s}" + "".join(f"{f'{a:.4f} / {c:.4f}':>20s}" for a, c in cells))
+    ranks = mean_ranks(rows).values()
+    print(f"{'mean rank':24s}" + "".join(f"{f'{a:.2f} / {c:.2f}':>20s}" for a, c in ranks))
+    print(f"{'seconds of a fit':24s}" + "".join(f"{s:20.2f}" for s in seconds.mean(axis=0)))
 
 
 def main():
@@ -49,36 +121,35 @@ def main():
     )
     parser.add_argument("--data", help="folder of .npz tables")
     parser.add_argument("--cap", type=int, default=5000, help="rows at most (stratified)")
-    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--tables", nargs="+", help="names; default: all")
+    parser.add_argument("--out", help="file of results, read and extended")
+    parser.add_argument("--again", action="store_true", help="measure what the file has already")
+    parser.add_argument("--summary", help="print what a file of results says, compute nothing")
     arguments = parser.parse_args()
-    names = arguments.models.split(",")
+    results = Results(
+        arguments.summary or arguments.out,
+        key=("table", "model", "fold"),
+        packages=("lightgbm",),
+        again=arguments.again,
+    )
+    if arguments.summary:
+        return summarise(results.rows)
     warnings.simplefilter("ignore")
-    print(f"{'accuracy / log-loss':24s}" + "".join(f"{name:>16s}" for name in names), flush=True)
-    scores, seconds = [], np.zeros(len(names))
-    for table, X, y in labelled(BUNDLED, arguments.data, arguments.cap):
-        folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(X, y))
-        row = np.zeros((len(names), 2))
-        for k, name in enumerate(names):
-            for train, test in folds:
-                start = time.perf_counter()
-                model = MODELS[name]().fit(X[train], y[train])
-                seconds[k] += time.perf_counter() - start
-                proba = np.clip(model.predict_proba(X[test]), 1e-7, 1)
-                proba /= proba.sum(1, keepdims=True)
-                loss = log_loss(y[test], proba, labels=np.unique(y))
-                row[k] += np.mean(model.predict(X[test]) == y[test]), loss
-        row /= len(folds)
-        scores.append(row)
-        cells = "".join(f"{f'{a:.4f} / {loss:.4f}':>16s}" for a, loss in row)
-        print(f"{table:24s}{cells}", flush=True)
-    # Rank 1 is the best; ties share the mean of their ranks.
-    stacked = np.stack(scores) * [-1, 1]
-    better = (stacked[:, None] < stacked[:, :, None]).sum(2)
-    ties = (stacked[:, None] == stacked[:, :, None]).sum(2)
-    ranks = (better + (ties + 1) / 2).mean(0)
-    cells = "".join(f"{f'{a:.2f} / {loss:.2f}':>16s}" for a, loss in ranks)
-    print(f"{'mean rank':24s}{cells}")
-    print(f"{'seconds':24s}" + "".join(f"{s:16.1f}" for s in seconds))
+    for table, X, y, nominal in labelled(BUNDLED, arguments.data, arguments.cap, fewest=10):
+        if arguments.tables and table not in arguments.tables:
+            continue
+        results.used(table, X, y)
+        folds = StratifiedKFold(arguments.folds, shuffle=True, random_state=0).split(X, y)
+        for fold, (train, test) in enumerate(folds):
+            for name in arguments.models:
+                key = {"table": table, "model": name, "fold": fold}
+                if not results.has(**key):
+                    found = measure(name, nominal, X, y, train, test)
+                    results.add(**key, rows=len(y), columns=X.shape[1], **found)
+        print(table, X.shape, flush=True)
+    return summarise(results.rows)
 
 
 if __name__ == "__main__":
