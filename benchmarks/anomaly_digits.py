@@ -9,6 +9,7 @@ curve for every class, their mean and their minimum:
 import argparse
 
 import numpy as np
+from _results import Results
 from sklearn.datasets import load_digits
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
@@ -32,8 +33,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--max-iter", type=int, default=100)
     parser.add_argument("--classes", type=int, nargs="+", default=range(10))
+    parser.add_argument("--out", help="file of results")
     arguments = parser.parse_args()
+    results = Results(arguments.out, key=("detector", "digit"))
     X, y = load_digits(return_X_y=True)
+    results.used("digits", X, y)
     X = X.astype(np.float32)
     print(f"{'detector':20s}", *(f"{c:>5d}" for c in arguments.classes), "   mean    min")
     for name, detector in detectors(arguments.max_iter).items():
@@ -43,6 +47,7 @@ def main():
             test = np.setdiff1d(np.arange(len(y)), train)
             scores = detector.fit(X[train]).score_samples(X[test])
             areas.append(roc_auc_score(y[test] == digit, scores))
+            results.add(detector=name, digit=int(digit), auroc=areas[-1])
         numbers = " ".join(f"{area:5.3f}" for area in areas)
         print(f"{name:20s} {numbers}  {np.mean(areas):.4f} {np.min(areas):.4f}", flush=True)
 

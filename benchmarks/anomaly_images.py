@@ -1,22 +1,20 @@
 """One digit of MNIST against all others, and the published operator's spacing and bond dimension.
 
     python benchmarks/anomaly_images.py --data mnist.npz
-    python benchmarks/anomaly_images.py --data mnist.npz --part spacing --out results/mnist.csv
+    python benchmarks/anomaly_images.py --data mnist.npz --part spacing --out anomaly_mnist.json
 
 The file has arrays X_train, y_train, X_test and y_test of images, one byte or number a pixel.
 "detectors": `--train` images of one digit train, `--test` images of all digits are scored; prints
 the area under the ROC curve of every digit and detector. "spacing": the experiment of Wang and
 others (arXiv:2006.02516): images pooled to 14 x 14, `TrainedSMPO` by output spacing and bond
-dimension. Results are lines of the file with date, commit and machine.
+dimension.
 """
 
 import argparse
-import csv
-from pathlib import Path
 
 import numpy as np
+from _results import Results
 from anomaly_rivals import DETECTORS
-from anomaly_tables import origin
 from sklearn.metrics import roc_auc_score
 
 from sktn import SMPOAnomalyDetector
@@ -67,20 +65,18 @@ def main():
     parser.add_argument("--test", type=int, default=2000)
     parser.add_argument("--out", help="file of results, extended")
     arguments = parser.parse_args()
+    results = Results(arguments.out, key=("part", "detector", "digit"))
     file = np.load(arguments.data)
     data = tuple(file[key] for key in ("X_train", "y_train", "X_test", "y_test"))
+    results.used("images", *data)
     data = pooled(data[0]), data[1], pooled(data[2]), data[3]
     print(f"{'':32s}", *(f"{digit:>5d}" for digit in arguments.digits), "  mean")
     for name, make in settings(arguments.part).items():
         found = areas(make, data, arguments.digits, arguments.train, arguments.test)
         numbers = " ".join(f"{area:5.3f}" for area in found)
         print(f"{name:32s} {numbers} {np.mean(found):.4f}", flush=True)
-        if arguments.out:
-            path = Path(arguments.out)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", newline="") as out:
-                line = [arguments.part, name, f"{np.mean(found):.4f}", *map("{:.4f}".format, found)]
-                csv.writer(out).writerow([*line, *origin().values()])
+        for digit, area in zip(arguments.digits, found, strict=True):
+            results.add(part=arguments.part, detector=name, digit=digit, auroc=area)
 
 
 if __name__ == "__main__":

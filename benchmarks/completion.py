@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from _results import Results
 
 from sktn import RGTNImputer
 
@@ -56,6 +57,17 @@ def signal_to_noise(filled, T, peak):
     return float(np.mean(10 * np.log10(peak**2 / np.maximum(squares, 1e-12))))
 
 
+def measure(T, share, method, seed, peak):
+    gaps = np.random.default_rng(100 + seed).random(T.shape) < share
+    start = time.process_time()
+    filled = METHODS[method](np.where(gaps, np.nan, T), seed)
+    seconds = time.process_time() - start
+    hidden = gaps & ~np.isnan(T)
+    error = np.sqrt(np.mean((filled - T)[hidden] ** 2)) / np.std(T[hidden])
+    psnr = {"psnr": signal_to_noise(filled, T, peak)} if peak else {}
+    return {"error": error, "seconds": seconds, **psnr}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", nargs="+", required=True)
@@ -63,28 +75,29 @@ def main():
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--methods", nargs="+", default=["rgtn", "mean"], choices=list(METHODS))
     parser.add_argument("--peak", type=float, default=None)
+    parser.add_argument("--out", help="file of results, read and extended")
     options = parser.parse_args()
+    key = ("tensor", "share", "method", "seed")
+    results = Results(options.out, key, packages=("tensorly",))
     # Warnings of rivals, and of growths that fail, are part of the result, not of the output.
     warnings.simplefilter("ignore")
     for path in options.data:
         T = np.load(path)["T"].astype(float)
+        results.used(Path(path).stem, T)
         for share in options.shares:
             for method in options.methods:
-                errors, ratios, seconds = [], [], []
-                for seed in range(options.seeds):
-                    gaps = np.random.default_rng(100 + seed).random(T.shape) < share
-                    start = time.process_time()
-                    filled = METHODS[method](np.where(gaps, np.nan, T), seed)
-                    seconds.append(time.process_time() - start)
-                    hidden = gaps & ~np.isnan(T)
-                    error = np.sqrt(np.mean((filled - T)[hidden] ** 2))
-                    errors.append(error / np.std(T[hidden]))
-                    if options.peak:
-                        ratios.append(signal_to_noise(filled, T, options.peak))
-                more = f"  {np.mean(ratios):.2f} dB" if ratios else ""
+                found = [
+                    measure(T, share, method, seed, options.peak) for seed in range(options.seeds)
+                ]
+                for seed, row in enumerate(found):
+                    name = Path(path).stem
+                    results.add(tensor=name, share=share, method=method, seed=seed, **row)
+                errors = [row["error"] for row in found]
+                seconds = np.mean([row["seconds"] for row in found])
+                more = f"  {np.mean([row['psnr'] for row in found]):.2f} dB" if options.peak else ""
                 print(
                     f"{Path(path).stem:36s} {share:.0%}  {method:5s} mean {np.mean(errors):.3f}  "
-                    f"worst {np.max(errors):.3f}  {np.mean(seconds):.1f} s{more}",
+                    f"worst {np.max(errors):.3f}  {seconds:.1f} s{more}",
                     flush=True,
                 )
 

@@ -1,7 +1,7 @@
 """Held-out log-likelihood of standardised columns beside other densities, and draws to the test.
 
     python benchmarks/density.py
-    python benchmarks/density.py --data FOLDER --tables concrete,phoneme --seeds 3 --models MPS,GMM
+    python benchmarks/density.py --data FOLDER --tables concrete phoneme --models MPS GMM
 
 Tables: scikit-learn's iris, wine and breast cancer, and every FOLDER/**/*.npz with an array X (and
 `cat`, True for nominal columns, which are left out here, as are constant columns and rows with
@@ -14,20 +14,16 @@ columns, and a masked autoregressive flow of rational quadratic splines (flowjax
 Two-sample test: how well gradient boosting tells the held-out rows from as many draws, the area
 under the ROC curve in five folds; .5 is not at all.
 
-Prints one row a table and the mean ranks; `--out` writes what was measured to a file, with date,
-commit and machine.
+Prints one row a table and the mean ranks. What is in the result file is not computed again.
 """
 
 import argparse
-import json
-import platform
-import subprocess
 import time
 import warnings
-from datetime import date
 from pathlib import Path
 
 import numpy as np
+from _results import Results
 from scipy.special import logsumexp, ndtr, ndtri
 from scipy.stats import rankdata
 from sklearn import datasets
@@ -207,13 +203,14 @@ def tables(folder, wanted):
         if wanted is None or name in wanted:
             yield name, getattr(datasets, f"load_{name}")().data
     for path in sorted(Path(folder).glob("**/*.npz")) if folder else []:
-        if path.stem in BUNDLED or (wanted is not None and path.stem not in wanted):
+        name = path.stem.removeprefix("openml_")
+        if name in BUNDLED or (wanted is not None and name not in wanted):
             continue
         data = np.load(path)
         X = data["X"].astype(float)
         if "cat" in data.files:
             X = X[:, ~data["cat"].astype(bool)]
-        yield path.stem, X[~np.isnan(X).any(axis=1)]
+        yield name, X[~np.isnan(X).any(axis=1)]
 
 
 def split(X, seed, cap):
@@ -242,31 +239,31 @@ def measure(model, train, test):
     score = float(np.mean(model.score_samples(test)))
     return {
         "score": score,
-        "seconds": round(seconds, 2),
+        "seconds": seconds,
         "auc": two_sample(test, model.sample(len(test))),
     }
 
 
-def provenance():
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return {"date": str(date.today()), "commit": commit, "machine": platform.machine()}
+def means(rows, column, models):
+    """(tables, (tables, models) means over the seeds) of the tables that all these models have"""
+    cells = {}
+    for row in rows:
+        cells.setdefault((row["table"], row["model"]), []).append(row[column])
+    names = dict.fromkeys(table for table, _ in cells)
+    names = [table for table in names if all((table, model) in cells for model in models)]
+    return names, np.array([[np.mean(cells[t, model]) for model in models] for t in names])
 
 
-def show(results, names):
-    """The tables, and the mean ranks of the scores over tables and seeds."""
+def show(rows, models):
+    """The tables, and the mean ranks of the scores."""
     for key, form in (("score", "{:9.2f}"), ("auc", "{:9.2f}"), ("seconds", "{:9.1f}")):
-        print(f"\n{key:24s}" + "".join(f"{name:>9s}" for name in names))
-        for table, rows in results.items():
-            means = [np.mean([row[name][key] for row in rows]) for name in names]
-            print(f"{table:24s}" + "".join(form.format(m) for m in means))
+        print(f"\n{key:24s}" + "".join(f"{name:>9s}" for name in models))
+        names, values = means(rows, key, models)
+        for table, found in zip(names, values, strict=True):
+            print(f"{table:24s}" + "".join(form.format(value) for value in found))
         if key == "score":
-            ranks = [
-                rankdata([-np.mean([row[name][key] for row in rows]) for name in names])
-                for rows in results.values()
-            ]
-            print(f"{'mean rank':24s}" + "".join(f"{m:9.2f}" for m in np.mean(ranks, axis=0)))
+            ranks = rankdata(-values, axis=1).mean(axis=0)
+            print(f"{'mean rank':24s}" + "".join(f"{rank:9.2f}" for rank in ranks))
 
 
 def main():
@@ -274,28 +271,28 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", help="folder of .npz tables")
-    parser.add_argument("--tables", help="names of tables, separated by commas; default: all")
+    parser.add_argument("--tables", nargs="+", help="names; default: all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cap", type=int, default=5000, help="training and test rows at most")
-    parser.add_argument("--models", default="MPS,smooth,chain,GMM,KDE,copula")
-    parser.add_argument("--out", type=Path, help="file for the results; rows in it are kept")
+    models = ["MPS", "smooth", "chain", "GMM", "KDE", "copula"]
+    parser.add_argument("--models", nargs="+", default=models, choices=list(MODELS))
+    parser.add_argument("--out", help="file of results, read and extended")
+    parser.add_argument("--again", action="store_true", help="measure what the file has already")
     args = parser.parse_args()
-    names = args.models.split(",")
     warnings.simplefilter("ignore")
-    results = {}
-    if args.out and args.out.exists():
-        results = json.loads(args.out.read_text())["tables"]
-    for table, X in tables(args.data, args.tables and args.tables.split(",")):
-        rows = results.setdefault(table, [])
-        rows += [{} for _ in range(args.seeds - len(rows))]
-        for seed, row in enumerate(rows[: args.seeds]):
+    results = Results(
+        args.out, key=("table", "seed", "model"), packages=("flowjax",), again=args.again
+    )
+    for table, X in tables(args.data, args.tables):
+        results.used(table, X)
+        for seed in range(args.seeds):
             train, test = split(X, seed, args.cap)
-            for name in names:
-                row[name] = measure(MODELS[name](seed), train, test)
-                print(table, seed, train.shape, name, row[name], flush=True)
-        if args.out:
-            args.out.write_text(json.dumps({**provenance(), "tables": results}, indent=1) + "\n")
-    show({table: rows[: args.seeds] for table, rows in results.items()}, names)
+            for name in args.models:
+                key = {"table": table, "seed": seed, "model": name}
+                if not results.has(**key):
+                    results.add(**key, rows=len(train), **measure(MODELS[name](seed), train, test))
+        print(table, train.shape, flush=True)
+    show(results.rows, args.models)
 
 
 if __name__ == "__main__":

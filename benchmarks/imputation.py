@@ -2,23 +2,22 @@
 
     python benchmarks/imputation.py
     python benchmarks/imputation.py --data FOLDER --rows 1000 --masks 5 --methods mps mean knn
-    python benchmarks/imputation.py --summary results/imputation.csv
+    python benchmarks/imputation.py --summary imputation.json
 
 Tables: the numeric ones of scikit-learn, and every FOLDER/**/*.npz with arrays X (nominal columns
 as codes), cat (which columns are nominal) and y, which becomes the last column. 10, 20 and 40 % of
 the entries are hidden at random ("mcar"), and in a "block" pattern: three times a quarter of the
 rows loses a third of the columns. Root mean squared error of numeric columns in standard
-deviations, accuracy of nominal ones; every result is a line of the file as soon as it is known, and
-what is in the file is not computed again.
+deviations, accuracy of nominal ones. What is in the result file is not computed again.
 """
 
 import argparse
-import csv
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+from _results import Results
 from scipy.stats import rankdata
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -30,7 +29,6 @@ from sktn import MPSImputer
 
 # IterativeImputer cannot be imported before this module.
 assert enable_iterative_imputer
-FIELDS = ("table", "pattern", "mask", "method", "rmse", "accuracy", "seconds")
 
 
 def tables(folder, most_rows):
@@ -42,7 +40,14 @@ def tables(folder, most_rows):
     )
     for path in sorted(Path(folder).glob("**/*.npz")) if folder else []:
         data = np.load(path)
-        found.append((path.stem, data["X"].astype(float), data["y"], data["cat"].astype(bool)))
+        found.append(
+            (
+                path.stem.removeprefix("openml_"),
+                data["X"].astype(float),
+                data["y"],
+                data["cat"].astype(bool),
+            )
+        )
     for name, X, y, nominal in found:
         nominal = np.zeros(X.shape[1], bool) if nominal is None else nominal
         rows = rng.permutation(len(X))[:most_rows]
@@ -158,41 +163,47 @@ def scores(filled, X, gaps, nominal):
     )
 
 
-def known(path):
-    if not Path(path).exists():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+def by_table(rows, field, pattern=None):
+    """{(table, pattern): {method: values of the masks}} of the tables that all methods have"""
+    methods = {row["method"] for row in rows}
+    cells = {}
+    for row in rows:
+        if row[field] is not None and pattern in (None, row["pattern"]):
+            cell = cells.setdefault((row["table"], row["pattern"]), {})
+            cell.setdefault(row["method"], []).append(row[field])
+    return {key: cell for key, cell in sorted(cells.items()) if len(cell) == len(methods)}
 
 
-def summary(lines):
+def mean_and_rank(rows, field, pattern=None):
+    """{method: (mean over the tables, mean rank)}"""
+    cells = by_table(rows, field, pattern).values()
+    methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
+    means = np.array([[np.mean(cell[m]) for m in methods] for cell in cells])
+    ranks = rankdata(means if field == "rmse" else -means, axis=1)
+    return dict(zip(methods, zip(means.mean(0), ranks.mean(0), strict=True), strict=True))
+
+
+def worst_mask(rows, pattern=None):
+    """{method: largest error relative to that of the mean, over tables and masks}"""
+    cells = by_table(rows, "rmse", pattern).values()
+    methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
+    return {m: max(np.max(np.divide(c[m], c["mean"])) for c in cells) for m in methods}
+
+
+def summary(rows):
     """Mean of every table and pattern, mean ranks, and the worst mask beside the mean."""
-    methods = list(dict.fromkeys(line["method"] for line in lines))
-    for field, sign in (("rmse", 1.0), ("accuracy", -1.0)):
-        cells = {}
-        for line in lines:
-            if line[field] not in ("nan", ""):
-                cell = cells.setdefault((line["table"], line["pattern"]), {})
-                cell.setdefault(line["method"], []).append(float(line[field]))
-        cells = {key: cell for key, cell in cells.items() if len(cell) == len(methods)}
-        if not cells:
-            continue
+    methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
+    for field in ("rmse", "accuracy"):
         print(f"\n{field:34s}" + "".join(f"{m:>16s}" for m in methods))
-        for key, cell in sorted(cells.items()):
-            print(
-                f"{key[0]:26s}{key[1]:>8s}" + "".join(f"{np.mean(cell[m]):16.3f}" for m in methods)
-            )
-        ranks = [rankdata([sign * np.mean(cell[m]) for m in methods]) for cell in cells.values()]
-        print(f"{'mean rank':34s}" + "".join(f"{r:16.2f}" for r in np.mean(ranks, axis=0)))
-        if field == "rmse" and "mean" in methods:
-            worst = [
-                max(np.max(np.divide(cell[m][:n], cell["mean"][:n])) for cell in cells.values())
-                for m in methods
-                for n in [min(len(cell[m]) for cell in cells.values())]
-            ]
-            print(
-                f"{'worst mask, relative to the mean':34s}" + "".join(f"{w:16.2f}" for w in worst)
-            )
+        for (table, pattern), cell in by_table(rows, field).items():
+            values = "".join(f"{np.mean(cell[m]):16.3f}" for m in methods)
+            print(f"{table:26s}{pattern:>8s}{values}")
+        ranks = mean_and_rank(rows, field)
+        print(f"{'mean rank':34s}" + "".join(f"{ranks[m][1]:16.2f}" for m in methods))
+    if "mean" in methods:
+        worst = worst_mask(rows)
+        print(f"{'worst mask, relative to the mean':34s}", end="")
+        print("".join(f"{worst[m]:16.2f}" for m in methods))
 
 
 def main():
@@ -203,38 +214,37 @@ def main():
     parser.add_argument("--patterns", nargs="+", default=["0.1", "0.2", "0.4", "block"])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--tables", nargs="+", default=None, help="names; default: all")
-    parser.add_argument("--out", default="imputation.csv")
-    parser.add_argument(
-        "--summary", default=None, help="print the table of a file, compute nothing"
-    )
+    parser.add_argument("--out", help="file of results, read and extended")
+    parser.add_argument("--again", action="store_true", help="measure what the file has already")
+    parser.add_argument("--summary", help="print what a file of results says, compute nothing")
     options = parser.parse_args()
+    results = Results(
+        options.summary or options.out,
+        key=("table", "pattern", "mask", "method"),
+        again=options.again,
+    )
     if options.summary:
-        return summary(known(options.summary))
+        return summary(results.rows)
     # What rivals warn of (rounds, constant columns) is not what is measured.
     warnings.simplefilter("ignore")
-    done = {tuple(line[f] for f in FIELDS[:4]) for line in known(options.out)}
     jobs = [(pattern, mask) for mask in range(options.masks) for pattern in options.patterns]
-    with open(options.out, "a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if not done:
-            writer.writeheader()
-        for pattern, mask in jobs:
-            for name, X, nominal in tables(options.data, options.rows):
-                if options.tables and name not in options.tables:
+    for pattern, mask in jobs:
+        for name, X, nominal in tables(options.data, options.rows):
+            if options.tables and name not in options.tables:
+                continue
+            results.used(name, X)
+            gaps = hidden(X, pattern, mask)
+            for method in options.methods:
+                key = {"table": name, "pattern": pattern, "mask": mask, "method": method}
+                if results.has(**key):
                     continue
-                gaps = hidden(X, pattern, mask)
-                for method in options.methods:
-                    key = (name, pattern, str(mask), method)
-                    if key in done:
-                        continue
-                    start = time.process_time()
-                    filled = METHODS[method](np.where(gaps, np.nan, X), nominal, mask)
-                    taken = time.process_time() - start
-                    result = (*scores(filled, X, gaps, nominal), taken)
-                    values = (*key, *(f"{value:.4f}" for value in result))
-                    writer.writerow(dict(zip(FIELDS, values, strict=True)))
-                    file.flush()
-    summary(known(options.out))
+                start = time.process_time()
+                filled = METHODS[method](np.where(gaps, np.nan, X), nominal, mask)
+                taken = time.process_time() - start
+                rmse, accuracy = scores(filled, X, gaps, nominal)
+                results.add(**key, rows=len(X), rmse=rmse, accuracy=accuracy, seconds=taken)
+            print(pattern, mask, name, flush=True)
+    return summary(results.rows)
 
 
 if __name__ == "__main__":

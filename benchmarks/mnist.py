@@ -13,6 +13,7 @@ import time
 import warnings
 
 import numpy as np
+from _results import Results
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
@@ -64,7 +65,9 @@ def main():
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--bond-dim", type=int, default=24)
     parser.add_argument("--max-iter", type=int, default=12, help="epochs of the large images")
+    parser.add_argument("--out", help="file of results")
     args = parser.parse_args()
+    results = Results(args.out, key=("images", "model"))
     # Epochs are a budget here.
     warnings.simplefilter("ignore", ConvergenceWarning)
 
@@ -73,6 +76,7 @@ def main():
         data[name].reshape(len(data[name]), -1).astype(np.float32) for name in ("X_train", "X_test")
     )
     y, y_test = data["y_train"], data["y_test"]
+    results.used("mnist", X, y, X_test, y_test)
     if args.small:
         rows = np.random.default_rng(0).permutation(len(X))[:6000]
         X, y = X[rows], y[rows]
@@ -83,12 +87,15 @@ def main():
     else:
         models = {"MPSClassifier": large_images(args.bond_dim, args.max_iter)}
     for name, model in models.items():
-        start = time.perf_counter()
+        start = time.process_time()
         model.fit(X, y)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         accuracy = model.score(X_test, y_test)
         print(
             f"{name:15s} {len(X)} images, test accuracy {accuracy:.4f}, fitted in {seconds:.0f} s"
+        )
+        results.add(
+            images=len(X), model=name, accuracy=accuracy, seconds=seconds, bond_dim=args.bond_dim
         )
         if name == "MPSClassifier":
             chain = model[-1]

@@ -1,30 +1,27 @@
 """Regression on tables: R^2, RMSE and seconds beside other models.
 
-    python benchmarks/tabular_regression.py --out reg.csv [--data FOLDER] [--models MPS,HGB]
-    python benchmarks/tabular_regression.py --summary reg.csv [more.csv ...]
+    python benchmarks/tabular_regression.py --data FOLDER --cap 1000 --folds 3 --out regression.json
+    python benchmarks/tabular_regression.py --summary regression.json
 
-5-fold cross-validation (shuffled, seed 0) on at most `--cap` rows (seed 0). Tables: scikit-learn's
-diabetes and, from the folder, files .npz with X (floats, NaN missing), y and optionally `cat`, a
-mask of nominal columns. Nominal columns are one-hot encoded, missing values replaced by the median
-for models that do not take them; both inside the training folds. Rows already in the file are
-skipped, so that a run can be taken up again.
+Cross-validation in five folds (shuffled, seed 0) on at most `--cap` rows (seed 0). Tables:
+scikit-learn's diabetes and, from the folder, files .npz with X (floats, NaN missing), y and
+optionally `cat`, a mask of nominal columns. Nominal columns are one-hot encoded, missing values
+replaced by the median for models that do not take them; both inside the training folds. What is in
+the result file is not computed again.
 """
 
 import argparse
-import csv
-import glob
-import os
 import time
 import warnings
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+from pathlib import Path
 
 import numpy as np
-from sklearn.compose import TransformedTargetRegressor, make_column_transformer
+from _results import Results
+from _tables import indicators, read_table, scaled
+from scipy.stats import rankdata
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.impute import SimpleImputer
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score, root_mean_squared_error
@@ -32,16 +29,15 @@ from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-FIELDS = ["dataset", "n", "d", "model", "fold", "r2", "rmse", "fit_s", "predict_s"]
+from sktn import MPSRegressor, MPSRegressorCV
 
 
-def scaled(model):
+def standardised(model):
     """Standardised columns and target, missing values imputed."""
-    pipeline = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), model)
-    return TransformedTargetRegressor(pipeline, transformer=StandardScaler())
+    return TransformedTargetRegressor(scaled(model), transformer=StandardScaler())
 
 
 def search(model, grid):
@@ -54,35 +50,10 @@ def lightgbm():
     return LGBMRegressor(random_state=0, n_jobs=1, verbose=-1)
 
 
-def mps(**params):
-    from sktn import MPSRegressor
-
-    return MPSRegressor(random_state=0, **params)
-
-
-def mps_cv():
-    from sktn import MPSRegressorCV
-
-    return MPSRegressorCV(random_state=0)
-
-
 SVR_GRID = {"C": [1, 10, 100], "gamma": ["scale", 0.1, 0.02], "epsilon": [0.05]}
 NYSTROEM_GRID = {"nystroem__gamma": [0.01, 0.03, 0.1, 0.3]}
-MODELS = {
-    "Ridge": lambda: scaled(RidgeCV(np.logspace(-3, 4, 15))),
-    "kNN": lambda: scaled(
-        search(KNeighborsRegressor(weights="distance"), {"n_neighbors": [3, 5, 10, 20]})
-    ),
-    "SVR_grid": lambda: scaled(search(SVR(), SVR_GRID)),
-    "RF300": lambda: RandomForestRegressor(300, n_jobs=1, random_state=0),
-    "HGB": lambda: HistGradientBoostingRegressor(random_state=0),
-    "LGBM": lightgbm,
-    "MLP": lambda: scaled(
-        MLPRegressor(
-            hidden_layer_sizes=(100, 100), early_stopping=True, max_iter=300, random_state=0
-        )
-    ),
-    "Nys1000+Ridge": lambda: scaled(
+RIVALS = {
+    "Nystroem + ridge": lambda: standardised(
         search(
             make_pipeline(
                 Nystroem(n_components=1000, random_state=0), RidgeCV(np.logspace(-4, 1, 6))
@@ -90,104 +61,114 @@ MODELS = {
             NYSTROEM_GRID,
         )
     ),
-    "MPS": mps,
-    "MPSCV": mps_cv,
+    "SVR, tuned": lambda: standardised(search(SVR(), SVR_GRID)),
+    "random forest (300)": lambda: RandomForestRegressor(300, random_state=0),
+    "hist. boosting": lambda: HistGradientBoostingRegressor(random_state=0),
+    "LightGBM": lightgbm,
+    "MLP": lambda: standardised(MLPRegressor((100, 100), max_iter=300, random_state=0)),
+    "nearest neighbours": lambda: standardised(
+        search(KNeighborsRegressor(weights="distance"), {"n_neighbors": [3, 5, 10, 20]})
+    ),
+    "ridge": lambda: standardised(RidgeCV(np.logspace(-3, 4, 15))),
 }
-# These take missing values and nominal columns as they are.
-OWN_COLUMNS = {"MPS", "MPSCV"}
-OWN_MISSING = {"HGB", "LGBM", "RF300", *OWN_COLUMNS}
+MODELS = ("MPSRegressorCV", "MPSRegressor", *RIVALS)
 
 
-def tables(folder):
-    yield "diabetes", *load_diabetes(return_X_y=True), np.zeros(10, bool)
-    for path in sorted(glob.glob(os.path.join(folder, "*.npz")) if folder else []):
-        with np.load(path) as file:
-            X, y = file["X"].astype(float), file["y"].astype(float)
-            cat = file["cat"].astype(bool) if "cat" in file else np.zeros(X.shape[1], bool)
-        yield os.path.basename(path)[:-4], X, y, cat
+def build(name, nominal):
+    # Chains take nominal columns as they are.
+    features = nominal if nominal.any() else None
+    chain = MPSRegressor(categorical_features=features, random_state=0)
+    if name == "MPSRegressor":
+        return chain
+    if name == "MPSRegressorCV":
+        return MPSRegressorCV(estimator=chain, random_state=0)
+    return indicators(RIVALS[name](), nominal)
 
 
-def build(name, cat):
-    model = MODELS[name]()
-    if name in OWN_COLUMNS:
-        return model.set_params(categorical_features=cat if cat.any() else None)
-    if not cat.any():
-        return model
-    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False, max_categories=20)
-    columns = make_column_transformer(
-        (encoder, np.flatnonzero(cat)), remainder="passthrough", sparse_threshold=0
-    )
-    return make_pipeline(columns, model)
+def tables(folder, cap):
+    """(name, X, y, nominal), at most `cap` rows"""
+    X, y = load_diabetes(return_X_y=True)
+    found = [("diabetes", X, y, np.zeros(10, bool))]
+    for path in sorted(Path(folder).glob("*.npz")) if folder else []:
+        if path.stem != "diabetes_sklearn":
+            found.append((path.stem, *read_table(path)))
+    for name, X, y, nominal in found:
+        rows = np.arange(len(y))
+        if len(y) > cap:
+            rows, _ = train_test_split(rows, train_size=cap, random_state=0)
+        yield name, X[rows], y[rows].astype(float), nominal
 
 
-def run(args):
-    done = set()
-    if os.path.exists(args.out):
-        with open(args.out) as file:
-            done = {(r["dataset"], r["model"], r["fold"]) for r in csv.DictReader(file)}
-    else:
-        with open(args.out, "w") as file:
-            csv.writer(file).writerow(FIELDS)
-    for dataset, X, y, cat in tables(args.data):
-        if args.datasets and dataset not in args.datasets.split(","):
-            continue
-        if len(y) > args.cap:
-            rows, _ = train_test_split(np.arange(len(y)), train_size=args.cap, random_state=0)
-            X, y = X[rows], y[rows]
-        for name in args.models.split(","):
-            folds = KFold(5, shuffle=True, random_state=0).split(X)
-            for fold, (train, test) in enumerate(folds):
-                if fold >= args.folds or (dataset, name, str(fold)) in done:
-                    continue
-                start = time.perf_counter()
-                model = build(name, cat).fit(X[train], y[train])
-                fitted = time.perf_counter()
-                predicted = model.predict(X[test])
-                row = [
-                    dataset,
-                    *X.shape,
-                    name,
-                    fold,
-                    r2_score(y[test], predicted),
-                    root_mean_squared_error(y[test], predicted),
-                    fitted - start,
-                    time.perf_counter() - fitted,
-                ]
-                with open(args.out, "a") as file:
-                    csv.writer(file).writerow(row)
-                print(*row, flush=True)
+def measure(name, nominal, X, y, train, test):
+    start = time.process_time()
+    model = build(name, nominal).fit(X[train], y[train])
+    fitted = time.process_time()
+    predicted = model.predict(X[test])
+    return {
+        "r2": r2_score(y[test], predicted),
+        "rmse": root_mean_squared_error(y[test], predicted),
+        "fit_seconds": fitted - start,
+        "predict_seconds": time.process_time() - fitted,
+    }
 
 
-def summarise(paths):
-    import pandas as pd
+def report(rows):
+    """(tables that all models have, {model: mean rank of R2, mean R2, mean seconds of a fit})"""
+    cells = {}
+    for row in rows:
+        cell = cells.setdefault((row["table"], row["model"]), [])
+        cell.append((row["r2"], row["fit_seconds"]))
+    models = [name for name in MODELS if any(model == name for _, model in cells)]
+    names = sorted({table for table, _ in cells})
+    names = [table for table in names if all((table, model) in cells for model in models)]
+    means = np.array([[np.mean(cells[t, m], axis=0) for m in models] for t in names])
+    ranks = rankdata(-means[..., 0].round(6), axis=1).mean(axis=0)
+    found = np.c_[ranks, means.mean(axis=0)]
+    return names, dict(zip(models, found, strict=True))
 
-    rows = pd.concat([pd.read_csv(path) for path in paths])
-    table = rows.groupby(["dataset", "model"]).r2.mean().unstack()
-    print(table.round(4).to_string(), "\n")
-    complete = table.dropna()
-    report = pd.DataFrame(
-        {
-            "mean rank": complete.rank(axis=1, ascending=False).mean(),
-            "mean R2": complete.mean(),
-            "fit s": rows.groupby("model").fit_s.mean(),
-        }
-    )
-    print(f"{len(complete)} tables that all models have")
-    print(report.sort_values("mean rank").round(3).to_string())
+
+def summarise(rows):
+    names, found = report(rows)
+    print(f"{len(names)} tables: {', '.join(names)}\n{'':24s} mean rank  mean R2  fit, s")
+    for model, (rank, r2, seconds) in sorted(found.items(), key=lambda item: item[1][0]):
+        print(f"{model:24s} {rank:9.2f} {r2:8.3f} {seconds:7.2f}")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", default="tabular_regression.csv")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", help="folder of .npz tables")
-    parser.add_argument("--datasets", help="names, comma-separated")
-    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--tables", nargs="+", help="names; default: all")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--cap", type=int, default=5000)
     parser.add_argument("--folds", type=int, default=5, help="how many of the 5 to run")
-    parser.add_argument("--summary", nargs="+", metavar="CSV")
-    args = parser.parse_args()
-    warnings.filterwarnings("ignore")
-    summarise(args.summary) if args.summary else run(args)
+    parser.add_argument("--out", help="file of results, read and extended")
+    parser.add_argument("--again", action="store_true", help="measure what the file has already")
+    parser.add_argument("--summary", help="print what a file of results says, compute nothing")
+    arguments = parser.parse_args()
+    results = Results(
+        arguments.summary or arguments.out,
+        key=("table", "model", "fold"),
+        packages=("lightgbm",),
+        again=arguments.again,
+    )
+    if arguments.summary:
+        return summarise(results.rows)
+    warnings.simplefilter("ignore")
+    for table, X, y, nominal in tables(arguments.data, arguments.cap):
+        if arguments.tables and table not in arguments.tables:
+            continue
+        results.used(table, X, y)
+        folds = list(KFold(5, shuffle=True, random_state=0).split(X))[: arguments.folds]
+        for fold, (train, test) in enumerate(folds):
+            for name in arguments.models:
+                key = {"table": table, "model": name, "fold": fold}
+                if not results.has(**key):
+                    found = measure(name, nominal, X, y, train, test)
+                    results.add(**key, rows=len(y), columns=X.shape[1], **found)
+        print(table, X.shape, flush=True)
+    return summarise(results.rows)
 
 
 if __name__ == "__main__":
