@@ -133,7 +133,9 @@ def test_map_rows_is_the_function_of_all_rows(executor, n, rng):
         return block["x"] * block["y"][:, None]
 
     # Blocks of 256 rows on either executor.
-    block = {"numpy": backend._NUMPY_BLOCK, "jax": backend._JAX_BLOCK}[executor.name]
+    block = {"numpy": backend.executors._NUMPY_BLOCK, "jax": backend.executors._JAX_BLOCK}[
+        executor.name
+    ]
     out = executor.map_rows(function, rows, block // 256)
     np.testing.assert_allclose(out, rows["x"] * rows["y"][:, None])
     assert isinstance(out, np.ndarray)
@@ -191,7 +193,7 @@ linux = pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="counts
 
 @linux
 def test_evicted_programs_free_their_memory_maps():
-    programs = backend._Programs(4)
+    programs = backend.programs.Programs(4)
     leaf = np.ones(1, np.float32)
     programs.get("warm", _double, {})(leaf)
     start = maps()
@@ -205,18 +207,18 @@ def test_evicted_programs_free_their_memory_maps():
 
 @linux
 def test_half_of_the_programs_go_when_memory_maps_run_out(monkeypatch, tmp_path):
-    programs = backend._Programs(100)
+    programs = backend.programs.Programs(100)
     for k in range(8):
         programs.get(k, _double, {})
     few = tmp_path / "max_map_count"
     few.write_text("65530\n")
-    monkeypatch.setattr(backend, "_MOST_MAPS", str(few))
+    monkeypatch.setattr(backend.programs, "_MOST_MAPS", str(few))
     programs.get(8, _double, {})
     assert len(programs.programs) == 9
     few.write_text("10\n")
     programs.get(9, _double, {})
     assert list(programs.programs) == [5, 6, 7, 8, 9]
-    monkeypatch.setattr(backend, "_MOST_MAPS", str(tmp_path / "none"))
+    monkeypatch.setattr(backend.programs, "_MOST_MAPS", str(tmp_path / "none"))
     programs.get(10, _double, {})
     assert len(programs.programs) == 6
 
@@ -235,7 +237,7 @@ def maps():
     with open("/proc/self/maps") as lines:
         return sum(1 for _ in lines)
 
-backend._PROGRAMS.size = 4
+backend.programs.PROGRAMS.size = 4
 n_fits = int(sys.argv[1])
 for k in range(n_fits):
     x = np.ones((20, k + 1), np.float32)
@@ -395,7 +397,7 @@ import sktn
 
 assert jax.local_device_count() == 8
 assert sktn.backend.get_executor().n_devices == 8
-sktn.backend._DEVICE_ENTRIES = 1
+sktn.backend.executors._DEVICE_ENTRIES = 1
 rng = np.random.default_rng(0)
 X = rng.normal(size=(160, 3))
 y = (X[:, 0] * X[:, 1] > 0).astype(int)

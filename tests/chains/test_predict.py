@@ -82,5 +82,5 @@ def test_scores_do_not_depend_on_the_blocks(rng, monkeypatch):
 
     sites, network = table_and_network(rng)
     whole = predict.scores(sites.basis, network, sites.coords)
-    monkeypatch.setattr(backend, "_NUMPY_BLOCK", 400)
+    monkeypatch.setattr(backend.executors, "_NUMPY_BLOCK", 400)
     np.testing.assert_allclose(predict.scores(sites.basis, network, sites.coords), whole)

@@ -138,7 +138,7 @@ def test_long_arms_stay_finite_in_float32(rng):
 
 @pytest.mark.parametrize(("p", "q"), [(2, 3), (0, 4)])
 def test_terms_on_a_device_give_the_same_chain(p, q, rng, monkeypatch):
-    monkeypatch.setattr(backend, "_DEVICE_ENTRIES", 1)
+    monkeypatch.setattr(backend.executors, "_DEVICE_ENTRIES", 1)
     terms, found = product_states(rng, p, q, m=16), []
     compiled = backend.n_compiled()
     for name in ("numpy", "jax"):

@@ -16,7 +16,7 @@ def test_a_design_on_a_device_gives_the_same_model(estimator, rng, monkeypatch):
     host = model.fit(X, y)
     alpha = host.alpha_
     expected = getattr(host, "predict_proba", host.predict)(X)
-    monkeypatch.setattr(backend, "_DEVICE_ENTRIES", 1)
+    monkeypatch.setattr(backend.executors, "_DEVICE_ENTRIES", 1)
     with sktn.config_context(backend="jax"):
         found = model.fit(X, y)
         scores = getattr(found, "predict_proba", found.predict)(X)

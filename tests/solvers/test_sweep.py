@@ -161,7 +161,7 @@ def test_rows_without_weight_do_not_count(rng):
 @pytest.mark.parametrize(("side", "kind"), [((2, 2), "softmax"), ((0, 3), "logistic")])
 @pytest.mark.parametrize("two_site", [False, True])
 def test_rows_on_a_device_give_the_same_chain(side, kind, two_site, rng, monkeypatch):
-    monkeypatch.setattr(backend, "_DEVICE_ENTRIES", 1)
+    monkeypatch.setattr(backend.executors, "_DEVICE_ENTRIES", 1)
     inputs, problem = site_vectors(rng, *side), make_problem(kind, rng)
     start = random_chain(rng, *side, c=3 if kind == "softmax" else 1)
     options = SweepOptions(two_site, max_sweeps=2, tol=0, max_bond_dim=3)

@@ -1,0 +1,105 @@
+"""What the user says about where to compute, and what "auto" means on this machine."""
+
+import os
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pkgutil import iter_modules
+
+import jax
+
+BACKENDS = ("auto", "numpy", "jax")
+
+
+def checked(backend):
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {BACKENDS}, got {backend!r}.")
+    return backend
+
+
+_settings = {"backend": os.environ.get("SKTN_BACKEND", "auto")}
+_override = ContextVar("sktn_backend", default=None)
+
+
+def get_config():
+    """The current settings.
+
+    Returns
+    -------
+    config : dict
+        ``{"backend": "auto" | "numpy" | "jax"}``
+
+    Examples
+    --------
+    >>> import sktn
+    >>> with sktn.config_context(backend="numpy"):
+    ...     sktn.get_config()
+    {'backend': 'numpy'}
+    """
+    return {"backend": _override.get() or _settings["backend"]}
+
+
+def set_config(*, backend=None):
+    """Change a setting for the whole process.
+
+    Parameters
+    ----------
+    backend : {"auto", "numpy", "jax"}, default=None
+        Where estimators compute. "auto": NumPy where the CPU is the only device, JAX where there is
+        an accelerator or several devices. None leaves it as it is.
+    """
+    if backend is not None:
+        _settings["backend"] = checked(backend)
+
+
+@contextmanager
+def config_context(*, backend=None):
+    """Change a setting inside a ``with`` block, in this thread.
+
+    Parameters
+    ----------
+    backend : {"auto", "numpy", "jax"}, default=None
+        As in :func:`set_config`.
+    """
+    token = _override.set(_override.get() if backend is None else checked(backend))
+    try:
+        yield
+    finally:
+        _override.reset(token)
+
+
+class with_config:
+    """A function that runs under the settings of the thread that wrapped it, in whatever thread or
+    process it is called: what is handed to workers."""
+
+    def __init__(self, function):
+        self.function, self.config = function, get_config()
+
+    def __call__(self, *args, **kwargs):
+        with config_context(**self.config):
+            return self.function(*args, **kwargs)
+
+
+@cache
+def default_backend():
+    """What "auto" means on this machine. JAX is asked only where it could find more than a CPU: to
+    ask it is to start it."""
+    platforms = (jax.config.jax_platforms or "").split(",")[0]
+    if platforms == "cpu" or (not platforms and not _accelerator_plugins()):
+        several = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+        if not several and jax.config.jax_num_cpu_devices <= 1:
+            return "numpy"
+    devices = jax.local_devices()
+    return "jax" if len(devices) > 1 or devices[0].platform != "cpu" else "numpy"
+
+
+def _accelerator_plugins():
+    """Whether JAX could load anything but its CPU client: where it looks for plugins."""
+    if find_spec("libtpu") or entry_points(group="jax_plugins"):
+        return True
+    if not find_spec("jax_plugins"):
+        return False
+    return any(True for _ in iter_modules(import_module("jax_plugins").__path__))
