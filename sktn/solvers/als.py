@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from sktn.networks import graph
+from sktn.networks import graph, normal
 from sktn.solvers.deadline import NEVER
 
 __all__ = ["Fit", "als", "balance", "squared_error"]
@@ -81,7 +81,7 @@ def update(X, cores, k, norm2, ridge, squares=None):
 
     X (I_1, .., I_N), cores N arrays -> core k, ||X - TN||^2, A (P_k, P_k)
     """
-    A, B = graph.normal_equations(X, cores, k, squares)
+    A, B = normal.normal_equations(X, cores, k, squares)
     moved = np.moveaxis(cores[k], k, 0)
     old = moved.reshape(moved.shape[0], -1)
     G = solve_core(A, B, old, ridge)

@@ -13,7 +13,7 @@ suffice, preconditioned by the operator's mean.
 import numpy as np
 from scipy.linalg import lapack
 
-from sktn.networks import graph
+from sktn.networks import graph, normal
 from sktn.solvers.conjugate import conjugate_gradient
 from sktn.solvers.smoothness import Penalty
 
@@ -82,7 +82,7 @@ def _mean_operator(cores, k, A, form, rho):
         share *= float(np.trace(form.metrics[k])) / len(form.metrics[k])
     for j, weight in form.weights.items():
         some, times = (cores, 2.0) if j == k else (_differenced(cores, j), 1.0)
-        mean += times * share * float(weight.mean()) * graph.normal_equations(None, some, k)[0]
+        mean += times * share * float(weight.mean()) * normal.normal_equations(None, some, k)[0]
     return mean
 
 

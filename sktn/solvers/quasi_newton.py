@@ -13,7 +13,8 @@ residual itself, so it is exact to rounding, whatever the cores.
 import numpy as np
 from scipy.linalg import lapack
 
-from sktn.networks import graph
+from sktn.networks import graph, normal
+from sktn.networks.residual import Residual
 from sktn.solvers.als import Fit, balance
 from sktn.solvers.deadline import NEVER
 
@@ -27,7 +28,7 @@ def _inverses(cores, ridge):
     """
     result = []
     for k, core in enumerate(cores):
-        A = graph.sketched_gram(cores, k).astype(np.float64)
+        A = normal.sketched_gram(cores, k).astype(np.float64)
         width = A.shape[0]
         A.flat[:: width + 1] += ridge * np.trace(A) / width + 1e-300
         factor, info = lapack.dpotrf(A, lower=1)
@@ -89,7 +90,7 @@ def joint(
 
     X (I_1, .., I_N), cores N arrays, target squared error -> Fit
     """
-    objective = graph.Residual(graph.placed(X), cores)
+    objective = Residual(graph.placed(X), cores)
     cores = balance(cores)
     error, gradient = objective(cores)
     pairs, inverses, checked = [], None, error

@@ -11,7 +11,7 @@ would rescale a component to undo its gate.
 
 import numpy as np
 
-from sktn.networks import graph
+from sktn.networks import graph, normal
 from sktn.structure import moves
 
 __all__ = ["anneal", "bond_quadratic", "decide"]
@@ -78,7 +78,7 @@ def anneal(problem, state, *, rounds=4, sweeps=3, **schedule):
         unit = [(c / n).astype(c.dtype) for c, n in zip(best.cores, norms, strict=True)]
         scale, grams, projections = float(np.prod(norms)), [], []
         for k in range(order):
-            A, B = graph.normal_equations(problem.X, unit, k)
+            A, B = normal.normal_equations(problem.X, unit, k)
             grams.append(A.astype(np.float64))
             projections.append(B.astype(np.float64))
         paid = graph.core_sizes(problem.sizes, R)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sktn.networks import graph
+from sktn.networks import graph, normal
 from sktn.solvers.als import solve_core
 
 __all__ = [
@@ -35,7 +35,7 @@ def tension(X, cores):
     R = graph.bond_dims(cores)
     result = np.empty(len(cores))
     for k, core in enumerate(cores):
-        A, B = graph.normal_equations(X, cores, k)
+        A, B = normal.normal_equations(X, cores, k)
         gradient = 2.0 * (_unfold(core, k) @ A - B)
         result[k] = np.linalg.norm(gradient) * np.sum(R[k] > 1)
     return result
@@ -60,7 +60,7 @@ def growth(residual, cores, i, j, width, rng, half_steps=2):
     gain = 0.0
     for step in range(half_steps):
         k = (j, i)[step % 2]
-        A, B = graph.normal_equations(residual, trial, k)
+        A, B = normal.normal_equations(residual, trial, k)
         G = solve_core(A, B, np.zeros_like(B, dtype=np.float64), 1e-7)
         gain = float(2.0 * np.vdot(B, G) - np.vdot(G @ A.astype(np.float64), G))
         moved = np.moveaxis(trial[k], k, 0)
@@ -120,12 +120,12 @@ def unit_grams(cores):
         if core.size // core.shape[k] > _WIDEST:
             continue
         with np.errstate(over="ignore", invalid="ignore"):
-            gram = graph.sketched_gram(cores, k).astype(np.float64)
+            gram = normal.sketched_gram(cores, k).astype(np.float64)
         if not np.isfinite(gram).all() or not np.trace(gram) > 0.0:
             unit = [core.astype(np.float64) for core in cores]
             norms = [max(float(np.linalg.norm(core)), 1e-300) for core in unit]
             unit = [core / norm for core, norm in zip(unit, norms, strict=True)]
-            gram = graph.sketched_gram(unit, k)
+            gram = normal.sketched_gram(unit, k)
             with np.errstate(over="ignore"):
                 level[k] = np.prod(np.delete(norms, k) ** 2)
         grams[k] = gram

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sktn.networks import graph
+from sktn.networks import graph, normal
 from sktn.solvers.als import Fit, als, squared_error
 from sktn.solvers.deadline import NEVER, Deadline
 from sktn.solvers.quasi_newton import joint
@@ -49,7 +49,7 @@ class Problem:
         target = self.target if target is None else target
         fit = Fit(cores, np.inf, 0)
         # The first sweeps go far; what is left is faster with all cores together.
-        order = [k for k in order if graph.gram_flops(cores, k) < _DEAR]
+        order = [k for k in order if normal.gram_flops(cores, k) < _DEAR]
         if order:
             fit = als(
                 self.X,

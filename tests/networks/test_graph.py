@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from sktn.backend import config_context
-from sktn.networks import graph
+from sktn.networks import graph, normal
+from sktn.networks.residual import Residual
 
 
 def dense(cores):
@@ -63,7 +64,7 @@ def test_normal_equations_are_the_environments(network, seed):
     cores, _ = network
     X = np.random.default_rng(seed).normal(size=[c.shape[k] for k, c in enumerate(cores)])
     for k, core in enumerate(cores):
-        A, B = graph.normal_equations(X, cores, k)
+        A, B = normal.normal_equations(X, cores, k)
         if len(cores) > 1:
             env = graph.environment(cores, k)
             assert_allclose(A, env.T @ env, atol=1e-10)
@@ -80,7 +81,7 @@ def test_both_routes_of_the_gram_matrix_agree():
     cores = graph.random_cores([5] * 7, R, rng)
     X = rng.normal(size=[5] * 7)
     for k in range(7):
-        A, B = graph.normal_equations(X, cores, k)
+        A, B = normal.normal_equations(X, cores, k)
         env = graph.environment(cores, k)
         assert_allclose(A, env.T @ env, rtol=1e-9, atol=1e-9)
         assert_allclose(B, np.moveaxis(X, k, 0).reshape(5, -1) @ env, rtol=1e-9, atol=1e-9)
@@ -91,8 +92,8 @@ def test_slices_bound_the_memory_and_change_nothing():
     cores = graph.random_cores([4, 5, 6, 7], bonds(4, [3, 3, 3, 3, 3, 3]), rng)
     assert_allclose(graph.to_dense(cores, max_entries=50), dense(cores), atol=1e-12)
     X = rng.normal(size=(4, 5, 6, 7))
-    A, B = graph.normal_equations(X, cores, 1)
-    sliced_A, sliced_B = graph._normal_equations_in_slices(X, cores, 1, A.shape[0])
+    A, B = normal.normal_equations(X, cores, 1)
+    sliced_A, sliced_B = normal._normal_equations_in_slices(X, cores, 1, A.shape[0])
     assert_allclose(sliced_A, A, atol=1e-10)
     assert_allclose(sliced_B, B, atol=1e-10)
 
@@ -112,12 +113,12 @@ def test_contractions_on_a_device_are_those_of_the_host(monkeypatch, rng, dtype)
 
     def everything():
         placed = graph.placed(X)
-        error, gradient = graph.Residual(placed, cores)(cores)
-        normal = [a for k in range(4) for a in graph.normal_equations(placed, cores, k)]
+        error, gradient = Residual(placed, cores)(cores)
+        equations = [a for k in range(4) for a in normal.normal_equations(placed, cores, k)]
         return [
             graph.to_dense(cores),
-            *graph.normal_equations(None, cores, 1)[:1],
-            *normal,
+            *normal.normal_equations(None, cores, 1)[:1],
+            *equations,
             np.array(error, dtype),
             *gradient,
         ]
@@ -137,17 +138,17 @@ def test_a_sketched_gram_is_near_the_gram(monkeypatch):
     rng = np.random.default_rng(0)
     R = bonds(4, [2, 1, 2, 2, 1, 2])
     cores = graph.random_cores((40, 30, 35, 25), R, rng)
-    exact = graph.normal_equations(None, cores, 0)[0]
-    assert_allclose(graph.sketched_gram(cores, 0), exact, rtol=1e-12)  # cheap: as it is
-    calls, whole = [], graph.normal_equations
+    exact = normal.normal_equations(None, cores, 0)[0]
+    assert_allclose(normal.sketched_gram(cores, 0), exact, rtol=1e-12)  # cheap: as it is
+    calls, whole = [], normal.normal_equations
 
     def seen(X, cores, k):
         calls.append([core.shape[j] for j, core in enumerate(cores)])
         return whole(X, cores, k)
 
-    monkeypatch.setattr(graph, "_CHEAP", 0.0)
-    monkeypatch.setattr(graph, "normal_equations", seen)
-    sketched = graph.sketched_gram(cores, 0)
+    monkeypatch.setattr(normal, "_CHEAP", 0.0)
+    monkeypatch.setattr(normal, "normal_equations", seen)
+    sketched = normal.sketched_gram(cores, 0)
     (lengths,) = calls
     width = len(exact)
     assert width <= np.prod(lengths[1:]) <= 6 * width  # shortened, and no direction is lost
@@ -155,5 +156,5 @@ def test_a_sketched_gram_is_near_the_gram(monkeypatch):
     assert np.linalg.matrix_rank(sketched) == width
     draws = np.random.default_rng(1)
     monkeypatch.setattr(np.random, "default_rng", lambda seed: draws)
-    mean = np.mean([graph.sketched_gram(cores, 0) for _ in range(500)], axis=0)
+    mean = np.mean([normal.sketched_gram(cores, 0) for _ in range(500)], axis=0)
     assert_allclose(mean, exact, atol=0.1 * np.trace(exact) / width)

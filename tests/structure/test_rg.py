@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from sktn.networks import graph
+from sktn.networks import graph, normal
 from sktn.solvers.als import Fit, als, squared_error, update
 from sktn.structure import gates, moves, rg, scales, steps, tomography, trees, tucker
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix, tensor_train
@@ -69,7 +69,7 @@ def test_growth_is_the_exact_decrease(fitted):
 
 def test_local_gauge_keeps_the_network(fitted):
     _, cores, _ = fitted
-    grams = [graph.normal_equations(None, cores, k)[0] for k in range(4)]
+    grams = [normal.normal_equations(None, cores, k)[0] for k in range(4)]
     Xi, Xj, _ = moves.local_gauge(cores, grams, 1, 3)
     assert_allclose(Xi @ Xj.T, np.eye(len(Xi)), atol=1e-8)
     assert_allclose(
@@ -106,7 +106,7 @@ def test_removal_on_a_chain_is_the_schmidt_weight():
 
 def test_gate_quadratic_is_the_error(fitted):
     X, cores, rng = fitted
-    A, B = graph.normal_equations(X, cores, 2)
+    A, B = normal.normal_equations(X, cores, 2)
     D, b = gates.bond_quadratic(cores[2], A, B, 2, 0)
     g = rng.random(len(b))
     gated = list(cores)

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from sktn.networks import graph
+from sktn.networks import graph, normal
 from sktn.solvers.als import Fit, als, squared_error
 from sktn.structure.gates import bond_quadratic
 
@@ -41,7 +41,7 @@ def _shrink(X, cores, mu, strength, deadline, eps=1e-3):
     for k in range(order):
         if deadline.expired():
             break
-        A, B = graph.normal_equations(X, cores, k)
+        A, B = normal.normal_equations(X, cores, k)
         width = A.shape[0]
         lhs = A + (mu + 1e-12 * np.trace(A)) * np.eye(width)
         moved = np.moveaxis(cores[k], k, 0)
@@ -69,7 +69,7 @@ def _shrink(X, cores, mu, strength, deadline, eps=1e-3):
                 cores[k] = np.compress(keep, cores[k], axis=j)
                 cores[j] = np.compress(keep, cores[j], axis=k)
                 if not deadline.expired():
-                    A, B = graph.normal_equations(X, cores, k)
+                    A, B = normal.normal_equations(X, cores, k)
     return cores
 
 
