@@ -194,9 +194,7 @@ def main():
     parser.add_argument("--n", type=int, default=20, help="mutants")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", action="append", choices=FOLDERS, help="default: all of them")
-    parser.add_argument(
-        "--coverage", type=Path, help="folder that keeps the notes"
-    )
+    parser.add_argument("--coverage", type=Path, help="folder that keeps the notes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         found, seconds = covered(options.coverage or place)
