@@ -48,9 +48,9 @@ class Basis:
     gram : ndarray of shape (n, d, d)
         E[phi phi^T]: diagonal where orthonormalised, with ones except where `bound` took effect.
     spread : ndarray of shape (n, d)
-        Prior variance of a component. On categorical sites that of the levels' effects, of sum 1;
-        where columns share a unit the variance that it had before it was normalised, relative to
-        the mean of those of its degree; elsewhere 1.
+        Prior variance of a component. On categorical sites that of the levels' effects
+        (:mod:`sktn.tables.levels`); where columns share a unit the variance that it had before it
+        was normalised, relative to the mean of those of its degree; elsewhere 1.
     embedding : embedding
     """
 

@@ -9,8 +9,12 @@ that are orthonormal under the shares p of the levels, P = diag(p), have the cov
 
 It is diagonal where Phi = (r, E) / r with r = sqrt(p) and E the eigenvectors of
 (I - r r^T) P (I - r r^T). Contrasts between frequent levels are thus free to be large, and rare
-levels are shrunk one by one. The sum of the eigenvalues is divided out, so that a column of many
-levels has no more to say at first than a column of numbers.
+levels are shrunk one by one.
+
+What is left to say is how much the column as a whole may vary. As a column of numbers does, 1 in
+all, is too little where the level settles what is asked; as L - 1 columns of numbers, as one-hot
+encoding says of L levels, is too much where it hardly matters. The sum of the eigenvalues is the
+geometric mean of both, sqrt(L - 1); the penalty on interactions counts it as so many columns.
 """
 
 import numpy as np
@@ -27,7 +31,7 @@ def level_components(mass, max_levels=None):
     of their prior variances.
 
     mass (L,) weights of the levels, the most frequent first
-    -> table (L, d), variances (d,), of which those behind the constant sum to 1
+    -> table (L, d), variances (d,), of which those behind the constant sum to sqrt(d - 1)
     """
     total = mass.sum()
     if total == 0:
@@ -47,5 +51,6 @@ def level_components(mass, max_levels=None):
     components = np.zeros((len(share), len(known)))
     components[:, 0] = 1.0
     components[known, 1:] = vectors / root[:, None]
-    variances = np.append(1.0, variances[largest] / variances[largest].sum())
-    return components[group], variances
+    variances = variances[largest]
+    total = np.sqrt(len(variances))
+    return components[group], np.append(1.0, variances * (total / max(variances.sum(), 1e-300)))

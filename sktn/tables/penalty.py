@@ -15,13 +15,15 @@ def penalty_weights(basis, interaction_penalty, smoothness, relevance=1.0):
 
     With omega a multiple of the number of sites n, the prior variance of all k-way interactions
     together, binomial(n, k) / omega^k, tends to 1 / k!: one value of the multiple charges tables
-    of any width alike. Where columns share a unit, spread takes the normalisation of the
-    components back: columns of little variance are charged more.
+    of any width alike. A categorical site counts as often as its levels' variance says. Where
+    columns share a unit, spread takes the normalisation of the components back: columns of little
+    variance are charged more.
 
     relevance r (n,) or () -> (n, d)
     """
     degrees = np.asarray(basis.degrees, dtype=np.float64)
-    omega = max(1.0, interaction_penalty * len(degrees))
+    levels = (basis.spread * (degrees > 0))[basis.sites].sum(dtype=np.float64)
+    omega = max(1.0, interaction_penalty * (len(degrees) - len(basis.sites) + levels))
     # The logarithm: a power of a degree leaves the range of floats.
     log_g = np.log(omega) + 2 * min(smoothness, _LARGEST) * np.log(np.maximum(degrees, 0.5))
     log_g = log_g - np.log(np.maximum(basis.spread, np.finfo(basis.spread.dtype).tiny))

@@ -26,9 +26,10 @@ def test_effects_of_levels_are_independent_of_each_other(mass):
     centred = np.eye(len(share)) - share
     expected = centred @ centred.T
     found = phi[:, 1:] * variances[1:] @ phi[:, 1:].T
-    # One variance for all levels, such that the column has the variance 1.
-    np.testing.assert_allclose(found, expected / (1 - np.sum(share**2)), atol=1e-6)
-    assert variances[1:].sum() == pytest.approx(1)
+    # One variance for all levels, such that the column has the variance sqrt(L - 1).
+    total = np.sqrt(len(mass) - 1)
+    np.testing.assert_allclose(found, total * expected / (1 - np.sum(share**2)), atol=1e-5)
+    assert variances[1:].sum() == pytest.approx(total)
     assert (np.diff(variances[1:]) <= 1e-9).all()
 
 

@@ -91,8 +91,10 @@ def test_charges_follow_the_formula(table):
     basis = make_sites(X, None, is_categorical, degree=3).basis
     relevance = np.array([1.0, 2.0, 1.0, 0.5])
     g = penalty_weights(basis, 0.5, 1.0, relevance)
-    expected = 2.0 * np.maximum(basis.degrees, 0.5) ** 2 / relevance[:, None] / basis.spread
-    np.testing.assert_allclose(basis.spread[2].sum(), 3)  # two components, and one of padding
+    # Three levels count as the square root of two columns of numbers.
+    omega = 0.5 * (3 + np.sqrt(2))
+    expected = omega * np.maximum(basis.degrees, 0.5) ** 2 / relevance[:, None] / basis.spread
+    np.testing.assert_allclose(basis.spread[2, 1:3].sum(), np.sqrt(2))
     np.testing.assert_allclose(g, np.where(basis.degrees > 0, expected, 1.0))
 
 
