@@ -63,8 +63,8 @@ def command():
 
 
 def this_run(packages=()):
-    """Date, commit (with a + where sktn itself has changes that are not committed), machine,
-    command and versions."""
+    """Date, the last commit that changed sktn (with a + where it has changes that are not
+    committed), machine, command and versions."""
     changed = "+" if git("status", "--porcelain", "--", "../sktn") else ""
     versions = {}
     for name in (*PACKAGES, *packages):
@@ -74,7 +74,7 @@ def this_run(packages=()):
             continue
     return {
         "date": date.today().isoformat(),
-        "commit": git("rev-parse", "--short", "HEAD") + changed,
+        "commit": git("log", "-1", "--format=%h", "--", "../sktn") + changed,
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
         "command": command(),
         "python": platform.python_version(),
