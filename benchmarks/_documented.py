@@ -6,12 +6,10 @@ under its name together with the result files that it reads.
 
 import re
 import textwrap
-from pathlib import Path
 
 import numpy as np
-from _results import read
+from _results import FOLDER, read
 
-FOLDER = Path(__file__).parent / "results"
 TABLES, RESULTS = {}, {}
 
 # How the text may call a model, and how results call it.

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+FOLDER = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "scipy", "scikit-learn", "jax", "sktn")
 # Digits of results beyond these are noise.
 DIGITS = 6

@@ -26,9 +26,10 @@ def read_table(path):
         return X, data["y"], nominal
 
 
-def labelled(names, folder, cap, fewest=1):
+def labelled(names, folder, cap, fewest=1, used=lambda *_: None):
     """(name, X, labels, nominal): the bundled tables of these names, then every folder/**/*.npz of
-    another name, at most `cap` rows of it, stratified, of classes with at least `fewest` rows."""
+    another name, at most `cap` rows of it, stratified, of classes with at least `fewest` rows.
+    used: told the name and arrays of every whole table."""
     found = [(name, X, y, np.zeros(X.shape[1], bool)) for name, X, y in bundled(names)]
     for path in sorted(Path(folder).glob("**/*.npz")) if folder else []:
         name = path.stem.removeprefix("openml_")
@@ -36,6 +37,7 @@ def labelled(names, folder, cap, fewest=1):
             found.append((name, *read_table(path)))
     for name, X, y, nominal in found:
         y = np.unique(y, return_inverse=True)[1]
+        used(name, X, y)
         keep = np.bincount(y)[y] >= fewest
         X, y = X[keep], y[keep]
         if len(y) > cap:

@@ -31,8 +31,9 @@ from sktn import MPSImputer
 assert enable_iterative_imputer
 
 
-def tables(folder, most_rows):
-    """(name, X, nominal) of every table, rows drawn without replacement"""
+def tables(folder, most_rows, used):
+    """(name, X, nominal) of every table, rows drawn without replacement; used: told the arrays of
+    every whole table"""
     rng = np.random.default_rng(0)
     bundled = (load_breast_cancer, load_diabetes, load_iris, load_wine)
     found = (
@@ -49,6 +50,7 @@ def tables(folder, most_rows):
             )
         )
     for name, X, y, nominal in found:
+        used(name, X, y)
         nominal = np.zeros(X.shape[1], bool) if nominal is None else nominal
         rows = rng.permutation(len(X))[:most_rows]
         numeric = y.dtype.kind == "f"
@@ -229,10 +231,9 @@ def main():
     warnings.simplefilter("ignore")
     jobs = [(pattern, mask) for mask in range(options.masks) for pattern in options.patterns]
     for pattern, mask in jobs:
-        for name, X, nominal in tables(options.data, options.rows):
+        for name, X, nominal in tables(options.data, options.rows, results.used):
             if options.tables and name not in options.tables:
                 continue
-            results.used(name, X)
             gaps = hidden(X, pattern, mask)
             for method in options.methods:
                 key = {"table": name, "pattern": pattern, "mask": mask, "method": method}

@@ -137,10 +137,10 @@ def main():
     if arguments.summary:
         return summarise(results.rows)
     warnings.simplefilter("ignore")
-    for table, X, y, nominal in labelled(BUNDLED, arguments.data, arguments.cap, fewest=10):
+    found = labelled(BUNDLED, arguments.data, arguments.cap, fewest=10, used=results.used)
+    for table, X, y, nominal in found:
         if arguments.tables and table not in arguments.tables:
             continue
-        results.used(table, X, y)
         folds = StratifiedKFold(arguments.folds, shuffle=True, random_state=0).split(X, y)
         for fold, (train, test) in enumerate(folds):
             for name in arguments.models:

@@ -85,14 +85,15 @@ def build(name, nominal):
     return indicators(RIVALS[name](), nominal)
 
 
-def tables(folder, cap):
-    """(name, X, y, nominal), at most `cap` rows"""
+def tables(folder, cap, used):
+    """(name, X, y, nominal), at most `cap` rows; used: told the arrays of every whole table"""
     X, y = load_diabetes(return_X_y=True)
     found = [("diabetes", X, y, np.zeros(10, bool))]
     for path in sorted(Path(folder).glob("*.npz")) if folder else []:
         if path.stem != "diabetes_sklearn":
             found.append((path.stem, *read_table(path)))
     for name, X, y, nominal in found:
+        used(name, X, y)
         rows = np.arange(len(y))
         if len(y) > cap:
             rows, _ = train_test_split(rows, train_size=cap, random_state=0)
@@ -156,10 +157,9 @@ def main():
     if arguments.summary:
         return summarise(results.rows)
     warnings.simplefilter("ignore")
-    for table, X, y, nominal in tables(arguments.data, arguments.cap):
+    for table, X, y, nominal in tables(arguments.data, arguments.cap, results.used):
         if arguments.tables and table not in arguments.tables:
             continue
-        results.used(table, X, y)
         folds = list(KFold(5, shuffle=True, random_state=0).split(X))[: arguments.folds]
         for fold, (train, test) in enumerate(folds):
             for name in arguments.models:
