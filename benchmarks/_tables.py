@@ -38,6 +38,9 @@ def labelled(names, folder, cap, fewest=1, used=lambda *_: None):
     for name, X, y, nominal in found:
         y = np.unique(y, return_inverse=True)[1]
         used(name, X, y)
+        # Histogram boosting fails on a column without any value.
+        there = ~np.isnan(X).all(axis=0)
+        X, nominal = X[:, there], nominal[there]
         keep = np.bincount(y)[y] >= fewest
         X, y = X[keep], y[keep]
         if len(y) > cap:
