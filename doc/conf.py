@@ -16,11 +16,19 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build", "data"]
 html_static_path = ["_static"]
+# The inventory is a copy (that of 1.2, whose pages are where they were): the build needs no network.
+intersphinx_mapping = {
+    "sklearn": (
+        "https://scikit-learn.org/stable/",
+        str(Path(__file__).parent / "_inventories" / "sklearn.inv"),
+    ),
+}
 # A copy with its fonts: formulas need no network.
 mathjax_path = "mathjax/tex-chtml.js"
 templates_path = ["_templates"]
@@ -57,6 +65,9 @@ if any(examples.glob("plot_*.py")):
         # What is printed and drawn, not the representation of a last line.
         "capture_repr": (),
         "download_all_examples": False,
+        # Pages of the API show the examples that use what they describe.
+        "doc_module": ("sktn",),
+        "backreferences_dir": "auto_examples/backreferences",
         "show_memory": False,
         # Its page of times takes styles from the network.
         "write_computation_times": False,
