@@ -22,7 +22,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "data"]
 html_static_path = ["_static"]
-# The inventory is a copy (that of 1.2, whose pages are where they were): the build needs no network.
+# A copy of the inventory (of 1.2, whose pages are where they were): the build needs no network.
 intersphinx_mapping = {
     "sklearn": (
         "https://scikit-learn.org/stable/",

@@ -11,6 +11,15 @@ Sites with the constant component alone, padding among them, are the identity.
 `linear` and `near_constant` are the starts to train from. The others take their scale from a basis
 of unit second moments, so that scores begin at order one for any number of sites; most of their
 gradients are small on long chains, which is why `near_constant` is the default.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn import initializers
+>>> rng, mask = np.random.default_rng(0), np.ones((3, 2, 2))  # arms of three sites, d = 2
+>>> arms, readout = initializers.near_constant(rng, 6, 4, 1, mask, np.float64)
+>>> arms.shape, readout.shape
+((3, 2, 4, 2, 4), (4, 1, 4))
 """
 
 import numpy as np

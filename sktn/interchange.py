@@ -31,6 +31,16 @@ def network_arrays(model, *, member=0):
     -------
     arrays : list of ndarray
         A chain of (l, s, r), or N graph cores of N axes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import MPSClassifier
+    >>> from sktn.interchange import network_arrays
+    >>> X, y = load_iris(return_X_y=True)
+    >>> arrays = network_arrays(MPSClassifier(bond_dim=3, alpha=0.1, random_state=0).fit(X, y))
+    >>> len(arrays), arrays[0].shape[0], arrays[-1].shape[2]
+    (5, 1, 1)
     """
     if isinstance(model, list | tuple):
         return [np.asarray(core) for core in model]
@@ -76,7 +86,7 @@ def to_quimb(model, *, member=0, graph=False):
     Examples
     --------
     >>> from sktn.interchange import to_quimb
-    >>> to_quimb(model).entropy(2)  # doctest: +SKIP
+    >>> to_quimb(model).entropy(2)
     """
     qtn = _imported("quimb.tensor", "quimb")
     arrays = network_arrays(model, member=member)
@@ -109,6 +119,14 @@ def from_quimb(network):
     arrays : list of ndarray
         In the layout of the kind of network, see the table of this module. Tensors of a general
         network are in the order of their outer indices' names where these end in numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.interchange import from_quimb, to_quimb
+    >>> chain = [np.ones((1, 3, 2)), np.ones((2, 3, 1))]
+    >>> [core.shape for core in from_quimb(to_quimb(chain))]
+    [(1, 3, 2), (2, 3, 1)]
     """
     qtn = _imported("quimb.tensor", "quimb")
     if isinstance(network, qtn.MatrixProductState | qtn.MatrixProductOperator):
@@ -174,6 +192,14 @@ def to_tensorly(model, *, member=0, graph=False):
         Without TensorLy.
     ValueError
         For operators and for other graphs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.interchange import to_tensorly
+    >>> chain = [np.ones((1, 3, 2)), np.ones((2, 3, 1))]
+    >>> to_tensorly(chain).rank
+    (1, 2, 1)
     """
     arrays = network_arrays(model, member=member)
     kind = _kind(arrays, graph or isinstance(model, GraphDecomposer))
@@ -192,10 +218,19 @@ def from_tensorly(network):
     Parameters
     ----------
     network : TTTensor, TRTensor or list of arrays
+        A train, a ring, or the cores of one.
 
     Returns
     -------
     arrays : list of ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.interchange import from_tensorly, to_tensorly
+    >>> chain = [np.ones((1, 3, 2)), np.ones((2, 3, 1))]
+    >>> [core.shape for core in from_tensorly(to_tensorly(chain))]
+    [(1, 3, 2), (2, 3, 1)]
     """
     return [np.asarray(core) for core in getattr(network, "factors", network)]
 

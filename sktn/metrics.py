@@ -20,6 +20,7 @@ def fpr_at_tpr(y_true, y_score, *, tpr=0.95, pos_label=None, sample_weight=None)
     pos_label : int, float, bool or str, default=None
         As in :func:`sklearn.metrics.roc_curve`.
     sample_weight : array-like of shape (n_samples,), default=None
+        How often every row counts.
 
     Returns
     -------
@@ -53,6 +54,7 @@ def tpr_at_fpr(y_true, y_score, *, fpr=0.05, pos_label=None, sample_weight=None)
     pos_label : int, float, bool or str, default=None
         As in :func:`sklearn.metrics.roc_curve`.
     sample_weight : array-like of shape (n_samples,), default=None
+        How often every row counts.
 
     Returns
     -------

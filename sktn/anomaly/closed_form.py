@@ -82,6 +82,16 @@ class Projector(ClosedForm):
     References
     ----------
     .. [1] H. Hoffmann, "Kernel PCA for novelty detection", Pattern Recognition 40 (2007) 863-874.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import SMPOAnomalyDetector
+    >>> from sktn.anomaly import Projector
+    >>> X = load_iris().data
+    >>> detector = SMPOAnomalyDetector(operator=Projector(), random_state=0).fit(X[:50])
+    >>> detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean()
+    True
     """
 
     _parameter_constraints: dict = {
@@ -126,6 +136,16 @@ class MeanState(ClosedForm):
         Number of landmark rows; None: at most 5000.
     scaling : {"auto", "standard", "common"}, default="auto"
         As in :class:`Projector`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import SMPOAnomalyDetector
+    >>> from sktn.anomaly import MeanState
+    >>> X = load_iris().data
+    >>> detector = SMPOAnomalyDetector(operator=MeanState(), random_state=0).fit(X[:50])
+    >>> detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean()
+    True
     """
 
     _parameter_constraints: dict = {

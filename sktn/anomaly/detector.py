@@ -81,6 +81,7 @@ class SMPOAnomalyDetector(
             default="from_dtype"
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
     random_state : int, RandomState instance or None, default=None
+        Seeds what is drawn; an int gives the same result every time.
 
     Attributes
     ----------

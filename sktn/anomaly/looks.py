@@ -42,6 +42,16 @@ class Looks(ClosedForm):
     ----------
     .. [1] M. M. Breunig, H.-P. Kriegel, R. T. Ng and J. Sander, "LOF: identifying density-based
        local outliers", SIGMOD (2000) 93-104.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import SMPOAnomalyDetector
+    >>> from sktn.anomaly import Looks
+    >>> X = load_iris().data
+    >>> detector = SMPOAnomalyDetector(operator=Looks(), random_state=0).fit(X[:50])
+    >>> detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean()
+    True
     """
 
     _parameter_constraints: dict = {

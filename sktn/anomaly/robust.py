@@ -41,6 +41,16 @@ class RobustLooks(ClosedForm):
         Number of landmark rows of the density; None: at most 5000.
     scaling : {"auto", "standard", "common"}, default="auto"
         As in :class:`Projector`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import SMPOAnomalyDetector
+    >>> from sktn.anomaly import RobustLooks
+    >>> X = load_iris().data
+    >>> detector = SMPOAnomalyDetector(operator=RobustLooks(), random_state=0).fit(X[:50])
+    >>> detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean()
+    True
     """
 
     _parameter_constraints: dict = {

@@ -20,6 +20,12 @@ class Sweep(BaseEstimator):
         With a number two neighbouring cores are updated at a time and split by a singular value
         decomposition that may lose this share of the norm, so that every bond finds its own
         dimension, of at most `bond_dim`. None: one core at a time.
+
+    Examples
+    --------
+    >>> from sktn.anomaly import Sweep, TrainedSMPO
+    >>> TrainedSMPO(solver=Sweep(max_iter=10)).get_params()["solver__max_iter"]
+    10
     """
 
     _parameter_constraints: dict = {
@@ -40,14 +46,23 @@ class Adam(BaseEstimator):
     Parameters
     ----------
     learning_rate : float, default=0.01
+        Peak of the learning rate.
     batch_size : int, default=32
+        Rows of a step.
     max_iter : int, default=100
         Largest number of epochs.
     tol : float, default=1e-4
+        Improvement of the loss that counts.
     n_iter_no_change : int, default=10
         Stop when the loss has not fallen by `tol` for this many epochs.
     optimizer : optax.GradientTransformation, default=None
         None: Adam with warm-up and cosine decay of `learning_rate`.
+
+    Examples
+    --------
+    >>> from sktn.anomaly import Adam, TrainedSMPO
+    >>> TrainedSMPO(solver=Adam(max_iter=10)).get_params()["solver__max_iter"]
+    10
     """
 
     _parameter_constraints: dict = {

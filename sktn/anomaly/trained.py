@@ -50,6 +50,7 @@ class TrainedSMPO(BaseEstimator):
     start : {"identity", "random"}, default="identity"
         Where training starts.
     bond_dim : int, default=10
+        Bond dimension of the operator.
     output_dim : int, default=None
         Dimension of an output leg. None: that of the local basis.
     spacing : int, default=None
@@ -76,6 +77,16 @@ class TrainedSMPO(BaseEstimator):
     ----------
     .. [1] J. Wang, C. Roberts, G. Vidal and S. Leichenauer, "Anomaly detection with tensor
        networks", arXiv:2006.02516 (2020).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import SMPOAnomalyDetector
+    >>> from sktn.anomaly import TrainedSMPO
+    >>> X = load_iris().data
+    >>> detector = SMPOAnomalyDetector(operator=TrainedSMPO(bond_dim=2), random_state=0).fit(X[:50])
+    >>> detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean()
+    True
     """
 
     _parameter_constraints: dict = {

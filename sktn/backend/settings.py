@@ -50,6 +50,15 @@ def set_config(*, backend=None):
     backend : {"auto", "numpy", "jax"}, default=None
         Where estimators compute. "auto": NumPy where the CPU is the only device, JAX where there is
         an accelerator or several devices. None leaves it as it is.
+
+    Examples
+    --------
+    >>> import sktn
+    >>> before = sktn.get_config()
+    >>> sktn.set_config(backend="numpy")
+    >>> sktn.get_config()
+    {'backend': 'numpy'}
+    >>> sktn.set_config(**before)
     """
     if backend is not None:
         _settings["backend"] = checked(backend)
@@ -63,6 +72,13 @@ def config_context(*, backend=None):
     ----------
     backend : {"auto", "numpy", "jax"}, default=None
         As in :func:`set_config`.
+
+    Examples
+    --------
+    >>> import sktn
+    >>> with sktn.config_context(backend="jax"):
+    ...     sktn.get_config()
+    {'backend': 'jax'}
     """
     token = _override.set(_override.get() if backend is None else checked(backend))
     try:

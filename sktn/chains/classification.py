@@ -88,6 +88,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
     time_limit : float, default=None
         Seconds after which the best model so far is taken; a stage once begun may run over.
     random_state : int, RandomState instance or None, default=None
+        Seeds what is drawn; an int gives the same result every time.
     verbose : int, default=0
         A line for every stage, with the time it began.
 

@@ -34,7 +34,9 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
 ("quantile", 8), ("mixed", 5))
         As in :class:`MPSClassifier`.
     alphas : sequence of float, default=(3.16, 1, ..., 0.000316)
+        Strengths of the penalty; all of them are one fit.
     interaction_penalties : sequence of float, default=(0.25, 1.0, 4.0)
+        Factors by which interactions of one order more cost more.
     smoothnesses : sequence of float, default=(1.0,)
         Bases of degree 1 have no use for it and are tried once.
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
@@ -58,7 +60,9 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     n_jobs : int, default=None
         Threads for the search.
     random_state : int, RandomState instance or None, default=None
+        Seeds what is drawn; an int gives the same result every time.
     verbose : int, default=0
+        1: a line for every candidate, with the seconds since the start.
 
     Attributes
     ----------

@@ -70,6 +70,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
             default="from_dtype"
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
     random_state : int, RandomState instance or None, default=None
+        Seeds what is drawn; an int gives the same result every time.
 
     Attributes
     ----------
@@ -292,6 +293,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         ----------
         n_samples : int, default=1
         random_state : int, RandomState instance or None, default=None
+            Seeds what is drawn; an int gives the same result every time.
 
         Returns
         -------
@@ -314,6 +316,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
         random_state : int, RandomState instance or None, default=None
+            Seeds what is drawn; an int gives the same result every time.
 
         Returns
         -------

@@ -8,10 +8,16 @@ __all__ = ["PooledEstimate", "pool_estimates"]
 
 
 class PooledEstimate(NamedTuple):
-    """An estimate with its variance.
+    """What :func:`pool_estimates` returns: an estimate with its variance.
 
-    estimate, variance ndarrays of the shape of one estimate, degrees_of_freedom of a t distribution
-    for intervals, missing_information share of the variance that is due to gaps
+    Attributes
+    ----------
+    estimate, variance : ndarray
+        Of the shape of one estimate.
+    degrees_of_freedom : ndarray
+        Of the t distribution for intervals.
+    missing_information : ndarray
+        Share of the variance that is due to gaps.
     """
 
     estimate: np.ndarray

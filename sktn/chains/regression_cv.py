@@ -31,7 +31,9 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
 ("quantile", 32), ("mixed", 10))
         As in :class:`MPSRegressor`.
     alphas : sequence of float, default=(31.6, 10, ..., 1e-05)
+        Strengths of the penalty; all of them are one fit.
     interaction_penalties : sequence of float, default=(0.25, 1.0, 4.0)
+        Factors by which interactions of one order more cost more.
     smoothnesses : sequence of float, default=(1.0, 2.0)
         Bases of degree 1 have no use for it and are tried once.
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
@@ -50,7 +52,9 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
     n_jobs : int, default=None
         Threads for the search.
     random_state : int, RandomState instance or None, default=None
+        Seeds what is drawn; an int gives the same result every time.
     verbose : int, default=0
+        1: a line for every candidate, with the seconds since the start.
 
     Attributes
     ----------

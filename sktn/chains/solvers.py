@@ -99,6 +99,13 @@ class Sweep(ChainSolver):
         A number updates two neighbouring cores at a time and splits them by a singular value
         decomposition that may lose this share of the norm, so that every bond finds its own
         dimension, of at most `bond_dim`. None: one core at a time.
+
+    Examples
+    --------
+    >>> from sktn import MPSClassifier
+    >>> from sktn.chains.solvers import Sweep
+    >>> MPSClassifier(solver=Sweep(max_iter=5)).get_params()["solver__max_iter"]
+    5
     """
 
     _parameter_constraints: dict = {
@@ -218,16 +225,25 @@ class Adam(_GradientSolver):
     max_iter : int, default=100
         Epochs.
     batch_size : int, default=200
+        Rows of a step.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows and keep the parameters of the epoch that is best
         on them.
     validation_fraction : float, default=0.1
+        Share of the rows that are held out.
     n_iter_no_change : int, default=10
         Epochs without an improvement by `tol` after which training stops; None: never.
     tol : float, default=1e-6
         Of the loss, absolute.
     warm_start : bool, default=False
         Go on from the networks of the last fit where their shapes agree.
+
+    Examples
+    --------
+    >>> from sktn import MPSClassifier
+    >>> from sktn.chains.solvers import Adam
+    >>> MPSClassifier(solver=Adam(learning_rate=0.01)).get_params()["solver__learning_rate"]
+    0.01
     """
 
     _parameter_constraints: dict = {
@@ -361,10 +377,18 @@ class LBFGS(_GradientSolver):
     init : str or callable, default="convex"
         As in :class:`Adam`.
     max_iter : int, default=100
+        Iterations.
     tol : float, default=1e-6
         Norm of the gradient.
     warm_start : bool, default=False
         As in :class:`Adam`.
+
+    Examples
+    --------
+    >>> from sktn import MPSClassifier
+    >>> from sktn.chains.solvers import LBFGS
+    >>> MPSClassifier(solver=LBFGS(max_iter=50)).get_params()["solver__max_iter"]
+    50
     """
 
     _parameter_constraints: dict = {

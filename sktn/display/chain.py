@@ -12,6 +12,7 @@ class LossCurveDisplay:
     Parameters
     ----------
     losses : array-like of shape (n_iterations,)
+        The loss after every iteration.
     name : str, default=None
         For the legend.
 
@@ -91,6 +92,16 @@ class ChainDisplay:
     ----------
     ax_ : matplotlib axes
     figure_ : matplotlib figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import MPSClassifier
+    >>> from sktn.display import ChainDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MPSClassifier(alpha=0.1, random_state=0).fit(X, y)
+    >>> ChainDisplay.from_estimator(model).figure_  # doctest: +ELLIPSIS
+    <Figure size ...>
     """
 
     def __init__(self, entropies):

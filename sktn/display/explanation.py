@@ -19,6 +19,16 @@ class VarianceSharesDisplay:
     ----------
     ax_ : matplotlib axes
     figure_ : matplotlib figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import MPSClassifier
+    >>> from sktn.display import VarianceSharesDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MPSClassifier(alpha=0.1, random_state=0).fit(X, y)
+    >>> VarianceSharesDisplay.from_estimator(model).ax_.get_xlabel()
+    "share of the score's variance"
     """
 
     def __init__(self, shares):
@@ -120,6 +130,16 @@ class MarginalEffectDisplay:
     ----------
     ax_ : matplotlib axes
     figure_ : matplotlib figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import MPSClassifier
+    >>> from sktn.display import MarginalEffectDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MPSClassifier(alpha=0.1, random_state=0).fit(X, y)
+    >>> MarginalEffectDisplay.from_estimator(model, X, 2).ax_.get_xlabel()
+    'x2'
     """
 
     def __init__(self, effect):

@@ -19,6 +19,16 @@ class InteractionDisplay:
     ----------
     ax_ : matplotlib axes
     figure_ : matplotlib figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import MPSClassifier
+    >>> from sktn.display import InteractionDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MPSClassifier(alpha=0.1, random_state=0).fit(X, y)
+    >>> InteractionDisplay.from_estimator(model, X[:20]).figure_  # doctest: +ELLIPSIS
+    <Figure size ...>
     """
 
     def __init__(self, interactions):

@@ -148,6 +148,15 @@ def plot_history(estimator, ax=None):
     -------
     ax : matplotlib axes
         The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn import RGTNDecomposer
+    >>> from sktn.display import plot_history
+    >>> X = np.random.default_rng(0).normal(size=(6, 5, 4))
+    >>> plot_history(RGTNDecomposer(target_error=0.5, random_state=0).fit(X)).get_xlabel()
+    'parameters'
     """
     ax = new_axes(ax)
     from matplotlib.ticker import LogLocator, NullFormatter

@@ -18,6 +18,16 @@ class ShapleyDisplay:
     ----------
     ax_ : matplotlib axes
     figure_ : matplotlib figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import MPSClassifier
+    >>> from sktn.display import ShapleyDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MPSClassifier(alpha=0.1, random_state=0).fit(X, y)
+    >>> ShapleyDisplay.from_estimator(model, X[:20]).ax_.get_xlabel()
+    'Shapley value (change of the score)'
     """
 
     def __init__(self, explanation):

@@ -51,6 +51,22 @@ class Product(_Grouped):
 
     `degree` limits the sum of their degrees, and with it the dim^group functions: two degrees of
     four pixels are 81 products, of which 15 have a total degree of at most 2. None: no limit.
+
+    Parameters
+    ----------
+    embedding : embedding
+        The map of one column.
+    group : int, default=4
+        How many consecutive columns share a site.
+    degree : float, default=None
+        Largest sum of degrees; None: no limit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Product, Legendre
+    >>> Product(Legendre(1), 2).evaluate(np.array([[0.5, -0.5]])).round(3)
+    array([[ 1.   , -0.866,  0.866, -0.75 ]])
     """
 
     degree: float | None = None
@@ -96,6 +112,20 @@ class Concatenated(_Grouped):
 
     A site is additive in its columns. For ``Trigonometric()`` this is the flexible representation
     of an image patch, but for its factor.
+
+    Parameters
+    ----------
+    embedding : embedding
+        The map of one column.
+    group : int, default=4
+        How many consecutive columns share a site.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Concatenated, Legendre
+    >>> Concatenated(Legendre(1), 2).evaluate(np.array([[0.5, -0.5]])).round(3)
+    array([[ 1.   ,  0.866, -0.866]])
     """
 
     name: ClassVar[str] = "concatenated"
@@ -124,7 +154,22 @@ class Concatenated(_Grouped):
 
 @dataclass(frozen=True)
 class Averaged(_Grouped):
-    """Several columns on one site: the local map of their mean."""
+    """Several columns on one site: the local map of their mean.
+
+    Parameters
+    ----------
+    embedding : embedding
+        The map of one column.
+    group : int, default=4
+        How many consecutive columns share a site.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Averaged, Legendre
+    >>> Averaged(Legendre(1), 2).evaluate(np.array([[0.5, -0.5]])).round(3)
+    array([[1., 0.]])
+    """
 
     name: ClassVar[str] = "averaged"
 
@@ -146,6 +191,18 @@ class Amplitude:
 
     Amplitude encoding normalises the pixels of a patch to a state, which loses their brightness
     and is undefined for a black patch. The 1 keeps both.
+
+    Parameters
+    ----------
+    group : int, default=4
+        How many consecutive columns share a site.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Amplitude
+    >>> Amplitude(2).evaluate(np.array([[1.0, 1.0]])).round(3)
+    array([[0.577, 0.577, 0.577]])
     """
 
     group: int = 4

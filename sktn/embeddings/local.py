@@ -14,7 +14,20 @@ from sktn.embeddings.family import check_positive
 
 @dataclass(frozen=True)
 class LinearComplement:
-    """[x, 1 - x] on [0, 1], or [1, x, 1 - x] with `bias`."""
+    """[x, 1 - x] on [0, 1], or [1, x, 1 - x] with `bias`.
+
+    Parameters
+    ----------
+    bias : bool, default=False
+        Whether there is a constant function, too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import LinearComplement
+    >>> LinearComplement(bias=True).evaluate(np.array([[0.25]])).round(3)
+    array([[1.  , 0.25, 0.75]])
+    """
 
     bias: bool = False
 
@@ -46,6 +59,20 @@ class GaussianRBF:
 
     `centers` is a number of equispaced centres or a tuple of them. By default gamma makes the
     spacing of the centres one standard deviation of the bumps.
+
+    Parameters
+    ----------
+    centers : int or tuple of float, default=4
+        How many equispaced centres, or the centres.
+    gamma : float, default=None
+        Sharpness of the bumps. None: the spacing of the centres is one standard deviation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import GaussianRBF
+    >>> GaussianRBF(3).evaluate(np.array([[0.5]])).round(3)
+    array([[0.607, 1.   , 0.607]])
     """
 
     centers: int | tuple[float, ...] = 4
@@ -91,6 +118,18 @@ class OneHot:
 
     For columns that are codes already, with ``scaling="none"``. Categorical columns get this
     treatment by themselves, whatever the embedding of the numeric ones.
+
+    Parameters
+    ----------
+    levels : int, default=2
+        Number of codes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import OneHot
+    >>> OneHot(3).evaluate(np.array([[1.0]])).round(3)
+    array([[0., 1., 0.]])
     """
 
     levels: int = 2
@@ -125,6 +164,18 @@ class Lookup:
 
     `table` is a mapping, or a tuple of pairs, from numbers to vectors of one length. For columns
     that hold such values, with ``scaling="none"``.
+
+    Parameters
+    ----------
+    table : mapping or tuple of pairs, default=((0, (1, 0)), (1, (0, 1)))
+        From numbers to vectors of one length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Lookup
+    >>> Lookup({0: [1, 0], 5: [1, 2]}).evaluate(np.array([[5.0]])).round(3)
+    array([[1., 2.]])
     """
 
     table: tuple = ((0.0, (1.0, 0.0)), (1.0, (0.0, 1.0)))
@@ -167,6 +218,28 @@ class Custom:
     """Any function (...,) -> (..., dim) written with ``jax.numpy``.
 
     `degrees` defaults to 1 for every component (0 for the constant).
+
+    Parameters
+    ----------
+    function : callable
+        From an array (...,) to one of shape (..., dim), written with ``jax.numpy``.
+    dim : int
+        Number of functions.
+    domain : tuple of two floats, default=(-1, 1)
+        Where the function is defined: columns are scaled to it.
+    degrees : tuple of float, default=None
+        How rough every function is, for the penalties. None: 1, and 0 for the constant.
+    constant : 0 or None, default=None
+        0: the first function is constant.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from sktn.embeddings import Custom
+    >>> step = Custom(lambda x: jnp.stack([jnp.ones_like(x), jnp.sign(x)], axis=-1), 2, constant=0)
+    >>> step.evaluate(np.array([[-0.5]])).round(3)
+    array([[ 1., -1.]])
     """
 
     function: Callable

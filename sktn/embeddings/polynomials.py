@@ -30,7 +30,20 @@ class _Recurrence(ByDegree):
 
 
 class Legendre(_Recurrence):
-    """sqrt(2k + 1) P_k(x): orthonormal under the uniform distribution on [-1, 1]."""
+    """sqrt(2k + 1) P_k(x): orthonormal under the uniform distribution on [-1, 1].
+
+    Parameters
+    ----------
+    degree : int, default=2
+        Largest degree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Legendre
+    >>> Legendre(2).evaluate(np.array([[0.5]])).round(3)
+    array([[ 1.   ,  0.866, -0.28 ]])
+    """
 
     name: ClassVar[str] = "legendre"
     domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -43,7 +56,20 @@ class Legendre(_Recurrence):
 
 
 class Polynomial(_Recurrence):
-    """The monomials 1, x, x^2, ... on [-1, 1]."""
+    """The monomials 1, x, x^2, ... on [-1, 1].
+
+    Parameters
+    ----------
+    degree : int, default=2
+        Largest degree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Polynomial
+    >>> Polynomial(3).evaluate(np.array([[0.5]])).round(3)
+    array([[1.   , 0.5  , 0.25 , 0.125]])
+    """
 
     name: ClassVar[str] = "polynomial"
     domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -56,6 +82,18 @@ class Hermite(_Recurrence):
     """He_k(x) / sqrt(k!): orthonormal under the standard normal distribution.
 
     The domain ends at three standard deviations, where the default clipping of the columns does.
+
+    Parameters
+    ----------
+    degree : int, default=2
+        Largest degree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Hermite
+    >>> Hermite(2).evaluate(np.array([[2.0]])).round(3)
+    array([[1.   , 2.   , 2.121]])
     """
 
     name: ClassVar[str] = "hermite"
@@ -69,7 +107,20 @@ class Hermite(_Recurrence):
 
 
 class Laguerre(_Recurrence):
-    """L_k(x): orthonormal under the exponential distribution on [0, inf), cut at 6."""
+    """L_k(x): orthonormal under the exponential distribution on [0, inf), cut at 6.
+
+    Parameters
+    ----------
+    degree : int, default=2
+        Largest degree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Laguerre
+    >>> Laguerre(2).evaluate(np.array([[2.0]])).round(3)
+    array([[ 1., -1., -1.]])
+    """
 
     name: ClassVar[str] = "laguerre"
     domain: ClassVar[tuple[float, float]] = (0.0, 6.0)
@@ -82,7 +133,20 @@ class Laguerre(_Recurrence):
 
 
 class Chebyshev(_Recurrence):
-    """1, sqrt(2) T_k(x): orthonormal under the arcsine distribution on [-1, 1]."""
+    """1, sqrt(2) T_k(x): orthonormal under the arcsine distribution on [-1, 1].
+
+    Parameters
+    ----------
+    degree : int, default=2
+        Largest degree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Chebyshev
+    >>> Chebyshev(2).evaluate(np.array([[0.5]])).round(3)
+    array([[ 1.   ,  0.707, -0.707]])
+    """
 
     name: ClassVar[str] = "chebyshev"
     domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -99,6 +163,18 @@ class Mixed(ByDegree):
 
     The value keeps what is linear in the column, the ranks see detail where the data are. Needs
     columns with two channels (``scaling="mixed"``).
+
+    Parameters
+    ----------
+    degree : int, default=2
+        Largest degree of the polynomials of the rank.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Mixed
+    >>> Mixed(2).evaluate(np.array([[1.5, 0.5]])).round(3)
+    array([[ 1.   ,  1.5  ,  0.866, -0.28 ]])
     """
 
     name: ClassVar[str] = "mixed"

@@ -18,6 +18,18 @@ class Fourier(ByDegree):
     Cosines of half periods are complete on [0, 1], and their even extension has no jump. A full
     period (cos and sin of 2 pi k x) would identify the smallest value of a column with its
     largest.
+
+    Parameters
+    ----------
+    degree : int, default=2
+        Largest number of half periods.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Fourier
+    >>> Fourier(2).evaluate(np.array([[0.25]])).round(3)
+    array([[1., 1., 0.]])
     """
 
     name: ClassVar[str] = "fourier"
@@ -32,7 +44,20 @@ class Fourier(ByDegree):
 
 @dataclass(frozen=True)
 class Trigonometric:
-    """[cos(pi x / 2^i), sin(pi x / 2^i)] / sqrt(k), i = 1..k, on [0, 1]: a unit vector, d = 2k."""
+    """[cos(pi x / 2^i), sin(pi x / 2^i)] / sqrt(k), i = 1..k, on [0, 1]: a unit vector, d = 2k.
+
+    Parameters
+    ----------
+    k : int, default=1
+        Number of frequencies, each half of the one before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import Trigonometric
+    >>> Trigonometric().evaluate(np.array([[0.5]])).round(3)
+    array([[0.707, 0.707]])
+    """
 
     k: int = 1
 
@@ -64,6 +89,18 @@ class FourierBumps:
     """(1 / p) | sum_k exp(2 pi i k ((p - 1) x - j) / p) |, j, k = 0..p - 1, on [0, 1].
 
     Bump j is 1 at x = j / (p - 1) and 0 at the other such points; between them all overlap.
+
+    Parameters
+    ----------
+    p : int, default=3
+        Number of bumps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.embeddings import FourierBumps
+    >>> FourierBumps(3).evaluate(np.array([[0.5]])).round(3)
+    array([[0., 1., 0.]])
     """
 
     p: int = 3

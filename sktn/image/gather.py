@@ -152,6 +152,7 @@ class PixelPadding(_PixelGather):
     padded_shape : tuple of two int, default=None
         Height and width of the result; None: the smallest square whose side is a power of two.
     fill_value : float, default=0.0
+        Value of the pixels that are added.
 
     Attributes
     ----------
@@ -214,6 +215,7 @@ class PixelPatches(_PixelGather):
     order : {"snake", "row", "zigzag", "spiral", "hilbert"}, default="snake"
         Path through the patches; see :func:`pixel_path`.
     fill_value : float, default=0.0
+        Value of the pixels that are added.
 
     Attributes
     ----------

@@ -9,6 +9,7 @@ def pixel_path(height, width, order="snake"):
     Parameters
     ----------
     height, width : int
+        Sides of the rectangle.
     order : {"row", "snake", "zigzag", "spiral", "hilbert"}, default="snake"
         "row": line by line. "snake": line by line, every other line backwards, so that consecutive
         pixels are neighbours. "zigzag": along the diagonals, as in JPEG. "spiral": from the border

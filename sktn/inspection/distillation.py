@@ -46,7 +46,8 @@ _PARTS = 5
 
 @dataclass(frozen=True, eq=False)
 class Fidelity:
-    """How well a chain imitates a predictor, on rows that it has not seen.
+    """How well a chain imitates a predictor on rows that it has not seen: part of what
+    :func:`distill` returns.
 
     Attributes
     ----------
@@ -58,6 +59,7 @@ class Fidelity:
     max_error_observed, max_error_permuted : float
         Largest absolute error, in units of the score.
     rmse_observed, rmse_permuted : float
+        Root of the mean squared error, in units of the score.
     worst_rows : ndarray of int
         The ten held-out rows with the largest errors, as positions in X.
     worst_places : list of (str, object, object, float)
@@ -122,6 +124,7 @@ def distill(
     max_fits : int, default=3
         At most so many fits, each of more rows and a larger bond dimension; up to 4.
     random_state : int, RandomState instance or None, default=None
+        Seeds what is drawn; an int gives the same result every time.
     verbose : int, default=0
         A line for every fit.
 

@@ -19,6 +19,7 @@ def marginal_effect(model, X, features, *, grid_resolution=100, percentiles=(0.0
     X : array-like or data frame of shape (n_samples, n_features)
         Where the features live: only the grid is taken from it.
     features : int, str or pair of them
+        Positions or names of the columns.
     grid_resolution : int, default=100
         Number of grid points of a numeric feature that has more values.
     percentiles : tuple of float, default=(0.05, 0.95)

@@ -23,6 +23,7 @@ def input_gradient(model, X):
     model : MPSClassifier, MPSRegressor or one of their CV versions
         Fitted, alone, at the end of a pipeline or chosen by a search.
     X : array-like or data frame of shape (n_samples, n_features)
+        Where the slopes are taken.
 
     Returns
     -------

@@ -26,6 +26,7 @@ class Interactions:
     Attributes
     ----------
     values : ndarray of shape (n_samples, n_subsets) or (n_samples, n_subsets, n_outputs)
+        What each set of players moved the score.
     subsets : list of tuple of int
         The sets of players, by size.
     base_values : ndarray of shape (n_samples,) or (n_samples, n_outputs)
@@ -35,6 +36,7 @@ class Interactions:
     player_names, output_names : ndarray of str
         A player is a feature or a group of them.
     index : str
+        The index that was asked for.
     """
 
     values: np.ndarray
@@ -92,6 +94,7 @@ def interactions(model, X, *, order=2, index="shapley", groups=None, background=
     model : MPSClassifier, MPSRegressor or one of their CV versions
         Fitted, alone, at the end of a pipeline or chosen by a search.
     X : array-like or data frame of shape (n_samples, n_features)
+        The rows to explain.
     order : int, default=2
         Largest sets.
     index : {"shapley", "shapley-taylor", "faithful", "banzhaf"}, default="shapley"

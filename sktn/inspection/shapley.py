@@ -19,11 +19,13 @@ class ShapleyValues:
     Attributes
     ----------
     values : ndarray of shape (n_samples, n_features) or (n_samples, n_features, n_outputs)
+        What each feature moved the score.
     base_values : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         The score averaged over the background.
     data : ndarray of shape (n_samples, n_features)
         The rows explained.
     feature_names, output_names : ndarray of str
+        As fitted; classes, or the columns of the target.
     """
 
     values: np.ndarray
@@ -65,6 +67,7 @@ def shapley_values(model, X, *, background=None):
     model : MPSClassifier, MPSRegressor or one of their CV versions
         Fitted, alone, at the end of a pipeline or chosen by a search.
     X : array-like or data frame of shape (n_samples, n_features)
+        The rows to explain.
     background : array-like or data frame of shape (n_background, n_features), default=None
         None: columns are averaged independently, over their training distributions. Rows: columns
         are replaced by those of one row at a time, and the values averaged over the rows, as the

@@ -5,6 +5,14 @@ unit vector at both ends. The local bases are orthonormal under a reference dens
 so that summing a site out, the transfer matrix M -> sum_s A_s^T M A_s, integrates over it exactly:
 norms, marginals and conditionals need no sampling.
 
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.networks import born
+>>> cores = born.near_constant(np.random.default_rng(0), 4, 3, 2, 0.0, np.float64)
+>>> cores.shape, bool(abs(born.log_norm(cores)) < 1e-12)
+((4, 2, 3, 2), True)
 """
 
 import jax.numpy as jnp

@@ -10,6 +10,17 @@ an axis.
 Cores are NumPy arrays, and so is what is returned: a structure search changes shapes at every step,
 and decides on the host. A tensor that was put on a device (`placed`) is contracted there: the cores
 follow it (`contraction`). What least squares need of a network is in `normal` and `residual`.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.networks import graph
+>>> R = np.array([[1, 2, 1], [2, 1, 3], [1, 3, 1]])  # bond dimensions: a train of three cores
+>>> graph.n_parameters([4, 5, 6], R)
+56
+>>> cores = graph.random_cores([4, 5, 6], R, np.random.default_rng(0))
+>>> graph.to_dense(cores).shape
+(4, 5, 6)
 """
 
 from math import prod

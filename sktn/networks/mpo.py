@@ -3,6 +3,14 @@
 An operator of n sites is one array `cores` (n, D, d, o, D), its axes left bond, input leg, output
 leg, right bond, padded with zeros; both ends are closed with the first unit vector. A site without
 an output leg uses output 0 only: see :mod:`sktn.networks.smpo`.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.networks import mpo
+>>> operator = mpo.identity(4, 2)  # four sites, two levels each
+>>> float(mpo.trace(operator)[0] * np.exp(mpo.trace(operator)[1]))
+16.0
 """
 
 import numpy as np

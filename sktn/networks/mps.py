@@ -11,6 +11,17 @@ with A_i(x) = sum_s phi_s(x) A_i^s.
 Contractions run from both ends towards the output at once. For that the chain is folded at p into
 `arms` (h, 2, D, d, D): arm 0 is the left part, arm 1 the mirrored right part, both read from the
 end of the chain towards the output, the shorter one padded in front with identity sites.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.networks import mps
+>>> rng = np.random.default_rng(0)
+>>> cores, readout = rng.normal(size=(4, 3, 2, 3)), rng.normal(size=(3, 1, 3))  # n=4, D=3, d=2
+>>> phi = rng.normal(size=(5, 4, 2))  # five rows
+>>> values, log_scale = mps.contract(cores, readout, phi, output_site=2)
+>>> values.shape, log_scale.shape
+((5, 1), (5,))
 """
 
 from dataclasses import dataclass, replace

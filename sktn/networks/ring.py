@@ -7,6 +7,15 @@
 No site is an end, which suits data with a period; the price is a matrix instead of a vector for
 every row, O(b n d D^2 + b n D^3). There is no canonical form, since cutting one bond leaves a ring
 in one piece. An open chain of bond dimension D^2 holds every ring: see :func:`to_open`.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.networks import ring
+>>> rng = np.random.default_rng(0)
+>>> values, log_scale = ring.contract(rng.normal(size=(4, 3, 2, 3)), rng.normal(size=(5, 4, 2)))
+>>> values.shape
+(5,)
 """
 
 import numpy as np

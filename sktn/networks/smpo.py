@@ -4,6 +4,12 @@ P maps a product state of n sites to a matrix product state of fewer, the sites 
 (Wang, Roberts, Vidal and Leichenauer, "Anomaly detection with tensor networks", arXiv:2006.02516).
 Spacing 1 is a full operator, spacing n leaves a single output vector. All sites have the same
 shape for one scan: sites without a leg use output 0 and their other outputs are masked.
+
+Examples
+--------
+>>> from sktn.networks import smpo
+>>> smpo.output_sites(n=10, spacing=4, first=1)
+array([1, 5, 9])
 """
 
 import numpy as np

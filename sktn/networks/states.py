@@ -12,6 +12,14 @@ first unit vector, so chains of several patches are joined by concatenation alon
 Splitting v over q sites of a model, instead of giving it to one site of dimension d^q as
 :class:`sktn.embeddings.Amplitude` does, restricts that site's core to a chain of its own: fewer
 parameters, the same kind of function.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.networks import states
+>>> phi = np.ones((5, 4, 2))  # five product states of four sites
+>>> states.from_product(phi).shape
+(5, 4, 1, 2, 1)
 """
 
 from functools import partial

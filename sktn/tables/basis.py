@@ -4,6 +4,18 @@ Component 0 of every site is the constant 1, and the others are orthonormal to i
 under the training distribution of the column. Thus a network can start as the constant function
 with every gradient alive, and the squared coefficients of a fitted one are variances. Components
 that depend on earlier ones in the training data (the square of a binary column) are masked.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.embeddings import Legendre
+>>> from sktn.tables.basis import embed, fit_basis
+>>> from sktn.tables.columns import fit_columns
+>>> X = np.random.default_rng(0).normal(size=(100, 3))
+>>> columns = fit_columns(X)
+>>> phi = embed(fit_basis(columns, columns.transform(X), Legendre(2)), columns.transform(X))
+>>> phi.shape
+(100, 3, 3)
 """
 
 from __future__ import annotations

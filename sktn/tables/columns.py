@@ -3,6 +3,14 @@
 Scaling, clipping, ranks, category codes; columns without information get no site. Everything is
 weighted, and an integer weight is the same as repeated rows. The step after this one, from
 coordinates to site vectors, is :mod:`sktn.tables.basis`.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.tables.columns import fit_columns
+>>> X = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]])  # the second column says nothing
+>>> fit_columns(X).transform(X)[:, 0, 0].round(2)
+array([-0.41,  0.  ,  0.41])
 """
 
 from __future__ import annotations

@@ -1,4 +1,14 @@
-"""A table becomes vectors on the sites of a network, in an order along the chain."""
+"""A table becomes vectors on the sites of a network, in an order along the chain.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.tables.sites import make_sites
+>>> X = np.random.default_rng(0).normal(size=(100, 3))
+>>> sites = make_sites(X, None, degree=2)
+>>> sites.coords.shape
+(100, 3, 1)
+"""
 
 from __future__ import annotations
 

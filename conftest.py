@@ -1,0 +1,6 @@
+"""Examples of modules that need packages which are not installed are left out."""
+
+from importlib.util import find_spec
+
+OPTIONAL = {"sktn/interchange.py": ("quimb", "tensorly"), "sktn/inspection/shapley.py": ("shap",)}
+collect_ignore = [module for module, needed in OPTIONAL.items() if not all(map(find_spec, needed))]
