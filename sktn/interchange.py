@@ -85,8 +85,10 @@ def to_quimb(model, *, member=0, graph=False):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sktn.interchange import to_quimb
-    >>> to_quimb(model).entropy(2)
+    >>> to_quimb([np.ones((1, 3, 2)), np.ones((2, 3, 1))]).bond_sizes()
+    [2]
     """
     qtn = _imported("quimb.tensor", "quimb")
     arrays = network_arrays(model, member=member)
@@ -241,7 +243,7 @@ def _imported(module, package):
     try:
         return import_module(module)
     except ImportError as error:
-        raise ImportError(f"This needs {package}: pip install {package}.") from error
+        raise ImportError(f"This needs {package}: pip install 'sktn[interchange]'.") from error
 
 
 def _kind(arrays, graph):

@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from numpydoc.docscrape import ClassDoc, FunctionDoc
+
+docscrape = pytest.importorskip("numpydoc.docscrape", reason="belongs to sktn[docs]")
+ClassDoc, FunctionDoc = docscrape.ClassDoc, docscrape.FunctionDoc
 
 API = Path(__file__).parents[1] / "doc" / "api"
 

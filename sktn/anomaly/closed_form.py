@@ -90,7 +90,7 @@ class Projector(ClosedForm):
     >>> from sktn.anomaly import Projector
     >>> X = load_iris().data
     >>> detector = SMPOAnomalyDetector(operator=Projector(), random_state=0).fit(X[:50])
-    >>> detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean()
+    >>> bool(detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean())
     True
     """
 
@@ -144,7 +144,7 @@ class MeanState(ClosedForm):
     >>> from sktn.anomaly import MeanState
     >>> X = load_iris().data
     >>> detector = SMPOAnomalyDetector(operator=MeanState(), random_state=0).fit(X[:50])
-    >>> detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean()
+    >>> bool(detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean())
     True
     """
 

@@ -50,7 +50,7 @@ class Looks(ClosedForm):
     >>> from sktn.anomaly import Looks
     >>> X = load_iris().data
     >>> detector = SMPOAnomalyDetector(operator=Looks(), random_state=0).fit(X[:50])
-    >>> detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean()
+    >>> bool(detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean())
     True
     """
 

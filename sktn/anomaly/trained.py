@@ -85,7 +85,7 @@ class TrainedSMPO(BaseEstimator):
     >>> from sktn.anomaly import TrainedSMPO
     >>> X = load_iris().data
     >>> detector = SMPOAnomalyDetector(operator=TrainedSMPO(bond_dim=2), random_state=0).fit(X[:50])
-    >>> detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean()
+    >>> bool(detector.score_samples(X[:50]).mean() > detector.score_samples(X[50:]).mean())
     True
     """
 
