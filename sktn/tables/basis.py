@@ -137,7 +137,8 @@ def embed_sites(basis, coords):
 
     coords (b, n, channels) -> (n, d, b)
     """
-    z = np.ascontiguousarray(coords.transpose(1, 0, 2))
+    # Its own memory: of a single row or column the transpose would be the caller's.
+    z = coords.transpose(1, 0, 2).copy()
     absent = np.isnan(z).any(axis=-1)
     some_absent = absent.any()
     low, high = basis.embedding.domain

@@ -269,3 +269,19 @@ def test_errors_name_the_value(options, message):
     columns = fit_columns(X)
     with pytest.raises(ValueError, match=message):
         fit_basis(columns, columns.transform(X), **options)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (6, 1), (6, 3)])
+def test_coordinates_are_read_only(rng, shape):
+    """Of one row or one column the sites' copy would be a view of the coordinates."""
+    X = rng.normal(size=(6, 3))
+    X[:, 0] = [0, 1, 2, 3, 3, 1]
+    X[3, 1] = np.nan
+    X = X[:, : shape[1]]
+    columns = fit_columns(X, scaling="standard", categorical=np.arange(shape[1]) == 0)
+    coords = columns.transform(X)
+    basis = fit_basis(columns, coords, Legendre(2))
+    wanted = np.asarray(site_vectors(basis, jnp.asarray(coords)))
+    rows = coords[-shape[0] :].copy()
+    rows.flags.writeable = False
+    np.testing.assert_allclose(embed(basis, rows), wanted[-shape[0] :], atol=1e-6)
