@@ -38,6 +38,8 @@ default_role = "literal"
 suppress_warnings = ["ref.citation"]
 
 autosummary_generate = True
+# Types stand in the docstrings, with their shapes.
+autodoc_typehints = "none"
 # What scikit-learn documents is not repeated: its pages link to labels that are not here.
 autodoc_default_options = {
     "members": True,
@@ -52,6 +54,25 @@ autodoc_default_options = {
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+
+class ByTask:
+    """Examples in the order of their tasks, not of their length."""
+
+    tasks = (
+        *("classify_breast_cancer", "search_mixed_frame", "generative_classifier"),
+        *("regress_intervals", "anomaly_digits", "density_draws", "fill_table"),
+        *("explain_model", "interactions", "distill_forest"),
+        *("compress_images", "tensor_features", "recover_structure", "fill_video"),
+    )
+
+    def __init__(self, folder):
+        pass
+
+    def __call__(self, name):
+        task = Path(name).stem.removeprefix("plot_")
+        return self.tasks.index(task) if task in self.tasks else len(self.tasks)
+
+
 # sphinx-gallery refuses a folder without examples.
 examples = Path(__file__).parent.parent / "examples"
 if any(examples.glob("plot_*.py")):
@@ -60,8 +81,7 @@ if any(examples.glob("plot_*.py")):
         "examples_dirs": [str(examples)],
         "gallery_dirs": ["auto_examples"],
         "filename_pattern": r"plot_",
-        # The names begin with the task.
-        "within_subsection_order": "FileNameSortKey",
+        "within_subsection_order": ByTask,
         # What is printed and drawn, not the representation of a last line.
         "capture_repr": (),
         "download_all_examples": False,

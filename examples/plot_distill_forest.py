@@ -1,6 +1,6 @@
 """
-Explain any model, exactly
-==========================
+Explain a forest by a chain that imitates it
+============================================
 
 A random forest has no exact explanation that is cheap, and sampled ones take their time. A chain
 that imitates it has: :func:`sktn.inspection.distill` asks the forest about many rows, says how

@@ -8,6 +8,8 @@
 The outer bonds of a chain have length 1, and graphs are as in :mod:`sktn.networks.graph`.
 """
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,7 +18,7 @@ from sktn.decomposition.base import GraphDecomposer
 __all__ = ["from_quimb", "from_tensorly", "network_arrays", "to_quimb", "to_tensorly"]
 
 
-def network_arrays(model, *, member=0):
+def network_arrays(model: Any, *, member: int = 0) -> list[np.ndarray]:
     """The arrays of a fitted model's network.
 
     Parameters
@@ -60,7 +62,7 @@ def network_arrays(model, *, member=0):
     return [core.copy() for core in cores]
 
 
-def to_quimb(model, *, member=0, graph=False):
+def to_quimb(model: Any, *, member: int = 0, graph: bool = False) -> Any:
     """A network as a quimb object.
 
     Parameters
@@ -107,7 +109,7 @@ def to_quimb(model, *, member=0, graph=False):
     return qtn.TensorNetwork(tensors)
 
 
-def from_quimb(network):
+def from_quimb(network: Any) -> list[np.ndarray]:
     """The arrays of a quimb network.
 
     Parameters
@@ -170,7 +172,7 @@ def from_quimb(network):
     return arrays
 
 
-def to_tensorly(model, *, member=0, graph=False):
+def to_tensorly(model: Any, *, member: int = 0, graph: bool = False) -> Any:
     """A network as a TensorLy object.
 
     Parameters
@@ -214,7 +216,7 @@ def to_tensorly(model, *, member=0, graph=False):
     return _imported("tensorly.tr_tensor", "tensorly").TRTensor(arrays)
 
 
-def from_tensorly(network):
+def from_tensorly(network: Any) -> list[np.ndarray]:
     """The cores of a TensorLy TTTensor or TRTensor: a list of arrays (l, s, r).
 
     Parameters

@@ -1,12 +1,22 @@
 """Scores that scikit-learn has no function for: one point of the receiver operating curve."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import roc_curve
 
 __all__ = ["fpr_at_tpr", "tpr_at_fpr"]
 
 
-def fpr_at_tpr(y_true, y_score, *, tpr=0.95, pos_label=None, sample_weight=None):
+def fpr_at_tpr(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    tpr: float = 0.95,
+    pos_label: Any = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Smallest false positive rate among the thresholds that find a share `tpr` of the positives.
 
     Parameters
@@ -40,7 +50,14 @@ def fpr_at_tpr(y_true, y_score, *, tpr=0.95, pos_label=None, sample_weight=None)
     return float(rates[0][rates[1] >= tpr - _ROUNDING].min())
 
 
-def tpr_at_fpr(y_true, y_score, *, fpr=0.05, pos_label=None, sample_weight=None):
+def tpr_at_fpr(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    fpr: float = 0.05,
+    pos_label: Any = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Largest true positive rate among the thresholds that raise a share `fpr` of false alarms.
 
     Parameters

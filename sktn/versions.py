@@ -22,7 +22,7 @@ PACKAGES = (
 )
 
 
-def show_versions():
+def show_versions() -> None:
     """Print the versions of Python, of sktn and of the packages it works with.
 
     Starts no device.

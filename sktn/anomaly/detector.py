@@ -1,8 +1,10 @@
 """Anomaly detection with spaced matrix product operators."""
 
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control
 from sklearn.base import (
     BaseEstimator,
@@ -168,7 +170,9 @@ class SMPOAnomalyDetector(
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Learn what typical rows look like.
 
         Parameters
@@ -202,7 +206,9 @@ class SMPOAnomalyDetector(
         return commit(self, found)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Go on from the present operators with more rows.
 
         The first call is a fit: it fixes the operator and its parameters, the columns' scales, the
@@ -261,7 +267,7 @@ class SMPOAnomalyDetector(
             "_n_features_out": sum(P.transform(rows.X[:1]).shape[1] for P in operators),
         }
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """How typical each row is.
 
         Parameters
@@ -277,7 +283,7 @@ class SMPOAnomalyDetector(
         X = read(self, X)
         return score_rows(self.operators_, self._combination, X)
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """`score_samples` minus `offset_`: negative for outliers.
 
         Parameters
@@ -290,7 +296,7 @@ class SMPOAnomalyDetector(
         """
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """1 for inliers, -1 for outliers.
 
         Parameters
@@ -339,7 +345,7 @@ class SMPOAnomalyDetector(
         p = self.score_to_pvalue(self.score_samples(X))
         return false_discovery_control(p, method="bh") <= fdr
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """The compressed representation of each row.
 
         Parameters

@@ -1,6 +1,7 @@
 """What the user says about where to compute, and what "auto" means on this machine."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -24,7 +25,7 @@ _settings = {"backend": os.environ.get("SKTN_BACKEND", "auto")}
 _override = ContextVar("sktn_backend", default=None)
 
 
-def get_config():
+def get_config() -> dict[str, str]:
     """The current settings.
 
     Returns
@@ -42,7 +43,7 @@ def get_config():
     return {"backend": _override.get() or _settings["backend"]}
 
 
-def set_config(*, backend=None):
+def set_config(*, backend: str | None = None) -> None:
     """Change a setting for the whole process.
 
     Parameters
@@ -65,7 +66,7 @@ def set_config(*, backend=None):
 
 
 @contextmanager
-def config_context(*, backend=None):
+def config_context(*, backend: str | None = None) -> Iterator[None]:
     """Change a setting inside a ``with`` block, in this thread.
 
     Parameters

@@ -2,9 +2,11 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -298,7 +300,7 @@ class BaseChain(
         X = read(self, X)
         return self.columns_.transform(X, self.networks_[0].dtype)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """The learned representation: the left and right bond vectors at the output.
 
         Parameters

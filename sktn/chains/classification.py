@@ -1,6 +1,9 @@
 """Matrix product state classifier for tables."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
@@ -191,7 +194,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the networks.
 
         Parameters
@@ -212,7 +215,13 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         return self._fit(reading, weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """One pass of mini-batches over a chunk of rows, by Adam at a constant learning rate.
 
         The columns' scaling and basis are fitted to the first chunk, which should be typical.
@@ -264,7 +273,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
             )
         return target
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Class scores.
 
         Parameters
@@ -283,7 +292,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
             return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
         return scores[0, :, 0] if scores.shape[2] == 1 else scores[0]
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithms of the class probabilities.
 
         Parameters
@@ -296,7 +305,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         """
         return average_log_probabilities(self._network_scores(X))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -309,7 +318,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         """
         return np.exp(self.predict_log_proba(X))
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable class.
 
         Parameters

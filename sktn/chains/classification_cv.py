@@ -1,6 +1,9 @@
 """Matrix product state classifier that chooses its own basis and penalties."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
@@ -147,7 +150,13 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Search the grid, refit the members of the average.
 
         Parameters
@@ -201,7 +210,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
 
         return greedy_average(losses, len(picked))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities, the weighted average over the members.
 
         Parameters
@@ -215,7 +224,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         total = self._weighted("predict_proba", X)
         return total / total.sum(axis=1, keepdims=True)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithms of the class probabilities.
 
         Parameters
@@ -229,7 +238,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         proba = self.predict_proba(X)
         return np.log(np.maximum(proba, np.finfo(proba.dtype).tiny))
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Log-odds of the second class, or log-probabilities for more than two classes.
 
         Parameters
@@ -243,7 +252,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         log_proba = self.predict_log_proba(X)
         return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable class.
 
         Parameters

@@ -1,8 +1,10 @@
 """Density estimation with Born machines."""
 
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
@@ -172,7 +174,9 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Learn the density.
 
         Parameters
@@ -219,7 +223,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
             },
         )
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Log-density of each row.
 
         Parameters
@@ -235,7 +239,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         X = self._read(X)
         return self.joint_.log_density(X)
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
         """Mean log-density of the rows.
 
         Parameters
@@ -284,7 +288,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
             full = encode(full, self.is_categorical_, self.encoder_)
         return self.joint_.log_density(full)
 
-    def sample(self, n_samples=1, random_state=None):
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Draw rows, independent and exactly from the density.
 
         A value in the bin of a repeated or rounded value is returned as this value.

@@ -2,9 +2,11 @@
 
 import warnings
 from numbers import Integral
+from typing import Any, Self
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
@@ -133,7 +135,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Learn every column from the others.
 
         Parameters
@@ -212,7 +214,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         )
         warnings.warn(f"No entry of the columns {names} is observed. {done}", stacklevel=4)
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None) -> Any:
         """Fit, and fill the gaps of X; observed entries are returned as they are.
 
         Parameters
@@ -230,7 +232,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         codes, filled = self._fit(X)
         return self._output(X, codes, filled)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Fill the gaps of new rows, each by itself.
 
         Parameters
@@ -332,7 +334,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
     def _is_number(self, j):
         return self.encoder_ is None or j not in self.encoder_.columns
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
 
         Parameters

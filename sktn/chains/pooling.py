@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["PooledEstimate", "pool_estimates"]
 
@@ -26,7 +27,7 @@ class PooledEstimate(NamedTuple):
     missing_information: np.ndarray
 
 
-def pool_estimates(estimates, variances):
+def pool_estimates(estimates: ArrayLike, variances: ArrayLike) -> PooledEstimate:
     """Combine estimates from several imputations by Rubin's rules.
 
         estimate = mean_m q_m,   variance = mean_m u_m + (1 + 1/M) var_m q_m

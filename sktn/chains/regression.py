@@ -1,6 +1,9 @@
 """Matrix product state regressor for tables."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
@@ -198,7 +201,7 @@ default="squared_error"
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the networks.
 
         Parameters
@@ -217,7 +220,9 @@ default="squared_error"
         return self._fit(reading, table_weight(sample_weight, reading.X))
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """One pass of mini-batches over a chunk of rows, by Adam at a constant learning rate.
 
         The scaling of columns and target and the basis are fitted to the first chunk, which should
@@ -252,7 +257,7 @@ default="squared_error"
         scaling = model.target_center_, model.target_scale_
         return real_target(y, sample_weight, model.loss_, scaling)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predictions in the units of the target.
 
         Parameters

@@ -1,6 +1,9 @@
 """Matrix product state regressor that chooses its own basis and penalties."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 
 from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
@@ -135,7 +138,13 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Search the grid, refit the members of the average.
 
         Parameters
@@ -182,7 +191,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
 
         return greedy_average(losses, len(predicted))
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predictions in the units of the target, the weighted average over the members.
 
         Parameters

@@ -3,8 +3,10 @@
 import warnings
 from math import prod
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -57,7 +59,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return read_tensor(self, gaps.unmasked(X), reset=reset, allow_nan=self._allow_nan)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Find a network for X.
 
         Parameters
@@ -160,7 +162,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         own = list(self._sample_modes())
         return int(np.prod(np.delete(self.bond_dims_[own], own, axis=1)))
 
-    def fit_transform(self, X, y=None, **params):
+    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Any:
         """Fit, then encode X: the same codes as ``fit(X).transform(X)``.
 
         Parameters
@@ -179,7 +181,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """
         return self.fit(X, y, **params).transform(X)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Encode samples: their least-squares sample core, the other cores fixed.
 
         Parameters
@@ -217,7 +219,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """Modes of the network that are the samples."""
         return (0,)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Any:
         """Decode samples from their codes.
 
         Parameters
@@ -239,7 +241,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         samples = codes @ self._sample_basis().T
         return samples.reshape(len(codes), *self.sample_layout_)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Reconstruct samples; missing entries (NaN) are filled from the network.
 
         Parameters
@@ -255,7 +257,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         check_is_fitted(self)
         return self.inverse_transform(self._encode(self._new_samples(X)))
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
         """Explained share 1 - ||X - reconstruction||^2 / ||X||^2 over the observed entries.
 
         Parameters

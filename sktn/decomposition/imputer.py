@@ -2,8 +2,10 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
@@ -200,7 +202,7 @@ class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Find the network of X.
 
         Parameters
@@ -295,7 +297,7 @@ class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
             modes.append(int(k) % len(shape))
         return tuple(sorted(set(modes)))
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None) -> Any:
         """Fit, and fill the gaps of X; observed entries are returned as they are.
 
         Parameters
@@ -313,7 +315,7 @@ class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
         """
         return self._output(*self._fit(X))
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Fill the gaps of new samples.
 
         Parameters
@@ -362,7 +364,7 @@ class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
             values = np.hstack([values, self.indicator_.transform(X).astype(values.dtype)])
         return values
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
 
         Parameters

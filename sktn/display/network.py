@@ -1,5 +1,7 @@
 """Drawings of fitted networks and of their searches."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -134,7 +136,7 @@ class NetworkDisplay:
         return self
 
 
-def plot_history(estimator, ax=None):
+def plot_history(estimator: Any, ax: Any = None) -> Any:
     """Plot the path of a search: relative error against the number of parameters.
 
     Parameters

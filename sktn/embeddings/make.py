@@ -1,5 +1,7 @@
 """The embedding that a name, an instance or a function stands for."""
 
+from typing import Any
+
 import numpy as np
 
 from sktn.embeddings.local import Custom, GaussianRBF, LinearComplement, OneHot
@@ -30,7 +32,7 @@ EMBEDDINGS = tuple(_FAMILIES)
 _INTERFACE = ("channels", "domain", "dim", "degrees", "constant", "evaluate")
 
 
-def make_embedding(embedding, degree=2):
+def make_embedding(embedding: Any, degree: int = 2) -> Any:
     """The embedding that a name, an instance or a function stands for.
 
     Parameters

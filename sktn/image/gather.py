@@ -2,8 +2,10 @@
 
 from math import prod
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
@@ -17,7 +19,7 @@ class _PixelGather(ImageTransformer):
     """Transformers that move pixels: `index_` says where each output comes from, -1 is padding."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Learn where the pixels go, from the shape of the images alone.
 
         Parameters
@@ -38,7 +40,7 @@ class _PixelGather(ImageTransformer):
         self.__dict__ = vars(model)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Move the pixels.
 
         Parameters
@@ -55,7 +57,7 @@ class _PixelGather(ImageTransformer):
         moved[:, self.index_ < 0] = getattr(self, "fill_value", 0.0)
         return moved
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Any:
         """Move the pixels back; padding is dropped.
 
         Parameters
@@ -73,7 +75,7 @@ class _PixelGather(ImageTransformer):
         moved[:, self.index_[real]] = X[:, real]
         return moved
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the moved columns: those they had, and "padding0", ... for new ones.
 
         Parameters

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def pixel_path(height, width, order="snake"):
+def pixel_path(height: int, width: int, order: str = "snake") -> np.ndarray:
     """The pixels of a rectangle in the order in which a path visits them.
 
     Parameters

@@ -2,8 +2,10 @@
 
 from math import prod
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -52,7 +54,7 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
         self.statistic = statistic
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Read the shape of the images.
 
         Parameters
@@ -76,7 +78,7 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
         self.__dict__ = vars(model)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Pool the images.
 
         Parameters
@@ -100,7 +102,7 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
             pooled = np.where(count > 0, total / np.maximum(count, 1).astype(X.dtype), np.nan)
         return np.moveaxis(pooled, -2, 0).reshape(len(X), -1).astype(X.dtype, copy=False)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Any:
         """Images that are constant in every window, and pool to X.
 
         Parameters

@@ -4,8 +4,10 @@ import itertools
 import time
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import _num_features
@@ -84,16 +86,16 @@ class Fidelity:
 
 
 def distill(
-    predictor,
-    X,
+    predictor: Any,
+    X: ArrayLike,
     *,
-    output="auto",
-    background="permuted",
-    min_fidelity=0.95,
-    max_fits=3,
-    random_state=None,
-    verbose=0,
-):
+    output: str = "auto",
+    background: str = "permuted",
+    min_fidelity: float = 0.95,
+    max_fits: int = 3,
+    random_state: Any = None,
+    verbose: int = 0,
+) -> Bunch:
     """A chain that imitates any fitted predictor, and how well it does.
 
     The chain can then be explained exactly: :func:`shapley_values`, :func:`interactions`,

@@ -1,6 +1,9 @@
 """The score as a function of one feature or two, averaged over the others."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, _safe_indexing
 
 from sktn.inspection.members import networks_of, output_names
@@ -9,7 +12,14 @@ from sktn.networks import chain as chains
 from sktn.tables.features import feature_indices
 
 
-def marginal_effect(model, X, features, *, grid_resolution=100, percentiles=(0.05, 0.95)):
+def marginal_effect(
+    model: Any,
+    X: ArrayLike,
+    features: Any,
+    *,
+    grid_resolution: int = 100,
+    percentiles: tuple[float, float] = (0.05, 0.95),
+) -> Bunch:
     """E[score | feature], or of two features: partial dependence with an exact average.
 
     Parameters

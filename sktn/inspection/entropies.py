@@ -1,5 +1,7 @@
 """What the two sides of a bond, or two blocks of features, have to know of each other."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils import Bunch
 
@@ -11,7 +13,7 @@ from sktn.networks import entanglement
 from sktn.tables.features import feature_indices
 
 
-def bond_entropy(model):
+def bond_entropy(model: Any) -> Bunch:
     """Entanglement entropy of every bond: how much the two sides of the chain tell each other.
 
     The weight tensor is taken in the orthonormal basis and divided by its norm; the entropy is that
@@ -59,7 +61,7 @@ def bond_entropy(model):
     return Bunch(entropy=entropies, bond_dims=bond_dims, spectra=spectra, site_names=sites)
 
 
-def mutual_information(model, first, second):
+def mutual_information(model: Any, first: Any, second: Any) -> Any:
     """Quantum mutual information between two blocks of features, I = S(A) + S(B) - S(AB).
 
     S is the von Neumann entropy of a block's reduced density matrix in the state of

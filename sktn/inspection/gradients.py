@@ -1,8 +1,10 @@
 """The derivative of a score with respect to the values of the columns."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sktn.inspection.members import networks_of
 from sktn.inspection.reading import read_model
@@ -15,7 +17,7 @@ _SPACING = 2e-3
 _POINTS = np.arange(-3, 4)
 
 
-def input_gradient(model, X):
+def input_gradient(model: Any, X: ArrayLike) -> np.ndarray:
     """The derivative of the score with respect to every numeric value.
 
     Parameters

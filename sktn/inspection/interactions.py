@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sktn.inspection.background import averaged
 from sktn.inspection.members import networks_of, output_names
@@ -83,7 +85,15 @@ class Interactions:
         return out
 
 
-def interactions(model, X, *, order=2, index="shapley", groups=None, background=None):
+def interactions(
+    model: Any,
+    X: ArrayLike,
+    *,
+    order: int = 2,
+    index: str = "shapley",
+    groups: Any = None,
+    background: ArrayLike | None = None,
+) -> Interactions:
     """Exact interactions of all sets of up to `order` features, for every row and score.
 
     The value of a coalition is the score with its features as they are in the row and the others

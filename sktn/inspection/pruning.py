@@ -1,8 +1,10 @@
 """Models with fewer features: the score averaged over the others."""
 
 import copy
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from sktn.inspection.average import orthonormal_outputs
@@ -12,7 +14,9 @@ from sktn.networks import sobol
 from sktn.tables.features import feature_indices
 
 
-def prune(model, X=None, *, max_share=0.01, features=None):
+def prune(
+    model: Any, X: ArrayLike | None = None, *, max_share: float = 0.01, features: Any = None
+) -> Bunch:
     """Take features out of a model: the score averaged over them.
 
     Parameters

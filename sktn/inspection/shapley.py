@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sktn.inspection.background import averaged
 from sktn.inspection.members import networks_of, output_names
@@ -56,7 +58,9 @@ class ShapleyValues:
         )
 
 
-def shapley_values(model, X, *, background=None):
+def shapley_values(
+    model: Any, X: ArrayLike, *, background: ArrayLike | None = None
+) -> ShapleyValues:
     """Exact Shapley values: how much each feature moved the score of each row.
 
     The value of a set S of features is the score with the columns of S as they are in the row and

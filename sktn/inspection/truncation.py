@@ -1,8 +1,10 @@
 """Smaller models of nearly the same score, by cutting bonds."""
 
 import copy
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from sktn.inspection.members import (
@@ -18,7 +20,15 @@ from sktn.networks import entanglement
 _SMALLEST_ERROR = 1e-7
 
 
-def truncate(model, *, max_error=0.01, bond_dim=None, X=None, y=None, max_score_loss=None):
+def truncate(
+    model: Any,
+    *,
+    max_error: float = 0.01,
+    bond_dim: int | None = None,
+    X: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    max_score_loss: float | None = None,
+) -> Bunch:
     """A smaller model of the same class whose score is nearly the same.
 
     Bonds are cut by singular value decompositions in the orthonormal basis, so that the error is

@@ -1,6 +1,9 @@
 """Where the variance of a score comes from: Sobol's shares, and importances made of them."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from sktn.inspection.average import orthonormal_outputs
@@ -10,7 +13,9 @@ from sktn.networks import sobol
 from sktn.tables.features import feature_indices
 
 
-def variance_shares(model, X=None, *, output=None, subsets=None):
+def variance_shares(
+    model: Any, X: ArrayLike | None = None, *, output: int | None = None, subsets: Any = None
+) -> Bunch:
     """Sobol indices: how the variance of the score splits over features and their interactions.
 
     The variance is that of the score over independent columns with their training distributions. It
@@ -100,7 +105,7 @@ def variance_shares(model, X=None, *, output=None, subsets=None):
     return shares
 
 
-def feature_importances(model):
+def feature_importances(model: Any) -> np.ndarray:
     """Total variance shares, one number a feature: what :attr:`feature_importances_` returns.
 
     The share of the score's variance in which a feature has a part, alone or with others; see

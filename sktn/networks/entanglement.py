@@ -5,6 +5,7 @@ distribution, and its entropy says how much one side of the cut has to know of t
 """
 
 import numpy as np
+from scipy.special import entr
 
 from sktn.networks.mps import dense_sites
 
@@ -46,8 +47,7 @@ def entropy(spectrum):
 def distribution_entropy(p):
     """Entropy in nats of non-negative numbers, normalised. p (k,) -> float"""
     total = p.sum()
-    p = p[p > 1e-15 * total] / total if total > 0 else np.ones(1)
-    return float(max(0.0, -np.sum(p * np.log(p))))
+    return max(0.0, float(entr(p / total).sum())) if total > 0 else 0.0
 
 
 def bond_entropies(cores, readout, output_site):
