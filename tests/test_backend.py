@@ -35,9 +35,9 @@ def test_settings_come_from_the_process_the_thread_and_the_environment():
     try:
         sktn.set_config(backend="numpy")
         with sktn.config_context(backend="jax"):
-            assert sktn.get_config() == {"backend": "jax"}
-            with sktn.config_context():
-                assert sktn.get_config() == {"backend": "jax"}
+            assert sktn.get_config() == {**before, "backend": "jax"}
+            with sktn.config_context(max_memory=1e9):
+                assert sktn.get_config() == {"backend": "jax", "max_memory": 1e9}
             seen = []
             thread = threading.Thread(target=lambda: seen.append(sktn.get_config()["backend"]))
             thread.start()
@@ -53,6 +53,12 @@ def test_settings_come_from_the_process_the_thread_and_the_environment():
         sktn.set_config(**before)
     shown = run_python("import sktn; print(sktn.get_config()['backend'])", SKTN_BACKEND="jax")
     assert shown == "jax"
+
+
+@pytest.mark.parametrize("value", [0, -1, True, "1 GB"])
+def test_a_memory_that_is_no_number_of_bytes_is_refused_by_value(value):
+    with pytest.raises(ValueError, match=f"max_memory must be a positive .*{value!r}"):
+        sktn.set_config(max_memory=value)
 
 
 @pytest.mark.parametrize("change", [sktn.set_config, sktn.config_context])

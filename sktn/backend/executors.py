@@ -113,11 +113,19 @@ class NumPyExecutor:
         """
         n = len(jax.tree.leaves(rows)[0])
         size = max(1, _NUMPY_BLOCK // max(1, int(numbers_per_row)))
-        blocks = [
-            np.asarray(function(jax.tree.map(lambda x, s=start: x[s : s + size], rows)))
-            for start in range(0, max(n, 1), size)
-        ]
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+        def block(start):
+            return np.asarray(function(jax.tree.map(lambda x: x[start : start + size], rows)))
+
+        first = block(0)
+        if size >= n:
+            return first
+        # In place: a list of blocks would be held beside what they are joined to.
+        out = np.empty((n, *first.shape[1:]), first.dtype)
+        out[:size] = first
+        for start in range(size, n, size):
+            out[start : start + size] = block(start)
+        return out
 
 
 class JaxExecutor:
@@ -130,8 +138,10 @@ class JaxExecutor:
 
     @cached_property
     def mesh(self):
+        """All devices, those of other processes included where `jax.distributed` joined some: all
+        of them then run the same program on the same table."""
         enter_jax()
-        return jax.sharding.Mesh(np.array(jax.local_devices(backend=self.platform)), ("rows",))
+        return jax.sharding.Mesh(np.array(jax.devices(self.platform)), ("rows",))
 
     @property
     def n_devices(self):
@@ -162,7 +172,13 @@ class JaxExecutor:
         return jax.tree.map(put, tree)
 
     def get(self, tree):
-        return jax.tree.map(np.asarray, jax.device_get(tree))
+        return jax.tree.map(np.asarray, jax.device_get(jax.tree.map(self._whole, tree)))
+
+    def _whole(self, x):
+        """x, its rows on other processes brought here."""
+        if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:
+            return x
+        return _identity(x, out=self._everywhere())
 
     def jit(self, function, static=()):
         """The function as compiled programs of the bounded cache, one for all arguments of equal
@@ -219,9 +235,13 @@ class JaxExecutor:
         for start in range(0, n, size):
             kept = min(size, n - start)
             index = np.minimum(np.arange(start, start + size), n - 1)
-            part = jax.tree.map(lambda x, index=index: np.asarray(x)[index], rows)
-            blocks.append(np.asarray(function(self.put_rows(part)))[:kept])
+            part = jax.tree.map(lambda x, index=index: x[index], rows)
+            blocks.append(self.get(function(self.put_rows(part)))[:kept])
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _identity(x, out):
+    return jax.jit(lambda x: x, out_shardings=out)(x)
 
 
 _EXECUTORS = {"numpy": NumPyExecutor(), "jax": JaxExecutor()}

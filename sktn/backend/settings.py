@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from numbers import Real
 from pkgutil import iter_modules
 
 import jax
@@ -21,29 +22,40 @@ def checked(backend):
     return backend
 
 
-_settings = {"backend": os.environ.get("SKTN_BACKEND", "auto")}
-_override = ContextVar("sktn_backend", default=None)
+def checked_memory(max_memory):
+    if isinstance(max_memory, bool) or not isinstance(max_memory, Real) or not max_memory > 0:
+        raise ValueError(f"max_memory must be a positive number of bytes, got {max_memory!r}.")
+    return max_memory
 
 
-def get_config() -> dict[str, str]:
+_settings = {"backend": os.environ.get("SKTN_BACKEND", "auto"), "max_memory": 2**30}
+_override = ContextVar("sktn_settings", default=None)
+
+
+def get_config() -> dict[str, str | float]:
     """The current settings.
 
     Returns
     -------
     config : dict
-        ``{"backend": "auto" | "numpy" | "jax"}``
+        ``{"backend": "auto" | "numpy" | "jax", "max_memory": bytes}``
 
     Examples
     --------
     >>> import sktn
     >>> with sktn.config_context(backend="numpy"):
     ...     sktn.get_config()
-    {'backend': 'numpy'}
+    {'backend': 'numpy', 'max_memory': 1073741824}
     """
-    return {"backend": _override.get() or _settings["backend"]}
+    return {**_settings, **(_override.get() or {})}
 
 
-def set_config(*, backend: str | None = None) -> None:
+def _changes(backend, max_memory):
+    changes = {} if backend is None else {"backend": checked(backend)}
+    return changes if max_memory is None else {**changes, "max_memory": checked_memory(max_memory)}
+
+
+def set_config(*, backend: str | None = None, max_memory: float | None = None) -> None:
     """Change a setting for the whole process.
 
     Parameters
@@ -51,37 +63,43 @@ def set_config(*, backend: str | None = None) -> None:
     backend : {"auto", "numpy", "jax"}, default=None
         Where estimators compute. "auto": NumPy where the CPU is the only device, JAX where there is
         an accelerator or several devices. None leaves it as it is.
+    max_memory : float, default=None
+        Bytes that a fit of a chain may hold beyond its table and the libraries, by default 1 GiB
+        (2**30): blocks of rows, and how many rows are looked at together, are sized to it. None
+        leaves it as it is.
 
     Examples
     --------
     >>> import sktn
     >>> before = sktn.get_config()
     >>> sktn.set_config(backend="numpy")
-    >>> sktn.get_config()
-    {'backend': 'numpy'}
+    >>> sktn.get_config()["backend"]
+    'numpy'
     >>> sktn.set_config(**before)
     """
-    if backend is not None:
-        _settings["backend"] = checked(backend)
+    _settings.update(_changes(backend, max_memory))
 
 
 @contextmanager
-def config_context(*, backend: str | None = None) -> Iterator[None]:
+def config_context(
+    *, backend: str | None = None, max_memory: float | None = None
+) -> Iterator[None]:
     """Change a setting inside a ``with`` block, in this thread.
 
     Parameters
     ----------
     backend : {"auto", "numpy", "jax"}, default=None
+    max_memory : float, default=None
         As in :func:`set_config`.
 
     Examples
     --------
     >>> import sktn
     >>> with sktn.config_context(backend="jax"):
-    ...     sktn.get_config()
-    {'backend': 'jax'}
+    ...     sktn.get_config()["backend"]
+    'jax'
     """
-    token = _override.set(_override.get() if backend is None else checked(backend))
+    token = _override.set({**(_override.get() or {}), **_changes(backend, max_memory)})
     try:
         yield
     finally:

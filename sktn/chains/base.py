@@ -1,6 +1,7 @@
 """What the matrix product state estimators for tables share: parameters, fitting, prediction."""
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,11 +15,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.backend import one_blas_thread
+from sktn.backend import get_config, one_blas_thread
 from sktn.chains import predict
 from sktn.chains.folds import search_rows
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, resolve
+from sktn.chains.streamed import STREAMED_ROWS
 from sktn.documentation import DocLinks
 from sktn.embeddings import EMBEDDINGS
 from sktn.fitted import commit, fitted_attributes
@@ -26,6 +28,7 @@ from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem, Clock
 from sktn.solvers.relevance import prior_unit, relevances
 from sktn.tables.gaps import telling_gaps
+from sktn.tables.lazy import LazyCoordinates
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.reading import read
 from sktn.tables.sites import Sites, make_sites
@@ -39,6 +42,8 @@ _DEFAULT_ALPHA = 0.1
 # Tables below this many rows are fitted with one BLAS thread: their products are too short for a
 # second one to pay, and beside other processes it is waited for.
 ONE_THREAD_ROWS = 4000
+# Of `max_memory`: site vectors of landmarks in double precision.
+_WIDE = 1 / 8
 # Numbers in all networks of an estimator (8 GB in float32).
 _LARGEST_NETWORK = 2**31
 
@@ -91,7 +96,7 @@ class BaseChain(
     def _fit(self, reading, sample_weight):
         """Everything `fit` does once its input has been read."""
         clock, rng = Clock(self.time_limit, self.verbose), check_random_state(self.random_state)
-        solver = resolve(self.solver, len(reading.X), self.max_landmarks)
+        solver = resolve(self.solver, len(reading.X))
         target = self._make_target(reading.y, sample_weight)
         ctx = self._init_callback_context(max_subtasks=getattr(solver, "max_iter", 1))
         ctx.call_on_fit_task_begin(estimator=self, X=reading.X, y=reading.y)
@@ -103,6 +108,10 @@ class BaseChain(
             extras = self._extras(solver, target, ctx, reading)
             with jax.enable_x64(problem.dtype == np.float64):
                 solution = solver.solve(problem, plan, **extras)
+        if solution.alpha is not None:
+            problem = problem.with_alpha(solution.alpha)
+        networks = [network.astype(reading.X.dtype) for network in solution.networks]
+        solution = replace(solution, networks=networks)
         _warn_unless_finite(solution.finite, stacklevel=4)
         if solution.finite and not solution.converged and not clock.over():
             warnings.warn(
@@ -140,7 +149,15 @@ class BaseChain(
             degree=self.degree,
             scaling=self.scaling,
             missing=said_gaps(self.missing, reading, target),
+            dtype=self._precision(reading.X),
         )
+
+    def _precision(self, X):
+        """Single where site vectors of the landmarks would fill memory in double, and for tables
+        that are streamed: mini-batches are noise enough. Else that of the table."""
+        vectors = min(len(X), self.max_landmarks) * X.shape[1] * (self.degree + 1)
+        large = 8 * vectors > _WIDE * get_config()["max_memory"] or len(X) > STREAMED_ROWS
+        return np.float32 if large else X.dtype
 
     def _penalised(self, problem, columns, relevance):
         penalty = penalty_weights(
@@ -215,7 +232,8 @@ class BaseChain(
             )
         order, output_site = ordered(sites, self.feature_order, rng, problem.weight)
         orders = [order, *(rng.permutation(n) for _ in range(self.n_estimators - 1))]
-        return Plan(orders, output_site, self.bond_dim, self.max_landmarks, rng, clock)
+        automatic = self.alpha == "auto"
+        return Plan(orders, output_site, self.bond_dim, self.max_landmarks, rng, clock, automatic)
 
     def _extras(self, solver, target, ctx, reading):
         """What gradient solvers want beyond the problem."""
@@ -298,7 +316,7 @@ class BaseChain(
     def _coordinates(self, X):
         check_is_fitted(self)
         X = read(self, X)
-        return self.columns_.transform(X, self.networks_[0].dtype)
+        return LazyCoordinates(self.columns_, X, self.networks_[0].dtype)
 
     def transform(self, X: ArrayLike) -> Any:
         """The learned representation: the left and right bond vectors at the output.

@@ -13,16 +13,19 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from sktn.backend import get_config
 from sktn.chains.folds import search_rows
+from sktn.chains.streamed import STREAMED_ROWS, Streamed
 from sktn.initializers import STARTS
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.newton import Effort
 from sktn.solvers.problem import Solution
 from sktn.solvers.sweep import SweepOptions
 
-# The convex solver holds rows x landmarks numbers (1 GB in float32); beyond, mini-batches take
-# over.
-_LARGEST_DESIGN = 2**28
+# Of `max_memory`: the features of the rows in the convex limit.
+_DESIGN_SHARE = 1 / 2
+# Rows that "auto" looks at on tables that are streamed, repetitions counted.
+_ROWS_SEEN = 500_000
 # Rows, in landmarks, that the convex start of a gradient solver looks at: a start need not be
 # better than what the landmarks carry.
 _START_ROWS = 4
@@ -38,6 +41,7 @@ class Plan(NamedTuple):
     output_site, bond_dim, max_landmarks : int
     rng : RandomState
     clock : Clock
+    automatic : bool, whether a solver that holds out rows may lower the strength
     """
 
     orders: list
@@ -46,6 +50,7 @@ class Plan(NamedTuple):
     max_landmarks: int
     rng: object
     clock: object
+    automatic: bool = False
 
 
 class ChainSolver(BaseEstimator):
@@ -138,7 +143,9 @@ class Sweep(ChainSolver):
             max_sweeps=self.max_iter,
             tol=tol,
         )
-        found = convex_chain.refine(start, problem, options, noise, plan.clock.over)
+        found = convex_chain.refine(
+            start, problem, options, noise, plan.max_landmarks, plan.clock.over
+        )
         n_sweeps = len(found.losses) - len(start.losses)
         plan.clock.say(f"{n_sweeps} sweeps: loss {found.losses[-1]:.5f}")
         return found
@@ -149,6 +156,14 @@ def _convex(problem, plan, order, tol):
     bound that no chain's loss can be below, -inf where none is known."""
     landmarks = convex.choose_landmarks(problem.weight, plan.max_landmarks, plan.rng)
     noise = np.random.default_rng(plan.rng.randint(2**31 - 1))
+    # A design of more rows would not fit memory, and they say little more of so few coefficients.
+    row = max(len(landmarks), 1) * problem.dtype.itemsize
+    most = max(len(landmarks), int(_DESIGN_SHARE * get_config()["max_memory"] / row))
+    complete = len(landmarks) == np.count_nonzero(np.asarray(problem.weight) > 0)
+    if problem.n_rows > most:
+        rows = search_rows(problem.weight, most - len(landmarks), plan.rng)
+        rows = np.union1d(rows, landmarks)
+        problem, landmarks = problem.take(rows), np.searchsorted(rows, landmarks)
     plan.clock.say(f"convex limit: {problem.n_rows} rows, {len(landmarks)} landmarks")
     design = convex.make_design(problem, landmarks)
     chain = order, plan.output_site, plan.bond_dim
@@ -159,7 +174,6 @@ def _convex(problem, plan, order, tol):
         f"chain of bond dimension {plan.bond_dim}: loss {found.losses[-1]:.5f}, "
         f"truncation error {found.truncation_error:.1e}"
     )
-    complete = len(landmarks) == np.count_nonzero(np.asarray(problem.weight) > 0)
     return found, noise, least if complete else -np.inf
 
 
@@ -209,7 +223,13 @@ def _fits(networks, problem, plan):
 
 
 class Adam(_GradientSolver):
-    """Mini-batches, for very long tables and for `partial_fit`.
+    """Mini-batches, for long tables and for `partial_fit`.
+
+    Tables of more than 50,000 rows are streamed: block after block of rows from all over the table
+    is read, from a memory map for instance, and nothing is held beyond it. There
+    `validation_fraction` of the rows, 20,000 at most, are held out in any case; what is best on
+    them is kept, and ``alpha="auto"`` tries strengths below that of the convex limit on them. A
+    `time_limit` shortens the schedule to the passes that it allows.
 
     Parameters
     ----------
@@ -293,6 +313,8 @@ class Adam(_GradientSolver):
 
         from sktn.solvers import chain_gradient, gradient
 
+        if problem.n_rows > STREAMED_ROWS:
+            return Streamed(self, problem, plan).solve(previous, on_epoch)
         train, held_out, validation = problem, None, None
         if self.early_stopping:
             rows, held_out = split_rows(problem.n_rows, self.validation_fraction, strata, plan.rng)
@@ -423,16 +445,23 @@ class LBFGS(_GradientSolver):
 SOLVERS = {"convex": Convex, "sweep": Sweep, "adam": Adam, "lbfgs": LBFGS}
 
 
-def resolve(solver, n_rows, max_landmarks):
+def resolve(solver, n_rows):
     """The solver that a parameter means: a value as it is, a name with its defaults; "auto":
-    "sweep" while the features of the convex problem fit memory, else "adam"."""
+    "sweep", for long tables "adam" in as many passes as they need."""
     if solver == "auto":
-        fits = n_rows * min(n_rows, max_landmarks) <= _LARGEST_DESIGN
-        solver = "sweep" if fits else "adam"
+        if n_rows > STREAMED_ROWS:
+            return long_table_solver(n_rows)
+        solver = "sweep"
     if isinstance(solver, str):
         return SOLVERS[solver]()
     solver._validate_params()
     return solver
+
+
+def long_table_solver(n_rows):
+    """Adam for a table that is streamed: half a million rows, and at least three passes; steps as
+    long as blocks of 500 rows allow, which cost half of those of 200."""
+    return Adam(max_iter=max(3, -(-_ROWS_SEEN // n_rows)), batch_size=500)
 
 
 def split_rows(n_rows, fraction, labels, rng):

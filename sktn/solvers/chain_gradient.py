@@ -48,7 +48,7 @@ def context_of(problem, orders, output_site):
 
 def rows_of(problem):
     """The batch of all rows."""
-    return {"coords": problem.coords, "target": problem.target}
+    return {"coords": np.asarray(problem.coords), "target": problem.target}
 
 
 def params_of(networks, problem, bond_dim):

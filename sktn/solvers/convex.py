@@ -29,6 +29,8 @@ from sktn.tables.basis import embed
 
 # Rows of a block of the kernel: the block stays in the cache while it is multiplied up.
 _BLOCK = 256
+# Numbers of landmarks' site vectors that are laid out anew at a time (64 MB in float32).
+_LAID_OUT = 2**24
 # Of a search: losses to a thousandth tell strengths apart.
 _SEARCH_EFFORT = Effort(tol=1e-3, max_cg=20)
 
@@ -60,20 +62,37 @@ def product_kernel(a, b):
     a (m, n, d), b (k, n, d) -> (m, k)
     """
     run = executor_of(a, b)
-    right = run.contiguous(b.transpose(1, 2, 0)[:, 1:])
-    width = _BLOCK if run.name == "numpy" else max(1, len(a))
+    if run.name == "numpy":
+        return _product_kernel(a, b)
 
     def absorb(e, site):
-        k = site[0] @ site[1]
-        k += (k * e) + e
-        return k, None
+        return _absorb(e, site[0] @ site[1]), None
 
-    blocks = []
-    for start in range(0, max(1, len(a)), width):
-        left = run.contiguous(a[start : start + width].transpose(1, 0, 2)[:, :, 1:])
-        e = run.xp.zeros((left.shape[1], right.shape[2]), a.dtype)
-        blocks.append(run.scan(absorb, e, (left, right))[0])
-    return blocks[0] if len(blocks) == 1 else run.xp.concatenate(blocks)
+    e = run.xp.zeros((len(a), len(b)), a.dtype)
+    return run.scan(absorb, e, (a.transpose(1, 0, 2)[:, :, 1:], b.transpose(1, 2, 0)[:, 1:]))[0]
+
+
+def _absorb(e, k):
+    """e + (1 + e) k"""
+    k += (k * e) + e
+    return k
+
+
+def _product_kernel(a, b):
+    """In NumPy: blocks of rows, each through as many sites as are laid out for it at a time."""
+    e = np.zeros((len(a), len(b)), a.dtype)
+    n_sites = max(1, _LAID_OUT // max(1, b.shape[0] * b.shape[2]))
+    for first in range(0, a.shape[1], n_sites):
+        sites = slice(first, first + n_sites)
+        right = np.ascontiguousarray(b[:, sites].transpose(1, 2, 0)[:, 1:])
+        for start in range(0, len(a), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            left = np.ascontiguousarray(a[block, sites].transpose(1, 0, 2)[:, :, 1:])
+            part = e[block]
+            for x, y in zip(left, right, strict=True):
+                part = _absorb(part, x @ y)
+            e[block] = part
+    return e
 
 
 def nystroem_map(landmark_kernel):
@@ -100,12 +119,14 @@ def make_design(problem, landmarks):
         fixed = run.put((problem.basis, problem.roots, a, V))
         numbers = 3 * len(a) + a.shape[1] * a.shape[2]
         Z = run.map_rows(lambda coords: program(*fixed, coords), problem.coords, numbers)
-        return Design(run.put_rows(np.append(Z, np.ones((n_rows, 1), Z.dtype), axis=1)), V, a)
+        return Design(run.put_rows(Z), V, a)
 
 
 def _features(basis, roots, a, V, coords):
-    """Features of rows: coords (b, n, k) -> (b, r)"""
-    return product_kernel(embed(basis, coords) / roots, a) @ V
+    """Features of rows, the constant last: coords (b, n, k) -> (b, r + 1)"""
+    features = product_kernel(embed(basis, coords) / roots, a) @ V
+    xp = namespace(features)
+    return xp.concatenate([features, xp.ones_like(features[:, :1])], axis=1)
 
 
 def solve(Z, problem, W, strengths, effort, start=None, stop=None):

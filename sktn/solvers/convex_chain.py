@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sktn.backend import executor_for, executor_of
+from sktn.backend import executor_for, executor_of, get_config
 from sktn.networks.mps import from_padded
 from sktn.networks.rounding import compress
 from sktn.solvers import convex, sweep
@@ -20,8 +20,8 @@ from sktn.solvers.local import outer
 from sktn.solvers.newton import Effort
 from sktn.solvers.problem import Solution
 
-# Numbers that site and bond vectors of a sweep may take (1 GB in float32).
-_LARGEST_ENVIRONMENTS = 2**28
+# Of `max_memory`: what site and bond vectors of a sweep may take.
+_SHARE = 3 / 4
 
 
 def fit_chain(problem, design, chain, rng, effort, stop=None):
@@ -70,18 +70,21 @@ def _padded_arms(left, right, bond_dim):
     return arms
 
 
-def refine(solution, problem, options, rng, stop=None):
+def refine(solution, problem, options, rng, n_landmarks, stop=None):
     """Sweeps (`solvers.sweep`) from a solution whose network is for weighted site vectors. Rows
     whose site and bond vectors do not fit memory take turns: a random choice of them for every
-    sweep.
+    sweep; where the choice would be of fewer rows than carried the start, there is none.
 
+    n_landmarks: the rows that carried the start
     -> Solution, its losses those of the start and of every sweep
     """
     network = solution.networks[0]
     rows = np.flatnonzero(np.asarray(problem.weight) > 0)
     bonds = network.bond_dims if not options.two_site else np.full(1, options.max_bond_dim)
     per_row = problem.penalty.size + problem.n_sites * int(bonds.max()) * (2 + problem.n_scores)
-    limit = max(64, _LARGEST_ENVIRONMENTS // per_row)
+    limit = int(_SHARE * get_config()["max_memory"] / (per_row * problem.dtype.itemsize))
+    if limit < min(len(rows), n_landmarks):
+        return solution
 
     def run(network, part, options):
         inputs = part.inputs(network.arm_orders)

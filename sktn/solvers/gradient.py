@@ -202,6 +202,7 @@ def minimize(
     n_iter_no_change=10,
     tol=1e-4,
     constant_rate=False,
+    steps=None,
     state=None,
     chunk=10,
     on_epoch=None,
@@ -227,6 +228,9 @@ def minimize(
     state : optimiser state to go on from, default=None
     constant_rate : bool
         No warm-up and no decay, for training that goes on from batch to batch.
+    steps : (int, int), default=None
+        Batches before this call, and in all calls together, of a training whose schedule goes on
+        from call to call. None: this call is all there is.
     chunk : int
         Epochs in one compiled call; stopping is decided between calls.
     on_epoch : callable, default=None
@@ -251,7 +255,7 @@ def minimize(
     dtype = np.dtype(jax.tree.leaves(params)[0].dtype)
     settings = {
         "learning_rate": learning_rate,
-        "n_steps": 0 if constant_rate else n_steps,
+        "n_steps": 0 if constant_rate else n_steps if steps is None else steps[1],
         "max_gradient_norm": max_gradient_norm,
         # What a whole batch weighs on average.
         "batch_weight": max(weight.sum(), 1e-30) * in_batch / n_rows,
@@ -260,6 +264,8 @@ def minimize(
     params, data, weight, validation, context, settings, step, finite, best = run.put(
         (params, data, weight, validation, context, settings, *_FRESH, dtype.type(np.inf))
     )
+    if steps is not None:
+        step = run.put(np.asarray(steps[0], np.int32))
     opt_state = run.jit(transformation.init)(params) if state is None else state
     progress = _Progress(params, params, run.put(opt_state), step, params, best, finite)
     run_epochs = run.jit(_run_epochs, static=("loss", "transformation", "scheduled"))
@@ -290,7 +296,7 @@ def minimize(
             if on_epoch is not None and on_epoch(len(losses), value, other, progress.params):
                 converged = True
         finite = bool(progress.finite)
-        converged = converged or not finite or _stalled(monitored, n_iter_no_change, tol)
+        converged = converged or not finite or stalled(monitored, n_iter_no_change, tol)
     last = progress.params if validation is None else progress.best_params
     return Result(
         last,
@@ -302,7 +308,7 @@ def minimize(
     )
 
 
-def _stalled(values, patience, tol):
+def stalled(values, patience, tol):
     """No value of the last `patience` is better than the best before by more than `tol`."""
     if patience is None or len(values) <= patience:
         return False

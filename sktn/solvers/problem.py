@@ -27,7 +27,7 @@ class ChainProblem:
     Attributes
     ----------
     basis : Basis
-    coords : ndarray of shape (N, n, channels)
+    coords : ndarray of shape (N, n, channels), or LazyCoordinates
     loss : see :mod:`sktn.losses`
     target : ndarray of shape (N,) or (N, c)
     weight : ndarray of shape (N,)
@@ -133,6 +133,8 @@ class Solution:
         Whether the loss had settled, and whether it stayed finite.
     held_out : ndarray of int or None
         Rows that took no part, where the solver held some out.
+    alpha : float or None
+        The strength, where the solver changed it.
     state : object
         To go on from.
     """
@@ -143,6 +145,7 @@ class Solution:
     converged: bool = True
     finite: bool = True
     held_out: np.ndarray | None = None
+    alpha: float | None = None
     state: object = None
 
 
@@ -161,6 +164,10 @@ class Clock:
     def over(self):
         """Whether the time is up: solvers then keep the best they have."""
         return self._seconds is not None and self.elapsed() > self._seconds
+
+    def left(self):
+        """Seconds that are left, None without a limit."""
+        return None if self._seconds is None else self._seconds - self.elapsed()
 
     def say(self, stage):
         if self._verbose:

@@ -19,10 +19,15 @@ import numpy as np
 from sktn.embeddings import make_embedding
 from sktn.tables.basis import Basis, embed, fit_basis
 from sktn.tables.columns import Columns, GroupedColumns, fit_columns
+from sktn.tables.lazy import LazyCoordinates
 from sktn.tables.statistics import correlation
 
 # Rows that correlations are estimated from: their standard error is then 1.4 %.
 _ORDER_ROWS = 5000
+
+# Rows that columns and bases are learned from: a rank is then known to 0.16 %, and a level of a
+# ten-thousandth of the rows is seen ten times. The coordinates of longer tables are made on demand.
+LEARNED_ROWS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,7 @@ class Sites:
         From the columns of a table to coordinates.
     basis : Basis
         From coordinates to site vectors.
-    coords : ndarray of shape (b, n, channels)
+    coords : ndarray of shape (b, n, channels), or LazyCoordinates
         The coordinates of the rows, NaN where a value is missing.
     order : ndarray of shape (n,)
         The sites from one end of the chain to the other.
@@ -106,6 +111,17 @@ class Sites:
         return replace(self, basis=self.basis.astype(dtype), coords=self.coords.astype(dtype))
 
 
+def learned_rows(X, weight):
+    """The rows that columns and bases are learned from: all of a table, or as many of positive
+    weight as are enough, the same ones whatever a model's seed."""
+    if len(X) <= LEARNED_ROWS:
+        return slice(None)
+    rows = np.arange(len(X)) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
+    if len(rows) > LEARNED_ROWS:
+        rows = np.sort(np.random.RandomState(0).choice(rows, LEARNED_ROWS, replace=False))
+    return rows
+
+
 def make_sites(
     X,
     weight,
@@ -122,7 +138,8 @@ def make_sites(
     Parameters
     ----------
     X : ndarray of shape (b, n_columns), float
-        NaN is a missing value. Categorical columns hold codes 0, 1, ...
+        NaN is a missing value. Categorical columns hold codes 0, 1, ... Of tables with more than
+        100,000 rows, a random choice of so many is looked at.
     weight : ndarray of shape (b,), or None
         Rows of weight 0 are transformed, but nothing is learned from them.
     is_categorical : ndarray of shape (n_columns,), bool, default=None
@@ -140,24 +157,28 @@ def make_sites(
         In the order of the columns.
     """
     embedding = make_embedding("mixed" if scaling == "mixed" else embedding, degree)
+    rows = learned_rows(X, weight)
+    known, share = X[rows], None if weight is None else weight[rows]
     columns = fit_columns(
-        X,
-        sample_weight=weight,
+        known,
+        sample_weight=share,
         scaling=scaling,
         categorical=is_categorical,
         domain=embedding.domain,
         missing=missing,
         group=getattr(embedding, "group", 1),
     )
-    coords = columns.transform(X, dtype)
+    coords = columns.transform(known, dtype)
     basis = fit_basis(
         columns,
         coords,
         embedding,
-        sample_weight=weight,
+        sample_weight=share,
         missing=missing,
         shared_unit=scaling == "common",
     )
+    if len(known) < len(X):
+        coords = LazyCoordinates(columns, X, coords.dtype)
     return Sites(columns, basis, coords, np.arange(columns.n_sites))
 
 

@@ -1,0 +1,43 @@
+"""Coordinates of a long table, made when rows are asked for: of a memory map, only those are
+read."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class LazyCoordinates:
+    """Stands for `columns.transform(X, dtype)` wherever rows of it are taken.
+
+    Attributes
+    ----------
+    columns : Columns or GroupedColumns
+    X : ndarray of shape (b, n_columns)
+    dtype : dtype
+    """
+
+    columns: object
+    X: np.ndarray
+    dtype: np.dtype
+
+    ndim = 3
+
+    @property
+    def shape(self):
+        return len(self.X), *self.columns.low.shape
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, rows):
+        return self.columns.transform(self.X[rows], self.dtype)
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("Coordinates that are made on demand are always a copy.")
+        coords = self[:]
+        return coords if dtype is None else coords.astype(dtype, copy=False)
+
+    def astype(self, dtype, copy=True):
+        return replace(self, dtype=np.dtype(dtype))
