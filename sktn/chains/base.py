@@ -18,8 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.backend import get_config, one_blas_thread
 from sktn.chains import predict
 from sktn.chains.folds import search_rows
+from sktn.chains.gaps import said_gaps
 from sktn.chains.importances import FeatureImportances
-from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, resolve
+from sktn.chains.roughness import may_be_rough, roughened
+from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, Sweep, resolve
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.documentation import DocLinks
 from sktn.embeddings import EMBEDDINGS
@@ -27,7 +29,6 @@ from sktn.fitted import commit, fitted_attributes
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem, Clock
 from sktn.solvers.relevance import prior_unit, relevances
-from sktn.tables.gaps import telling_gaps
 from sktn.tables.lazy import LazyCoordinates
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.reading import read
@@ -36,6 +37,8 @@ from sktn.tables.sites import Sites, make_sites
 # Rows and landmarks on which the strength is chosen: its loss is flat around the minimum, and both
 # are enough to find it.
 _ALPHA_ROWS, _ALPHA_LANDMARKS = 3000, 500
+# The degree of smooth columns.
+_DEFAULT_DEGREE = 8
 # The strength where it cannot be chosen: partial_fit, which cannot look ahead, and tables too small
 # for folds.
 _DEFAULT_ALPHA = 0.1
@@ -46,14 +49,6 @@ ONE_THREAD_ROWS = 4000
 _WIDE = 1 / 8
 # Numbers in all networks of an estimator (8 GB in float32).
 _LARGEST_NETWORK = 2**31
-
-
-def said_gaps(missing, reading, target):
-    """`missing` as :func:`~sktn.tables.sites.make_sites` takes it: "auto" is one bool a column."""
-    if missing != "auto":
-        return missing
-    loss, numbers = target.loss(np.float64)
-    return telling_gaps(reading.X, loss.response(numbers), target.weight)
 
 
 class BaseChain(
@@ -73,7 +68,7 @@ class BaseChain(
     _parameter_constraints: dict = {
         "bond_dim": [Interval(Integral, 1, None, closed="left")],
         "embedding": [StrOptions(set(EMBEDDINGS)), callable, HasMethods(["evaluate"])],
-        "degree": [Interval(Integral, 1, None, closed="left")],
+        "degree": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "scaling": [StrOptions({"quantile", "standard", "minmax", "mixed", "common", "none"})],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "interaction_penalty": [Interval(Real, 0, None, closed="left")],
@@ -104,7 +99,12 @@ class BaseChain(
             sites = self._sites(reading, target)
             problem, relevance = self._problem(sites, target, rng)
             clock.say(f"strength alpha={problem.alpha:.3g}")
+            if may_be_rough(self, problem) and not clock.over():
+                smooth = sites, problem, relevance
+                sites, problem, relevance = roughened(self, reading, target, smooth, rng, clock)
             plan = self._plan(sites, problem, rng, clock)
+            if self.alpha == "auto" and isinstance(solver, Sweep) and not clock.over():
+                problem = problem.with_alpha(solver.strength(problem, plan, target))
             extras = self._extras(solver, target, ctx, reading)
             with jax.enable_x64(problem.dtype == np.float64):
                 solution = solver.solve(problem, plan, **extras)
@@ -146,16 +146,19 @@ class BaseChain(
             target.weight,
             reading.is_nominal,
             embedding=self.embedding,
-            degree=self.degree,
+            degree=self._least_degree(),
             scaling=self.scaling,
             missing=said_gaps(self.missing, reading, target),
             dtype=self._precision(reading.X),
         )
 
+    def _least_degree(self):
+        return _DEFAULT_DEGREE if self.degree == "auto" else self.degree
+
     def _precision(self, X):
         """Single where site vectors of the landmarks would fill memory in double, and for tables
         that are streamed: mini-batches are noise enough. Else that of the table."""
-        vectors = min(len(X), self.max_landmarks) * X.shape[1] * (self.degree + 1)
+        vectors = min(len(X), self.max_landmarks) * X.shape[1] * (self._least_degree() + 1)
         large = 8 * vectors > _WIDE * get_config()["max_memory"] or len(X) > STREAMED_ROWS
         return np.float32 if large else X.dtype
 

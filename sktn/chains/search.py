@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sktn.chains.base import ordered, said_gaps
+from sktn.chains.base import ordered
+from sktn.chains.gaps import said_gaps
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem
 from sktn.solvers.relevance import MAX_ROWS, prior_unit, relevances

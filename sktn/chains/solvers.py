@@ -29,6 +29,10 @@ _ROWS_SEEN = 500_000
 # Rows, in landmarks, that the convex start of a gradient solver looks at: a start need not be
 # better than what the landmarks carry.
 _START_ROWS = 4
+# Rows, in landmarks, from which on sweeps look for a strength of their own, how many they look at,
+# and what they try, in units of the strength of the convex limit.
+_ROWS_BEYOND, _SWEEP_ROWS = 2, 8
+_WEAKER = (1.0, 10**-0.5, 0.1, 10**-1.5)
 # Up to this many sites a step of Adam may have its full length: a step of all cores the same way
 # multiplies the chain's norm by about exp(n * step), which leaves float32 over a thousand sites.
 _FULL_STEP_SITES = 64
@@ -126,6 +130,36 @@ class Sweep(ChainSolver):
 
     def solve(self, problem, plan):
         return _together([self._solve_one(problem, plan, order) for order in plan.orders], problem)
+
+    def strength(self, problem, plan, target):
+        """The strength for sweeps: they reach what landmarks do not, and bear a weaker one than the
+        convex limit of a few. One fold is held out, and weaker strengths are tried in turn, each
+        from where the one before ended, while they help.
+
+        problem : ChainProblem, its strength the first to be tried; target: what deals the folds
+        -> float
+        """
+        rows = search_rows(problem.weight, _SWEEP_ROWS * plan.max_landmarks, plan.rng)
+        if len(rows) < _ROWS_BEYOND * plan.max_landmarks:
+            return problem.alpha
+        folds = target.folds(rows, problem.coords[rows], plan.rng)
+        if folds is None:
+            return problem.alpha
+        problem = problem.take(rows).astype(np.float32)
+        landmarks = convex.choose_landmarks(problem.weight, plan.max_landmarks, plan.rng)
+        alphas = [problem.alpha * factor for factor in _WEAKER]
+        _, losses = convex_chain.search_chains(
+            problem,
+            convex.make_design(problem, landmarks),
+            (plan.orders[0], plan.output_site, plan.bond_dim),
+            np.where(folds == 0, 0, -1),
+            alphas,
+            np.inf,
+            np.random.default_rng(plan.rng.randint(2**31 - 1)),
+            n_sweeps=2,
+        )
+        plan.clock.say("held-out losses of sweeps: " + " ".join(f"{v:.4f}" for v in losses))
+        return alphas[int(np.argmin(losses))]
 
     def _solve_one(self, problem, plan, order):
         tol = self.tol

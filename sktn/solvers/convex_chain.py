@@ -112,7 +112,7 @@ def unweighted(network, problem):
     return network.scaled(1 / problem.roots)
 
 
-def search_chains(problem, design, chain, folds, alphas, limit, rng):
+def search_chains(problem, design, chain, folds, alphas, limit, rng, n_sweeps=3):
     """As :func:`convex.search`, with chains of a bond dimension: each fold's starts at its convex
     limit for the first strength and goes on from strength to strength by sweeps. Ends when a
     strength is worse than the one before, or than the mean loss `limit`.
@@ -123,7 +123,7 @@ def search_chains(problem, design, chain, folds, alphas, limit, rng):
     orders = order[:output_site], order[output_site:][::-1]
     inputs = problem.inputs(orders)
     judged = np.flatnonzero(folds >= 0)
-    options = sweep.SweepOptions(max_bond_dim=bond_dim, max_sweeps=3)
+    options = sweep.SweepOptions(max_bond_dim=bond_dim, max_sweeps=n_sweeps)
     parts = []
     for k in range(int(folds.max()) + 1):
         weight = np.where(folds == k, 0, problem.weight)

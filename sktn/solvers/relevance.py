@@ -5,6 +5,8 @@ along column i as r_i says (additive Gaussian processes: Duvenaud, Nickisch and 
 2011). Its marginal likelihood on a few hundred rows, maximised over all r_i, the noise and the
 signal at once (Rasmussen and Williams, "Gaussian Processes for Machine Learning", eq. 5.9), tells
 columns that matter from the others without a grid. Labels take part as numbers, one-hot.
+
+k_i may have several parts, smooth and rough, with a factor each: prod_i (1 + sum_p r_ip k_ip).
 """
 
 import warnings
@@ -22,15 +24,17 @@ _BOUND = np.log(1e3)
 _CONSTANT = 10.0
 # Mean variance of the prior, in units of the response's, beyond which it is not told apart.
 _HOPELESS = 1e12
-# Rows and iterations of the two parts of the search: an iteration costs the square of the rows.
+# Rows that are looked at.
 MAX_ROWS = 500
-_STAGES = ((MAX_ROWS // 2, 20), (MAX_ROWS, 15))
+# Shares of them and iterations of the two stages of the search: an iteration costs the square of
+# the rows.
+_STAGES = ((0.5, 20), (1.0, 15))
 # Numbers that the kernels of all columns may take together (256 MB in float32).
 _LARGEST = 2**26
 
 
 class Relevances(NamedTuple):
-    """factors : (n,), to divide the charges of the sites by
+    """factors : (n,), to divide the charges of the sites by; (n, p) for p parts
     decisive : whether the evidence for them, over equal ones, is more than what as many free
         numbers would gain by chance
     """
@@ -39,7 +43,7 @@ class Relevances(NamedTuple):
     decisive: bool
 
 
-def relevances(problem, rng, decisive_only=False):
+def relevances(problem, rng, decisive_only=False, parts=None, max_rows=MAX_ROWS):
     """The factors of the sites under which the response is likeliest. Where the search fails they
     are equal, with a warning.
 
@@ -48,18 +52,24 @@ def relevances(problem, rng, decisive_only=False):
 
     problem : ChainProblem, its penalty that of equal relevances
     decisive_only : whether the search may end after its first part where that is not decisive
+    parts : (p, n, d), default one of ones: what the prior variances of the components are
+        multiplied by in each part. Sites with components of one degree have the first part only
+    max_rows : rows of the second stage
     """
-    n = problem.n_sites
+    parts = np.ones((1, *problem.penalty.shape)) if parts is None else parts
+    wanted = _telling(problem, parts)
+    n = int(wanted.sum())
     rows = rng.permutation(np.flatnonzero(np.asarray(problem.weight) > 0))
     y = np.asarray(problem.loss.response(problem.target), np.float64)
-    found, decisive = np.zeros(n + 2), False
-    found[n:] = np.log([0.3, 0.5])
-    for max_rows, max_iter in _STAGES:
-        size = min(len(rows), max_rows, max(20, int(np.sqrt(_LARGEST / n))))
-        data = _data(problem, y, rows[:size])
+    # Equal ones: the parts of a site share its variance.
+    start = -np.log(np.repeat(wanted.sum(axis=1), wanted.sum(axis=1)))
+    found, decisive = np.append(start, np.log([0.3, 0.5])), False
+    for share, max_iter in _STAGES:
+        size = min(len(rows), int(share * max_rows), max(20, int(np.sqrt(_LARGEST / n))))
+        data = _data(problem, y, rows[:size], parts, wanted)
         if data is None:
             break
-        equal = _negative_log_evidence(np.append(np.zeros(n), found[n:]), *data)[0]
+        equal = _negative_log_evidence(np.append(start, found[n:]), *data)[0]
         found, value, failure = _search(found, data, max_iter)
         if failure:
             warnings.warn(
@@ -68,12 +78,24 @@ def relevances(problem, rng, decisive_only=False):
                 UserWarning,
                 stacklevel=2,
             )
-            return Relevances(np.ones(n), False)
+            found, decisive = np.append(start, found[n:]), False
+            break
         # Akaike, IEEE Trans. Automatic Control 19 (1974): what a number gains by chance.
         decisive = equal - value > n
         if size == len(rows) or (decisive_only and not decisive):
             break
-    return Relevances(np.exp(found[:n]), bool(decisive))
+    factors = np.zeros(wanted.shape)
+    factors[wanted] = np.exp(found[:n])
+    return Relevances(factors[:, 0] if len(parts) == 1 else factors, bool(decisive))
+
+
+def _telling(problem, parts):
+    """The parts of every site that can be told apart: (n, p)"""
+    degrees = np.asarray(problem.basis.degrees)
+    several = np.array([len(np.unique(d[d > 0])) > 1 for d in degrees])
+    wanted = np.repeat(several[:, None], len(parts), axis=1)
+    wanted[:, 0] = True
+    return wanted
 
 
 def prior_unit(problem, equal):
@@ -92,14 +114,21 @@ def _prior_variance(problem):
     return float(np.mean(np.expm1(np.minimum(np.log((a**2).sum(-1)).sum(-1), 700.0))))
 
 
-def _data(problem, y, rows):
-    """Kernels of the columns, response and precision of some rows; None for a constant response."""
+def _data(problem, y, rows, parts, wanted):
+    """Kernels of the columns, response and precision of some rows; None for a constant response.
+
+    parts (p, n, d), wanted (n, p) -> n arrays (at most p, m, m), (m, c), (m,)
+    """
     y = y[rows] - y[rows].mean(axis=0)
     scale = np.sqrt((y**2).mean())
     if not scale > 0:
         return None
     a = np.asarray(problem.vectors(rows))[:, :, 1:].transpose(1, 0, 2)
-    kernels = np.matmul(a, a.transpose(0, 2, 1)).astype(np.float32)
+    kernels = [
+        np.stack([(site * parts[p, i, 1:]) @ site.T for p in np.flatnonzero(wanted[i])])
+        for i, site in enumerate(a)
+    ]
+    kernels = [k.astype(np.float32) for k in kernels]
     weight = np.asarray(problem.weight[rows], np.float64)
     return kernels, y / scale, weight.mean() / weight
 
@@ -126,19 +155,21 @@ def _search(start, data, max_iter):
 def _negative_log_evidence(parameters, kernels, y, precision):
     """-log p(y) - log p(r) and its gradient in (log r, log noise, log signal), for the covariance
 
-        C = signal V + constant + noise / precision ,  V = prod_i (1 + r_i k_i) - 1 .
+        C = signal V + constant + noise / precision ,  V = prod_i (1 + sum_p r_ip k_ip) - 1 .
 
     The product is carried with the logarithm of its scale: over dozens of columns with large values
     it leaves the range of floats. A mean variance beyond `_HOPELESS` counts as that much: y has
     unit variance, and no search ends there.
 
-    kernels (n, m, m), y (m, c), precision (m,) of the noise, relative
+    kernels n arrays (p_i, m, m), y (m, c), precision (m,) of the noise, relative
     """
     log_r, noise, log_signal = parameters[:-2], np.exp(parameters[-2]), parameters[-1]
-    r = np.exp(log_r).astype(kernels.dtype)
-    product, log_scale = np.ones(kernels.shape[1:], kernels.dtype), 0.0
-    for r_i, k in zip(r, kernels, strict=True):
-        product *= 1 + r_i * k
+    dtype = kernels[0].dtype
+    ends = np.cumsum([len(k) for k in kernels])
+    factors = np.split(np.exp(log_r).astype(dtype), ends[:-1])
+    product, log_scale = np.ones(kernels[0].shape[1:], dtype), 0.0
+    for r, k in zip(factors, kernels, strict=True):
+        product *= 1 + _combined(r, k)
         size = float(np.abs(product).max())
         if not 1e-6 < size < 1e6:
             product /= size
@@ -154,27 +185,44 @@ def _negative_log_evidence(parameters, kernels, y, precision):
     # Single precision has rounded the product.
     rounding = len(y) * np.finfo(product.dtype).eps * np.abs(varying.diagonal()).max()
     np.einsum("ii->i", covariance)[:] += noise * precision + rounding
-    factor = cho_factor(covariance, overwrite_a=True)
+    factor = _factor(covariance, rounding)
     solved = cho_solve(factor, y)
     c = y.shape[1]
     value = 0.5 * np.vdot(y, solved) + c * np.log(np.diag(factor[0])).sum()
     inner = 0.5 * (c * cho_solve(factor, np.eye(len(y))) - solved @ solved.T)
     gradient = np.empty_like(parameters)
     along_signal = np.vdot(inner, varying)
-    # d prod_j (1 + r_j k_j) / d log r_i = prod_j (1 + r_j k_j) r_i k_i / (1 + r_i k_i)
-    shared = (factor_of_product * inner).astype(kernels.dtype) * product
-    diagonal = product.diagonal()
-    for i, k in enumerate(kernels):
-        step = r[i] * k
-        rest = 1 + step
+    # With k_i = sum_p r_ip k_ip:
+    # d prod_j (1 + k_j) / d log r_ip = prod_j (1 + k_j) r_ip k_ip / (1 + k_i)
+    shared = (factor_of_product * inner).astype(dtype) * product
+    for end, r, k in zip(ends, factors, kernels, strict=True):
+        rest = 1 + _combined(r, k)
         rest = np.where(np.abs(rest) < 1e-6, np.float32(1e-6), rest)
-        change = step / rest
-        gradient[i] = np.vdot(shared, change)
+        weights, own = shared / rest, slice(end - len(k), end)
+        gradient[own] = r * (k.reshape(len(k), -1) @ weights.ravel())
         if hopeless:
-            of_mean = float(np.mean(diagonal * change.diagonal(), dtype=np.float64)) / mean
-            gradient[i] -= along_signal * of_mean
+            ratio = (product.diagonal() / rest.diagonal()).astype(np.float64)
+            of_mean = r * (k.diagonal(axis1=1, axis2=2) @ ratio) / (len(y) * mean)
+            gradient[own] -= along_signal * of_mean
     gradient[-2] = noise * (np.diag(inner) @ precision)
     gradient[-1] = 0.0 if hopeless else along_signal
     prior = log_r / _PRIOR_VARIANCE
     gradient[:-2] += prior
     return value + 0.5 * prior @ log_r, gradient
+
+
+def _combined(r, k):
+    """sum_p r_p k_p: (p,), (p, m, m) -> (m, m)"""
+    return r[0] * k[0] if len(r) == 1 else np.tensordot(r, k, 1)
+
+
+def _factor(covariance, rounding):
+    """The Cholesky factor; where rounding was larger than the bound says, with ten times as much on
+    the diagonal, twice at most."""
+    for _ in range(2):
+        try:
+            return cho_factor(covariance)
+        except np.linalg.LinAlgError:
+            rounding *= 10
+            np.einsum("ii->i", covariance)[:] += rounding
+    return cho_factor(covariance)

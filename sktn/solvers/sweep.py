@@ -105,7 +105,7 @@ def _sweep(network, arms, problem, options, stop):
         losses.append(loss)
         if losses[-2] - loss < options.tol * abs(loss) or (stop is not None and stop()):
             break
-    found = replace(network, arms=tuple(tuple(arm.cores) for arm in arms), readout=readout)
+    found = replace(network, arms=tuple(arm.full_cores() for arm in arms), readout=readout)
     return found, np.array(losses)
 
 
@@ -174,7 +174,8 @@ class _Arm:
     constant in row N, `reached[k]` (M, D): what the cores before k make of every row, `far[k]`
     (M, D', c): what is beyond core k up to the scores, where it is known.
 
-    On a device M is one of few numbers, and rows beyond N are zero.
+    On a device M is one of few numbers, and rows beyond N are zero. Components of a site that are 0
+    in all rows, those of a basis padded to the largest site, take no part.
     """
 
     def __init__(self, cores, x, run):
@@ -183,7 +184,10 @@ class _Arm:
         filled = np.zeros((len(x), M, x.shape[2]), x.dtype)
         filled[:, :n_rows] = x
         filled[:, n_rows, 0] = 1
-        self.d, self.x = x.shape[2], [run.put_rows(site) for site in filled]
+        self.dim = x.shape[2]
+        self.d = [int(np.max(np.flatnonzero(site.any(axis=0)))) + 1 for site in filled]
+        self.x = [run.put_rows(site[:, :d]) for site, d in zip(filled, self.d, strict=True)]
+        cores = [core[:, :d] for core, d in zip(cores, self.d, strict=True)]
         self.cores, self.far = list(cores), [None] * len(cores)
         self.reached = [run.put_rows(np.ones((M, 1), x.dtype))]
         # To isometries; what is left over belongs to the readout.
@@ -199,17 +203,22 @@ class _Arm:
         """What core k is multiplied by, row by row: (M, D d)"""
         return self.run.jit(outer)(self.reached[k], self.x[k])
 
+    def full_cores(self):
+        """The cores at the physical dimension that all sites share."""
+        widths = [[(0, 0), (0, self.dim - d), (0, 0)] for d in self.d]
+        return tuple(np.pad(core, w) for core, w in zip(self.cores, widths, strict=True))
+
     def matrix(self, k):
         return self.cores[k].reshape(-1, self.cores[k].shape[2])
 
     def settle_left(self, k, Q):
         """Core k becomes an isometry from the end: Q (D d, r)."""
-        self.cores[k] = Q.reshape(-1, self.d, Q.shape[1])
+        self.cores[k] = Q.reshape(-1, self.d[k], Q.shape[1])
         self.reached[k + 1] = self.run.jit(_advance)(self.reached[k], self.x[k], Q)
 
     def settle_right(self, k, Q):
         """Core k becomes an isometry from the output: Q (r, d D')."""
-        self.cores[k] = Q.reshape(len(Q), self.d, -1)
+        self.cores[k] = Q.reshape(len(Q), self.d[k], -1)
         self.far[k - 1] = self.run.jit(_absorb)(self.cores[k], self.x[k], self.far[k])
 
     def settle_output(self, output, other):
@@ -290,16 +299,16 @@ def _two_site_pass(arm, other, readout, local, split):
 
     rest, Q = split.right(with_readout(readout))
     output = Q.reshape(-1, c, r)
-    arm.cores[p - 1] = rest.reshape(len(arm.cores[p - 1]), arm.d, -1)
+    arm.cores[p - 1] = rest.reshape(len(arm.cores[p - 1]), arm.d[p - 1], -1)
     arm.settle_output(output, other)
     for k in range(p - 2, -1, -1):
         rest, Q = split.right(pair(k))
         arm.settle_right(k + 1, Q)
-        arm.cores[k] = rest.reshape(len(arm.cores[k]), arm.d, -1)
+        arm.cores[k] = rest.reshape(len(arm.cores[k]), arm.d[k], -1)
     for k in range(p - 1):
         Q, rest = split.left(pair(k))
         arm.settle_left(k, Q)
-        arm.cores[k + 1] = rest.reshape(len(rest), arm.d, -1)
+        arm.cores[k + 1] = rest.reshape(len(rest), arm.d[k + 1], -1)
     Q, rest = split.left(with_readout(output))
     arm.settle_left(p - 1, Q)
     return rest.reshape(len(rest), c, r)

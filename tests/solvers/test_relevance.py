@@ -28,10 +28,12 @@ def problem(X, y, weight):
 
 
 def test_the_gradient_is_that_of_the_evidence(rng):
-    a = rng.normal(size=(3, 30, 4))
-    task = a @ a.transpose(0, 2, 1) / 4, rng.normal(size=(30, 2)), rng.uniform(0.5, 2, 30)
-    x = np.array([0.1, -0.3, 0.4, -1.0, -0.5])
-    steps = 1e-5 * np.eye(5)
+    a = rng.normal(size=(4, 30, 4))
+    k = a @ a.transpose(0, 2, 1) / 4
+    # The second site has two parts.
+    task = [k[:1], k[1:3], k[3:]], rng.normal(size=(30, 2)), rng.uniform(0.5, 2, 30)
+    x = np.array([0.1, -0.3, 0.2, 0.4, -1.0, -0.5])
+    steps = 1e-5 * np.eye(6)
     numeric = [
         (_negative_log_evidence(x + h, *task)[0] - _negative_log_evidence(x - h, *task)[0]) / 2e-5
         for h in steps

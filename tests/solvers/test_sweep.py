@@ -175,3 +175,22 @@ def test_rows_on_a_device_give_the_same_chain(side, kind, two_site, rng, monkeyp
     for host, device in zip(*found, strict=True):
         assert type(device) is np.ndarray
         np.testing.assert_allclose(device, host, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("two_site", [False, True])
+def test_components_that_no_row_has_take_no_part(rng, two_site):
+    chain, inputs = random_chain(rng, 2, 2, d=3), site_vectors(rng, 2, 2, d=3)
+    inputs[0][1, :, 2] = 0
+    labels = rng.integers(3, size=60)
+    loss, target = losses.classification(labels, 3, np.float64)
+    task = Problem(loss=loss, target=target, weight=np.ones(60), alpha=0.1)
+    chain = MPS(chain.arms, rng.normal(size=(3, 3, 3)), chain.order)
+    options = SweepOptions(two_site=two_site, max_bond_dim=3, truncation_tol=0.0, max_sweeps=30)
+    found, curve = sweep.sweep(chain, inputs, task, options)
+    np.testing.assert_array_equal(found.arms[0][1][:, 2], 0)
+    assert [core.shape[1] for core in (*found.arms[0], *found.arms[1])] == [3] * 4
+    # Its penalty counts as that of any other network.
+    values = loss.values(sweep.scores(found, inputs), target)
+    W = dense(found)
+    penalty = (W**2).sum() - (W[0] ** 2).sum()
+    np.testing.assert_allclose(curve[-1], values.sum() + task.strength / 2 * penalty, rtol=1e-6)

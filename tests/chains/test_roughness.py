@@ -1,0 +1,93 @@
+"""MPSClassifier and MPSRegressor on tables whose columns want a rough prior, each its own."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+from sktn import MPSClassifier, MPSRegressor
+from sktn.inspection import variance_shares
+
+N = 2000
+
+
+def turning(rng, n):
+    """The score turns its sign with the days of the first column, and one column says nothing."""
+    X = rng.uniform(size=(n, 3))
+    return X, 4 * np.sign(np.sin(2 * np.pi * 12 * X[:, 0])) * (X[:, 1] > 0.4)
+
+
+def labels(rng, score):
+    return (rng.uniform(size=len(score)) < 1 / (1 + np.exp(-score))).astype(int)
+
+
+@pytest.fixture(scope="module")
+def rough():
+    rng = np.random.default_rng(0)
+    X, score = turning(rng, 2 * N)
+    y = labels(rng, score)
+    model = MPSClassifier(random_state=0, bond_dim=4, max_landmarks=400).fit(X[:N], y[:N])
+    return X, y, model
+
+
+def test_rough_columns_are_found(rough):
+    X, y, model = rough
+    given = {"random_state": 0, "bond_dim": 4, "max_landmarks": 400}
+    smooth = MPSClassifier(**given, degree=8).fit(X[:N], y[:N])
+    losses = [log_loss(y[N:], m.predict_proba(X[N:])) for m in (model, smooth)]
+    assert losses[0] < losses[1] - 0.05
+    assert model.relevance_[:2].min() > 3 * model.relevance_[2:].max()
+    dims = model.basis_.mask.sum(axis=1)
+    assert dims[0] > 24
+    assert dims[2:].max() < 24
+
+
+def test_what_is_rough_is_explained(rough):
+    X, _, model = rough
+    shares = variance_shares(model, X)
+    assert shares.total[:2].min() > 10 * shares.total[2:].max()
+
+
+@pytest.mark.slow
+def test_numbers_are_rough_as_well():
+    rng = np.random.default_rng(1)
+    X, score = turning(rng, 2 * N)
+    y = score + rng.normal(size=len(score))
+    model, smooth = (
+        MPSRegressor(random_state=0, bond_dim=4, max_landmarks=400, solver="convex", **given).fit(
+            X[:N], y[:N]
+        )
+        for given in ({}, {"degree": 8})
+    )
+    assert model.score(X[N:], y[N:]) > smooth.score(X[N:], y[N:]) + 0.05
+
+
+@pytest.mark.slow
+def test_smooth_tables_stay_as_they_are():
+    rng = np.random.default_rng(2)
+    X = rng.uniform(size=(N, 3))
+    y = labels(rng, 3 * (X.sum(axis=1) - 1.5))
+    given = {"random_state": 0, "bond_dim": 4, "solver": "convex"}
+    found, smooth = (MPSClassifier(**given, **d).fit(X, y) for d in ({}, {"degree": 8}))
+    assert found.basis_.dim == smooth.basis_.dim == 9
+    np.testing.assert_array_equal(found.relevance_, 1)
+
+
+@pytest.mark.parametrize(
+    "given", [{"degree": 8}, {"alpha": 0.1}, {"relevance": np.ones(3)}, {"scaling": "standard"}]
+)
+def test_what_is_given_is_taken(given):
+    rng = np.random.default_rng(3)
+    X, score = turning(rng, N)
+    model = MPSClassifier(random_state=0, bond_dim=2, solver="convex", max_landmarks=100, **given)
+    assert model.fit(X, labels(rng, score)).basis_.dim == 9
+
+
+def test_few_rows_are_not_looked_at():
+    rng = np.random.default_rng(4)
+    X, score = turning(rng, 300)
+    y = labels(rng, score)
+    found, smooth = (
+        MPSClassifier(random_state=0, bond_dim=4, **given).fit(X, y)
+        for given in ({}, {"degree": 8})
+    )
+    np.testing.assert_array_equal(found.predict_proba(X), smooth.predict_proba(X))
