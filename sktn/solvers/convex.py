@@ -126,7 +126,7 @@ def _features(basis, roots, a, V, coords):
     """Features of rows, the constant last: coords (b, n, k) -> (b, r + 1)"""
     features = product_kernel(embed(basis, coords) / roots, a) @ V
     xp = namespace(features)
-    return xp.concatenate([features, xp.ones_like(features[:, :1])], axis=1)
+    return xp.concatenate([features, xp.ones((len(features), 1), features.dtype)], axis=1)
 
 
 def solve(Z, problem, W, strengths, effort, start=None, stop=None):
