@@ -32,6 +32,8 @@ class _Pointwise:
     ridge_share: ClassVar[float] = 1.0
     #: Whether one Newton step is the solution.
     quadratic: ClassVar[bool] = False
+    #: Whether the minimum is found in single precision: seven digits of a log-odds.
+    single_precision: ClassVar[bool] = False
 
     def n_scores(self, target):
         return target.shape[1]
@@ -74,6 +76,7 @@ class Softmax:
 
     ridge_share: ClassVar[float] = 1.0
     quadratic: ClassVar[bool] = False
+    single_precision: ClassVar[bool] = True
 
     def n_scores(self, target):
         return self.n_classes
@@ -124,6 +127,7 @@ class Logistic(_Pointwise):
     """
 
     ridge_share: ClassVar[float] = 0.5
+    single_precision: ClassVar[bool] = True
 
     def values(self, F, target):
         return namespace(F).logaddexp(0, (1 - 2 * target) * F)[..., 0]

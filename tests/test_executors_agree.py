@@ -5,12 +5,14 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
 import sktn
-from sktn import backend
+from sktn.backend import executors
 from sktn.chains.solvers import Sweep
 from sktn.networks import graph
 
-# Relative to the largest output: what rounding may make of a fit, on either executor.
+# Relative to the largest output: what rounding may make of a fit, on either executor. Minima of
+# cross-entropies are found in single precision.
 TOLERANCES = {np.float64: 1e-5, np.float32: 1e-3}
+SINGLE = {"classifier-iris", "classifier-wine", "classifier-cancer", "search"}
 
 CHAIN = {"degree": 2, "bond_dim": 3, "alpha": 0.1, "random_state": 0}
 GRID = {"bases": [("standard", 2)], "alphas": [1.0, 0.1], "max_members": 1, "bond_dims": [3]}
@@ -60,7 +62,7 @@ def outputs(name, dtype):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", [*TABLES, "decomposer", "imputer"])
 def test_both_executors_agree(name, dtype, monkeypatch):
-    for module in (backend, graph):
+    for module in (executors, graph):
         monkeypatch.setattr(module, "_DEVICE_ENTRIES", 1)
     found = {}
     for executor in ("numpy", "jax"):
@@ -69,5 +71,5 @@ def test_both_executors_agree(name, dtype, monkeypatch):
     host, device = found["numpy"], found["jax"]
     assert type(device) is np.ndarray
     assert device.dtype == host.dtype
-    tolerance = TOLERANCES[dtype]
+    tolerance = TOLERANCES[np.float32 if name in SINGLE else dtype]
     np.testing.assert_allclose(device, host, rtol=0, atol=tolerance * np.abs(host).max())

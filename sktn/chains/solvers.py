@@ -87,7 +87,8 @@ class Convex(ChainSolver):
         self.tol = tol
 
     def solve(self, problem, plan):
-        found = [_convex(problem, plan, order, self.tol)[0] for order in plan.orders]
+        part = problem.in_working_precision()
+        found = [_convex(part, plan, order, self.tol)[0] for order in plan.orders]
         return _together(found, problem)
 
 
@@ -129,7 +130,8 @@ class Sweep(ChainSolver):
         self.truncation_tol = truncation_tol
 
     def solve(self, problem, plan):
-        return _together([self._solve_one(problem, plan, order) for order in plan.orders], problem)
+        part = problem.in_working_precision()
+        return _together([self._solve_one(part, plan, order) for order in plan.orders], problem)
 
     def strength(self, problem, plan, target):
         """The strength for sweeps: they reach what landmarks do not, and bear a weaker one than the
@@ -214,7 +216,9 @@ def _convex(problem, plan, order, tol):
 def _together(solutions, problem):
     """One solution of several networks, for site vectors phi."""
     networks = [
-        convex_chain.unweighted(network, problem) for s in solutions for network in s.networks
+        convex_chain.unweighted(network.astype(problem.dtype), problem)
+        for s in solutions
+        for network in s.networks
     ]
     first = solutions[0]
     finite = all(network.isfinite() for network in networks)

@@ -19,9 +19,12 @@ import numpy as np
 
 from sktn.backend import executor_for, namespace
 
+# Sweeps end when one adds less than this share to the squared norm that the chain keeps.
+_SETTLED = 0.05
+
 
 def compress(left, right, beta, bond_dim, rng, sweeps=3):
-    """Chain of isometries nearest to a sum of product states.
+    """Chain of isometries nearest to a sum of product states, after at most so many sweeps.
 
     left (p, m, d), right (q, m, d): the site vectors left and right of the output, each in order
     from the end of the chain towards the output; beta (m, c)
@@ -30,14 +33,13 @@ def compress(left, right, beta, bond_dim, rng, sweeps=3):
     run = executor_for(len(beta) * bond_dim * left.shape[2])
     with run.precision(beta.dtype):
         arms, beta = [[run.put_rows(x) for x in arm] for arm in (left, right)], run.put_rows(beta)
-        (left_arm, l), (right_arm, r) = _arms(run, arms, beta, bond_dim, rng, sweeps)
-        readout = run.get(run.jit(_readout)(l[-1], beta, r[-1]))
+        (left_arm, _), (right_arm, _), readout = _arms(run, arms, beta, bond_dim, rng, sweeps)
     shape = (-1, bond_dim, left.shape[2], bond_dim)
     return left_arm.reshape(shape), right_arm.reshape(shape), readout
 
 
 def _arms(run, arms, beta, bond_dim, rng, sweeps):
-    """Cores and states of both arms, as of :func:`_grow`.
+    """Cores and states of both arms, as of :func:`_grow`, and the readout.
 
     arms: lists of arrays (m, d), of the lengths p and q
     """
@@ -50,6 +52,7 @@ def _arms(run, arms, beta, bond_dim, rng, sweeps):
             far = run.jit(_absorbed)(far, _random_core(x, far, sketch, rng), x)
             far_sides.append(far)
         grown.append(_grow(run, arm, far_sides[::-1], bond_dim))
+    readout = _read_out(run, grown, beta)
     for _ in range(sweeps):
         for t in (0, 1):
             states = grown[t][1]
@@ -60,7 +63,21 @@ def _arms(run, arms, beta, bond_dim, rng, sweeps):
                 far = _reduced(run, state, run.jit(_outer)(x, far), bond_dim)
                 far_sides.append(far)
             grown[t] = _grow(run, arms[t], far_sides[::-1], bond_dim)
-    return grown
+        before, readout = readout, _read_out(run, grown, beta)
+        if _varying(readout) - _varying(before) <= _SETTLED * _varying(readout):
+            break
+    return *grown, readout
+
+
+def _read_out(run, grown, beta):
+    (_, l), (_, r) = grown
+    return run.get(run.jit(_readout)(l[-1], beta, r[-1]))
+
+
+def _varying(readout):
+    """The squared norm without the constant: readout (D, c, D) -> float"""
+    readout = np.asarray(readout, np.float64)
+    return float((readout**2).sum() - (readout[0, :, 0] ** 2).sum())
 
 
 def _readout(l, beta, r):

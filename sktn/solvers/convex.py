@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, get_lapack_funcs
 
 from sktn.backend import bucket, executor_for, executor_of, namespace
 from sktn.solvers.newton import Effort, newton
@@ -108,10 +108,30 @@ def nystroem_map(landmark_kernel):
     return U[:, kept] / xp.sqrt(lam[kept]), lam[kept]
 
 
+def triangular_map(landmark_kernel):
+    """As :func:`nystroem_map`, for a tenth of the price, by a Cholesky factorisation that takes the
+    landmark next that the ones before say least of, and stops at rounding. Features are correlated:
+    for problems that are solved by a factorisation.
+
+    landmark_kernel (m, m) -> landmarks (r,), V (r, r)
+    """
+    factorise, invert = get_lapack_funcs(("pstrf", "trtri"), (landmark_kernel,))
+    U, order, rank, _ = factorise(landmark_kernel)
+    if rank == 0 or not landmark_kernel.size:
+        return np.zeros(0, int), np.zeros((0, 0), landmark_kernel.dtype)
+    V, _ = invert(U[:rank, :rank])
+    return order[:rank] - 1, np.triu(V)
+
+
 def make_design(problem, landmarks):
     """problem ChainProblem, landmarks: row indices -> Design"""
     a = problem.vectors(landmarks)
-    V, _ = nystroem_map(product_kernel(a, a))
+    kernel = product_kernel(a, a)
+    if problem.loss.quadratic:
+        kept, V = triangular_map(kernel)
+        a = a[kept]
+    else:
+        V, _ = nystroem_map(kernel)
     n_rows = problem.n_rows
     run = executor_for(n_rows * V.shape[1])
     with run.precision(V.dtype):

@@ -95,6 +95,12 @@ class ChainProblem:
         arrays = {name: cast(getattr(self, name)) for name in ("coords", "target", "penalty")}
         return replace(self, basis=jax.tree.map(cast, self.basis), **arrays)
 
+    def in_working_precision(self):
+        """The problem in the precision in which its minimum is looked for."""
+        if not self.loss.single_precision:
+            return self
+        return replace(self.astype(np.float32), weight=self.weight.astype(np.float32))
+
     def vectors(self, rows):
         """Weighted site vectors of some rows: (len(rows), n, d)"""
         return embed(self.basis, self.coords[rows]) / self.roots

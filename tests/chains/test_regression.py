@@ -107,7 +107,7 @@ def test_several_targets_share_a_chain():
 def test_units_of_the_target_do_not_matter(factor):
     base = MPSRegressor(**FAST).fit(X[TRAIN], Y[TRAIN]).predict(X[TEST])
     other = MPSRegressor(**FAST).fit(X[TRAIN], factor * Y[TRAIN] + 5 * factor).predict(X[TEST])
-    np.testing.assert_allclose(other / factor - 5, base, rtol=1e-6)
+    np.testing.assert_allclose(other / factor - 5, base, rtol=1e-5)
 
 
 def test_a_constant_target_is_predicted():

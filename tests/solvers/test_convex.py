@@ -108,6 +108,22 @@ def test_nystroem_features_reproduce_the_kernel(rng, size):
     np.testing.assert_allclose(features @ features.T, kernel, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [1.0, 0.0])
+def test_triangular_features_reproduce_the_kernel(rng, size, dtype):
+    a = site_vectors(rng, 12, size=size)
+    a = np.concatenate([a, a[:3]]).astype(dtype)
+    kernel = convex.product_kernel(a, a)
+    kept, V = convex.triangular_map(kernel)
+    # Landmarks that repeat others are left out.
+    assert V.dtype == dtype
+    assert len(kept) == len({k % 12 for k in kept}) == (12 if size else 0)
+    features = kernel[:, kept] @ V
+    tolerance = 1e-8 if dtype == np.float64 else 1e-3
+    scale = max(1.0, np.abs(kernel).max())
+    np.testing.assert_allclose(features @ features.T, kernel, atol=tolerance * scale)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_solver_finds_the_minimum_of_scikit_learn(rng, n_classes):
     # Several problems in one batch: other weights (a fold is one of 0 and 1), other strengths.
