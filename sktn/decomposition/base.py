@@ -80,7 +80,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self._warn_if_missed()
         return self
 
-    def _fit_tensor(self, T, deadline, start=None):
+    def _fit_tensor(self, T, deadline, start=None, ceiling=np.inf):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
         filling = completion.Settings(deadline=deadline)
         filled = gaps.filled(T, rng, filling)
@@ -102,6 +102,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             history=history,
             # A start is of the tensor as it is, modes of length one included.
             start=start if len(kept) == T.ndim else None,
+            ceiling=ceiling,
         )
         self._check_task(task)
         with one_blas_thread(T.size < _ONE_THREAD):

@@ -1,6 +1,7 @@
 """Tensor network decomposition with an automatic or a fixed structure."""
 
 from copy import copy
+from math import prod
 from numbers import Integral
 
 import numpy as np
@@ -10,9 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sktn.decomposition.base import SEARCH_CONSTRAINTS, GraphDecomposer, warn_if_cut
 from sktn.structure import fixed, modes, rg
 from sktn.structure.certificate import size_bound
-from sktn.structure.folding import fold
+from sktn.structure.folding import Folding, fold
 
 __all__ = ["RGSearch", "RGTNDecomposer"]
+
+# Least target error at which foldings are looked for: squares below are rounding of the spectra.
+_FINEST = 1e-6
 
 
 class RGSearch(BaseEstimator):
@@ -92,16 +96,20 @@ class RGTNDecomposer(GraphDecomposer):
         Most parameters. If given, the error is lowered as far as these allow, and
         ``target_error`` only ends the search early.
     bond_dims : array-like of shape (N, N), default=None
-        Symmetric bond dimensions. If given there is no search, only a fit.
+        Symmetric bond dimensions. If given there is no search, only a fit. With a folding given as
+        well, N counts the modes of the folded tensor.
     tensor_shape : tuple of int, default=None
         Shape of one sample of a 2-D X. By default, the number of features is factorised.
     ordered_modes : "auto" or list of int, default="auto"
         Modes with a spatial or temporal order, which may be averaged in pairs. "auto" takes the
         modes of at least 16.
-    fold : {"auto"}, default=None
-        Whether modes whose length is a product may become two modes each, where that makes the
-        network smaller: ``cores_``, ``bond_dims_`` and ``folded_shape_`` then have more modes than
-        X; codes, reconstructions and errors are those of X.
+    fold : {"auto"}, None or sequence of sequences of int, default="auto"
+        Whether modes whose length is a product may become several modes each, where that makes the
+        network smaller (it never becomes larger): ``cores_``, ``bond_dims_`` and
+        ``folded_shape_`` then have more modes than X; codes, reconstructions and errors are those
+        of X. None keeps the modes of X. The factors of every mode, such as the ``folded_shape_``
+        of another fit, ask for that folding. "auto" folds where the error is asked for and X has
+        no gaps.
     search : RGSearch, default=None
         What the search uses; everything by default. Its parameters can be set as
         ``search__n_cycles`` where one is given.
@@ -119,7 +127,8 @@ class RGTNDecomposer(GraphDecomposer):
     Attributes
     ----------
     cores_ : list of N ndarrays
-        Core k has N axes: axis k is the mode, axis j the bond to core j (length 1: no edge).
+        Core k has N axes: axis k is the mode, axis j the bond to core j (length 1: no edge). N is
+        the number of modes of the folded tensor (``folded_shape_``).
     bond_dims_ : ndarray of shape (N, N)
         Bond dimensions, ones on the diagonal.
     reconstruction_error_ : float
@@ -136,7 +145,9 @@ class RGTNDecomposer(GraphDecomposer):
     history_ : list of dict
         Per step: scale, action, bond, relative_error, n_parameters, seconds.
     folded_shape_ : tuple of tuples
-        Lengths of the modes of the network that each mode of X has become.
+        Lengths of the modes of the network that each mode of X has become, one where it was not
+        folded: ``X.reshape(np.concatenate(folded_shape_))`` is the tensor that ``cores_`` contract
+        to.
     tensor_shape_ : tuple
         Shape of the decomposed tensor, samples first.
     sample_shape_ : tuple
@@ -185,7 +196,7 @@ class RGTNDecomposer(GraphDecomposer):
         "max_parameters": [None, Interval(Integral, 1, None, closed="left")],
         "bond_dims": [None, "array-like"],
         "ordered_modes": [StrOptions({"auto"}), "array-like"],
-        "fold": [None, StrOptions({"auto"})],
+        "fold": [None, StrOptions({"auto"}), "array-like"],
         "search": [None, RGSearch],
     }
 
@@ -197,7 +208,7 @@ class RGTNDecomposer(GraphDecomposer):
         bond_dims=None,
         tensor_shape=None,
         ordered_modes="auto",
-        fold=None,
+        fold="auto",
         search=None,
         time_limit=None,
         callback=None,
@@ -216,25 +227,65 @@ class RGTNDecomposer(GraphDecomposer):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _fit_tensor(self, T, deadline, start=None):
+    def _fit_tensor(self, T, deadline):
+        folding = self._given_folding(T)
+        if folding is not None:
+            self._fit_folded(T, deadline, folding)
+        elif self._may_fold(T):
+            self._fit_smaller(T, deadline)
+        else:
+            self._fit_plain(T, deadline)
+
+    def _fit_plain(self, T, deadline, **known):
         self.folded_shape_ = tuple((n,) for n in T.shape)
-        searched = self.fold is not None and self.bond_dims is None and self.max_parameters is None
-        if not searched or np.isnan(T).any() or not T.any():
-            return super()._fit_tensor(T, deadline, start)
-        # Half of the time for the tensor as it is, the rest for its folding.
-        plain = copy(self)
-        super(RGTNDecomposer, plain)._fit_tensor(T, deadline.half())
+        super()._fit_tensor(T, deadline, **known)
+
+    def _fit_folded(self, T, deadline, folding, **known):
+        self.folded_shape_ = folding.factors
+        super()._fit_tensor(T.reshape(folding.shape), deadline, **known)
+        self.tensor_shape_ = T.shape
+
+    def _fit_smaller(self, T, deadline):
+        """The smaller network of two: the folded tensor's and that of the tensor as it is.
+
+        The folded one comes first, in half of the time: it tells how small the other must be to be
+        worth its last phase.
+        """
         peak = np.abs(T).max()
         work = T.astype(np.float64) / peak
-        folding, tree = fold(work / np.linalg.norm(work), self._error_target(T.dtype), deadline)
-        if not folding.trivial:
-            super()._fit_tensor(T.reshape(folding.shape), deadline, tree)
-        if folding.trivial or self.n_parameters_ >= plain.n_parameters_:
-            self.__dict__ = plain.__dict__
+        target = self._error_target(T.dtype)
+        folding, tree = fold(work / np.linalg.norm(work), target, deadline)
+        if folding.trivial:
+            self._fit_plain(T, deadline)
+            return
+        folded = copy(self)
+        folded._fit_folded(T, deadline.half(), folding, start=tree)
+        self._fit_plain(T, deadline, ceiling=folded.n_parameters_)
+        if folded.n_parameters_ < self.n_parameters_:
+            self.__dict__ = folded.__dict__
+
+    def _may_fold(self, T):
+        """Whether foldings are tried: where the error is asked for, of a tensor without gaps."""
+        searched = self.fold == "auto" and self.bond_dims is None and self.max_parameters is None
+        # 0 asks for a reconstruction to rounding, of which spectra tell nothing; 1 for rank one.
+        real = _FINEST <= self.target_error < 1.0
+        return searched and real and not np.isnan(T).any() and bool(T.any())
+
+    def _given_folding(self, T):
+        """The folding named by the user, or None."""
+        if self.fold is None or isinstance(self.fold, str):
             return None
-        self.tensor_shape_ = T.shape
-        self.folded_shape_ = folding.factors
-        return None
+        try:
+            factors = tuple(tuple(int(n) for n in lengths) for lengths in self.fold)
+            fits = tuple(prod(lengths) for lengths in factors) == T.shape
+        except TypeError:
+            fits = False
+        if not fits or any(n < 1 for lengths in factors for n in lengths):
+            raise ValueError(
+                f"fold={self.fold!r} does not fold a tensor of shape {T.shape}: give the factors "
+                'of every mode, such as ((4, 10), (3,)) for (40, 3), or "auto", or None.'
+            )
+        return Folding(factors)
 
     def _certify(self, task):
         """A bound on the size where the error was asked for, and none where the size was."""
@@ -269,7 +320,10 @@ class RGTNDecomposer(GraphDecomposer):
     def _settings(self, task):
         search = RGSearch() if self.search is None else self.search
         search._validate_params()
-        ordered = modes.ordered(self.ordered_modes, task.shape)
+        named = modes.ordered(self.ordered_modes, [prod(own) for own in self.folded_shape_])
+        # The factors of a mode have no order of their own.
+        first = np.cumsum([0, *map(len, self.folded_shape_)])
+        ordered = [int(first[k]) for k in named if len(self.folded_shape_[k]) == 1]
         return rg.Settings(
             ordered=tuple(task.kept.index(k) for k in ordered if k in task.kept),
             n_scales=search.n_scales,
@@ -279,6 +333,7 @@ class RGTNDecomposer(GraphDecomposer):
             information=search.information,
             expansion=search.expansion,
             cycles=search.n_cycles,
+            ceiling=task.ceiling,
         )
 
     def _solved(self, task, norm):

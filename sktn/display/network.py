@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.display._axes import new_axes
+from sktn.display._axes import despine, new_axes
 
 __all__ = ["NetworkDisplay", "plot_history"]
 
 
 class NetworkDisplay:
     """Drawing of a tensor network: modes on a circle, edges as wide as their bond dimension.
+
+    Factors of a folded mode lie side by side, on a band of their own colour.
 
     Parameters
     ----------
@@ -20,7 +22,10 @@ class NetworkDisplay:
     tensor_shape : sequence of int
         Length of every mode.
     labels : sequence of str, default=None
-        Names of the modes; their numbers by default.
+        Names of the modes; their numbers by default. Factors of a folded mode share its name, and
+        get a letter.
+    folded_shape : sequence of sequences of int, default=None
+        Lengths of the factors of every mode, where modes were folded.
 
     Attributes
     ----------
@@ -40,10 +45,11 @@ class NetworkDisplay:
     1
     """
 
-    def __init__(self, bond_dims, tensor_shape, labels=None):
+    def __init__(self, bond_dims, tensor_shape, labels=None, folded_shape=None):
         self.bond_dims = bond_dims
         self.tensor_shape = tensor_shape
         self.labels = labels
+        self.folded_shape = folded_shape
 
     @property
     def n_edges(self):
@@ -77,7 +83,27 @@ class NetworkDisplay:
                 "imputers of tensors."
             )
         sizes = [core.shape[k] for k, core in enumerate(estimator.cores_)]
-        return cls(estimator.bond_dims_, sizes, labels).plot(ax=ax)
+        folded = getattr(estimator, "folded_shape_", None)
+        return cls(estimator.bond_dims_, sizes, labels, folded).plot(ax=ax)
+
+    def _groups(self, order):
+        """Cores of every mode of the tensor."""
+        if self.folded_shape is None:
+            return [[k] for k in range(order)]
+        ends = np.cumsum([len(own) for own in self.folded_shape])
+        return [list(part) for part in np.split(np.arange(order), ends[:-1])]
+
+    def _names(self, order):
+        """A name for every core."""
+        groups = self._groups(order)
+        named = list(self.labels) if self.labels is not None else [str(k) for k in range(order)]
+        if len(named) == order and self.labels is not None:
+            return named
+        names = [""] * order
+        for name, cores in zip(named, groups, strict=False):
+            for letter, k in zip("abcdefghij", cores, strict=False):
+                names[k] = name if len(cores) == 1 else name + letter
+        return names
 
     def plot(self, ax=None):
         """Draw.
@@ -116,7 +142,20 @@ class NetworkDisplay:
                     bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8},
                 )
         ax.scatter(x, y, s=900, color="white", edgecolor="black", zorder=3)
-        names = [str(k) for k in range(order)] if self.labels is None else list(self.labels)
+        names = self._names(order)
+        for n, cores in enumerate(c for c in self._groups(order) if len(c) > 1):
+            # From a little before the first factor to a little behind the last.
+            ends = angle[cores[0]] + 0.12, angle[cores[-1]] - 0.12
+            along = np.linspace(*ends, 20 * len(cores))
+            ax.plot(
+                np.cos(along),
+                np.sin(along),
+                color=f"C{1 + n}",
+                lw=34,
+                alpha=0.25,
+                solid_capstyle="round",
+                zorder=2,
+            )
         for k in range(order):
             ax.text(x[k], y[k], names[k], ha="center", va="center", zorder=4)
             # In points, as the circles are, so that neither meets the other on small axes.
@@ -137,7 +176,10 @@ class NetworkDisplay:
 
 
 def plot_history(estimator: Any, ax: Any = None) -> Any:
-    """Plot the path of a search: relative error against the number of parameters.
+    """Plot a search from left to right: the size of every network it came by, step by step.
+
+    Networks that meet the target are filled circles, others hollow ones; the line is the smallest
+    so far that meets it. Where the size was given, errors take the place of sizes.
 
     Parameters
     ----------
@@ -161,27 +203,39 @@ def plot_history(estimator: Any, ax: Any = None) -> Any:
     'parameters'
     """
     ax = new_axes(ax)
+    history = [entry for entry in estimator.history_ if entry["scale"] == 0]
+    budget = getattr(estimator, "max_parameters", None)
+    limited, wanted = ("n_parameters", budget), ("relative_error", "relative error")
+    if budget is None:
+        limited = ("relative_error", getattr(estimator, "target_error", None) or np.inf)
+        wanted = ("n_parameters", "parameters")
+    y = np.array([entry[wanted[0]] for entry in history], dtype=float)
+    # A hair of room: the error of an entry is rounded, the target is not.
+    met = np.array([entry[limited[0]] <= limited[1] * (1 + 1e-6) for entry in history], dtype=bool)
+    step = np.arange(1, len(history) + 1)
+    actions = list(dict.fromkeys(entry["action"] for entry in history))
+    for n, action in enumerate(actions):
+        own = np.array([entry["action"] == action for entry in history])
+        for some, face in ((own & met, f"C{n}"), (own & ~met, "none")):
+            label = action if face != "none" or not (own & met).any() else None
+            if some.any():
+                ax.scatter(step[some], y[some], s=18, fc=face, ec=f"C{n}", label=label, zorder=3)
+    if met.any():
+        best = np.minimum.accumulate(np.where(met, y, np.inf))
+        ax.step(step[np.isfinite(best)], best[np.isfinite(best)], where="post", color="black")
+    if history:
+        _log_axis(ax.yaxis, ax.set_yscale)
+        ax.legend(fontsize="small", ncols=2)
+    ax.set_xlabel("step")
+    ax.set_ylabel(wanted[1])
+    despine(ax)
+    return ax
+
+
+def _log_axis(axis, set_scale):
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    history = estimator.history_
-    for scale in sorted({entry["scale"] for entry in history}, reverse=True):
-        steps = [entry for entry in history if entry["scale"] == scale]
-        ax.plot(
-            [entry["n_parameters"] for entry in steps],
-            [entry["relative_error"] for entry in steps],
-            marker=".",
-            label=f"scale {scale}",
-        )
-    target = getattr(estimator, "target_error", None)
-    if target:
-        ax.axhline(target, color="black", ls=":", lw=1)
-    if history:
-        for axis, set_scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
-            set_scale("log")
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter(NullFormatter())
-        ax.legend()
-    ax.set_xlabel("parameters")
-    ax.set_ylabel("relative error")
-    return ax
+    set_scale("log")
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())

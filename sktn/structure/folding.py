@@ -152,8 +152,8 @@ def fold(X, target, deadline):
         return folding, None
     cores = tucker.expand(trees.truncated(core, R), factors)
     room = allowed - float(np.sum((X - graph.to_dense(cores)) ** 2))
+    total = sum(core.size for core in cores)
     while len(cores) < _MOST_MODES and not deadline.expired():
-        total = sum(core.size for core in cores)
         found = []
         for k, core in enumerate(cores):
             if _pairs(core.shape[k]):
@@ -166,5 +166,5 @@ def fold(X, target, deadline):
             break
         _, split, centred = max(found, key=lambda item: item[0])
         cores, room = _applied(centred, split), room - split.dropped
-        folding = folding.split(split.k, split.pair)
+        folding, total = folding.split(split.k, split.pair), sum(core.size for core in cores)
     return folding, cores

@@ -28,6 +28,9 @@ _DEAR = 1e10
 _QUICK, _AFRESH = 1e9, 8
 # Components removed (None: all but one) and slices added elsewhere.
 _TRANSFERS = ((1, 1), (1, 2), (None, 1), (None, 2))
+# Transfers that are priced, of the narrowed networks that miss least: all of them up to order five,
+# and as much time at higher orders, where a network has some thousand.
+_PRICED = 300
 
 
 @dataclass(frozen=True)
@@ -66,32 +69,46 @@ def _narrowed(problem, state):
 
 def _moves(problem, state):
     """All moves that make the network smaller, the most promising first."""
-    order, found = len(state.cores), []
+    order, left = len(state.cores), _PRICED
     bonds = [(i, j) for i in range(order) for j in range(i + 1, order)]
-    for bond, count, less in _narrowed(problem, state):
-        if not np.isfinite(less.error):
-            continue
-        found.append(less)
+    narrowed = [n for n in _narrowed(problem, state) if np.isfinite(n[2].error)]
+    narrowed.sort(key=lambda n: _missing(problem, n[2]))
+    found = [less for _, _, less in narrowed]
+    for bond, count, less in narrowed:
         widths = [w for n, w in _TRANSFERS if n == count]
-        residual = problem.X - graph.to_dense(less.cores) if widths else None
+        if not widths:
+            continue
+        residual = problem.X - graph.to_dense(less.cores)
         R = graph.bond_dims(less.cores)
-        for other in bonds:
-            for width in widths:
-                wider = R.copy()
-                wider[other] = wider[other[::-1]] = R[other] + width
-                saved = state.size - graph.n_parameters(problem.sizes, wider)
-                if other == bond or saved <= 0 or problem.expired():
-                    continue
+        for width in widths:
+            others = [b for b in bonds if b != bond and _saved(problem, state, R, b, width) > 0]
+            others = others[:left]
+            left -= len(others)
+            for other in others:
+                if problem.expired():
+                    break
                 with np.errstate(over="ignore", invalid="ignore"):
                     first, second, gain = moves.growth(
                         residual, less.cores, *other, width, problem.rng
                     )
                 if np.isfinite(gain):
                     cores = moves.append_slices(less.cores, *other, first, second)
+                    saved = _saved(problem, state, R, other, width)
                     found.append(_Move(other, cores, less.error - gain, saved, less.solve))
-    # What is missing to the target, per parameter saved: sweeps must make up for it.
-    found.sort(key=lambda m: (max(m.error - problem.target, 0.0) / m.saved, -m.saved))
+    found.sort(key=lambda m: _missing(problem, m))
     return found
+
+
+def _saved(problem, state, R, bond, width):
+    """Parameters that a network with bonds R and one of them wider has less than the state."""
+    wider = R.copy()
+    wider[bond] = wider[bond[::-1]] = R[bond] + width
+    return state.size - graph.n_parameters(problem.sizes, wider)
+
+
+def _missing(problem, move):
+    """What a move misses of the target per parameter saved: sweeps must make up for it."""
+    return max(move.error - problem.target, 0.0) / move.saved, -move.saved
 
 
 def descend(problem, state):
@@ -116,9 +133,11 @@ def descend(problem, state):
 def _first_smaller(problem, best, patience):
     """A smaller network one move away that meets the target, or None."""
     failed = []
-    for move in _moves(problem, best)[:patience]:
-        if problem.expired():
-            return None
+    for move in _moves(problem, best):
+        if problem.expired() or len(failed) == patience:
+            break
+        if not problem.possible(graph.bond_dims(move.cores)):
+            continue
         trial = problem.fit(move.cores, 12, tol=1e-4, first=move.solve)
         if problem.met(trial):
             problem.note("neighbour", trial, move.bond)
@@ -152,6 +171,8 @@ def _afresh(problem, best, failed):
         if problem.expired():
             break
         if graph.n_parameters(problem.sizes, structure) >= best.size:
+            continue
+        if not problem.possible(structure):
             continue
         cores = graph.random_cores(problem.X.shape, structure, problem.rng, problem.X.dtype)
         trial = problem.fit(cores, 25, tol=1e-4)

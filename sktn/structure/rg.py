@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import Fit, als, squared_error
-from sktn.structure import gates, neighbours, scales, steps, tomography, trees, tucker
+from sktn.solvers.als import Fit, squared_error
+from sktn.structure import gates, neighbours, readings, scales, steps, tomography, trees, tucker
 from sktn.structure.fixed import matrix, tensor_train
 
 __all__ = ["Settings", "search"]
@@ -16,6 +16,9 @@ __all__ = ["Settings", "search"]
 _QUICK = 1e9
 _AFFORDABLE = 1e10
 _RIVAL = 1.2
+# Starts so much larger than a network that is known are not followed by further ones: what one
+# start decides is a quarter of the size.
+_HOPELESS = 1.5
 # Trees that drop so many times the squared error allowed are starts: they grow, with loops.
 _EXCESS = (1.0, 2.0, 4.0)
 # A network lifted from the coarser scale is a start if its squared error is as near to the target.
@@ -31,7 +34,8 @@ _FINALISTS = 2
 class Settings:
     """What the search uses; each mechanism can be switched off.
 
-    n_scales int, ordered modes tuple, cycles of exchange
+    n_scales int, ordered modes tuple, cycles of exchange, ceiling parameters of a network that is
+    known already: what ends far above it is not finished
     """
 
     n_scales: int = 2
@@ -43,6 +47,7 @@ class Settings:
     expansion: str = "residual"
     cycles: int = 100
     reduction_share: float = 0.02
+    ceiling: float = np.inf
 
 
 def search(task, settings, budget=None):
@@ -54,7 +59,9 @@ def search(task, settings, budget=None):
     if X.ndim == 2:
         return matrix(X, target, budget)
     start = None
-    grid = scales.levels(X.shape, settings.ordered, settings.n_scales)
+    # A network to begin with tells more than a coarse one would.
+    n_scales = settings.n_scales if task.start is None else 1
+    grid = scales.levels(X.shape, settings.ordered, n_scales)
     for level, halvings in enumerate(grid):
         scale = len(grid) - 1 - level
         data = X if scale == 0 else scales.coarsen(X, halvings)
@@ -128,11 +135,12 @@ def _verified(whole, cores):
 
 def _to_target(problem, settings, lifted, begun):
     measured = _spectra(problem) if settings.tomography else []
-    found = _from_tomography(problem, measured) if settings.tomography else None
+    found = readings.planted(problem, measured) if settings.tomography else None
     if found is None and problem.expired():
         return _direct(problem)
     if found is not None:
         return _pruned(problem, settings, found)
+    problem = replace(problem, cuts=readings.needed(problem, measured))
     results = []
     if begun is not None:
         state = problem.state(Fit(begun, squared_error(problem.X, begun), 0))
@@ -140,21 +148,33 @@ def _to_target(problem, settings, lifted, begun):
         results.append(_pruned(problem, settings, state))
     for start in _tree_starts(problem, measured):
         results.append(_pruned(problem, settings, start))
-        if problem.expired():
+        if problem.expired() or min(results, key=_smaller).size > _HOPELESS * settings.ceiling:
             return min(results, key=_smaller)
+    if begun is None:  # Those of a folded tensor begin as products, and end far above its trees.
+        results += _loops(problem, settings, results, lifted)
+    best = min(results, key=_smaller)
+    if problem.scale or best.size > _RIVAL * settings.ceiling:
+        return best
+    return _finished(problem, settings, results)
+
+
+def _loops(problem, settings, found, lifted):
+    """Networks from starts that are no trees, where they cost little: loops added to a tree are not
+    all there is.
+    """
+    results = []
     if lifted is not None:
         lifted = problem.fit(lifted, 10, give_up=False)
         problem.note("lift", lifted)
-    # Loops added to a tree are not all there is: other starts are tried where they cost little.
-    if lifted is not None and (_quick(problem, results) or lifted.error < _NEAR * problem.target):
+    if lifted is not None and (_quick(problem, found) or lifted.error < _NEAR * problem.target):
         results.append(_pruned(problem, settings, steps.widen(problem, lifted)))
     # Above order six they begin as products, where a draw decides little.
     for draw in range(1 if problem.scale or problem.X.ndim > 6 else _DRAWS):
-        if (results and not _quick(problem, results)) or (draw and problem.expired()):
+        so_far = found + results
+        if (so_far and not _quick(problem, so_far)) or (draw and problem.expired()):
             break
         results.append(_pruned(problem, settings, steps.widen(problem, _complete(problem))))
-    best = min(results, key=_smaller)
-    return best if problem.scale else _finished(problem, settings, results)
+    return results
 
 
 def _quick(problem, results):
@@ -322,61 +342,3 @@ def _complete(problem):
     state = _random(problem, R)
     problem.note("complete", state)
     return state
-
-
-def _from_tomography(problem, measured, tries=6, restarts=15):
-    """The cheapest bond matrix read off the unfoldings that ALS confirms.
-
-    Spectra without a gap do not tell a rank; then the estimate is no more than a guess at a start,
-    and there are better ones.
-
-    measured list of (modes, squared singular values) -> State or None
-    """
-    X = problem.X
-    subsets = [s for s, _ in measured]
-    least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
-    wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
-    sure = np.array(gaps) > 5.0
-    if sure.mean() < 0.5:
-        return None
-    cuts = tomography.Cuts(problem.sizes, subsets, least)
-    best, limit = None, np.inf
-    for ranks in dict.fromkeys((tuple(wide), tuple(least))):
-        seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
-        explained = tomography.explanations(
-            tomography.Cuts(X.shape, subsets, ranks, sure),
-            seed,
-            problem.rng,
-            deadline=problem.deadline,
-        )
-        chosen = explained[:2]
-        chosen += [
-            r
-            for _, r in tomography.candidates(cuts, problem.sizes, seed, deadline=problem.deadline)
-        ]
-        chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
-        for n, candidate in enumerate(chosen[:tries]):
-            R = cuts.matrix(candidate)
-            if cuts.parameters(candidate) >= limit or R.prod(axis=1).max() > 2000:
-                continue
-            if problem.expired():
-                return best
-            for _ in range(restarts if n < len(explained[:2]) else 1):
-                cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
-                state = problem.state(
-                    als(
-                        X,
-                        cores,
-                        target=problem.target,
-                        norm2=problem.norm2,
-                        ridge=problem.ridge,
-                        deadline=problem.deadline,
-                    )
-                )
-                if problem.met(state) or problem.expired():
-                    break
-            if problem.met(state):
-                best, limit = state, state.size
-                problem.note("tomography", state)
-                break
-    return best

@@ -15,6 +15,8 @@ __all__ = ["Problem", "State", "compress", "exchange", "expand", "shrink"]
 
 # Flops of a normal matrix above which solving its core alone costs more than it is worth.
 _DEAR = 1.5e10
+# Bonds whose growth is tried in an exchange: all at order six, the best of them above.
+_OFFERS = 15
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Problem:
     """A tensor, what a network for it costs, and what it must reach.
 
     X (n_1, .., n_N), sizes (N,) mode lengths that are paid for, target squared error,
-    budget most parameters or None
+    budget most parameters or None, cuts the ranks that the target needs or None
     """
 
     X: np.ndarray
@@ -34,6 +36,7 @@ class Problem:
     history: object = None
     deadline: Deadline = NEVER
     expansion: str = "residual"
+    cuts: object = None
     norm2: float = 0.0
     ridge: float = 1e-9
 
@@ -96,6 +99,10 @@ class Problem:
 
     def expired(self):
         return self.deadline.expired()
+
+    def possible(self, R):
+        """Whether no unfolding proves that bonds R cannot meet the target."""
+        return self.cuts is None or self.cuts.feasible(R[np.triu_indices(len(R), 1)])
 
     def met(self, state):
         return state.error <= self.target
@@ -271,6 +278,10 @@ def compress(problem, state, *, sweeps=12, patience=3, optimism=0.25):
             if state.error + optimism * option.cost > 2.0 * problem.target:
                 continue
             several = _affordable(options, option, problem.target - state.error)
+            if not _possible_without(problem, state, option.bond, len(several)):
+                several = [option.component]
+                if not _possible_without(problem, state, option.bond, 1):
+                    continue
             cores = moves.remove_component(state.cores, option.bond, several, gauges[option.bond])
             trial = problem.fit(cores, sweeps, tol=1e-4, first=option.solve)
             if problem.met(trial):
@@ -284,6 +295,13 @@ def compress(problem, state, *, sweeps=12, patience=3, optimism=0.25):
         if not accepted:
             break
     return state
+
+
+def _possible_without(problem, state, bond, n):
+    """Whether a network with a bond narrower by n could meet the target."""
+    R = graph.bond_dims(state.cores)
+    R[bond] = R[bond[::-1]] = R[bond] - n
+    return problem.possible(R)
 
 
 def _affordable(options, chosen, room):
@@ -337,4 +355,4 @@ def _affordable_growth(problem, state, fraction):
     R = graph.bond_dims(state.cores)
     bonds = _bond_list(len(state.cores))
     bonds = [b for b in bonds if 2 * _price(problem.sizes, R, b) <= state.size]
-    return scored_growth(problem, state, fraction, bonds) if bonds else []
+    return scored_growth(problem, state, fraction, bonds)[:_OFFERS] if bonds else []

@@ -37,10 +37,30 @@ def test_one_line_per_edge(model):
     assert named.figure_ is display.figure_
 
 
-def test_history_has_a_line_per_scale(model):
+def test_factors_of_a_mode_share_its_name_and_a_band():
+    R = np.ones((4, 4), dtype=int)
+    R[0, 1] = R[1, 0] = R[1, 2] = R[2, 1] = R[2, 3] = R[3, 2] = 2
+    display = NetworkDisplay(R, (6, 4, 5, 8), ["h", "w", "c"], ((6,), (4, 5), (8,))).plot()
+    assert {"h", "wa", "wb", "c"} <= {text.get_text() for text in display.ax_.texts}
+    assert len(display.ax_.lines) == len(display.lines_) + 1
+
+
+def test_history_reads_from_left_to_right(model):
     ax = plot_history(model)
-    assert ax.get_xlabel() == "parameters"
-    assert len(ax.lines) == len({entry["scale"] for entry in model.history_}) + 1
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "parameters")
+    best = ax.lines[0].get_ydata()
+    assert (np.diff(best) <= 0).all()
+    assert best[-1] <= model.n_parameters_
+    steps = [entry for entry in model.history_ if entry["scale"] == 0]
+    assert sum(len(dots.get_offsets()) for dots in ax.collections) == len(steps)
+
+
+def test_history_of_a_budget_shows_errors():
+    X = np.cumsum(np.random.default_rng(0).normal(size=(9, 8, 7)), axis=0)
+    fitted = RGTNDecomposer(1e-9, max_parameters=100, random_state=0).fit(X)
+    ax = plot_history(fitted)
+    assert ax.get_ylabel() == "relative error"
+    assert ax.lines[0].get_ydata()[-1] <= fitted.reconstruction_error_ * (1 + 1e-3)
 
 
 def test_reconstructions_beside_the_data(rng):

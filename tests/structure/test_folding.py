@@ -1,5 +1,7 @@
 """Foldings and the last phase of the search, against dense tensors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -8,8 +10,9 @@ import sktn
 from sktn.networks import graph
 from sktn.solvers.als import Fit, squared_error
 from sktn.solvers.deadline import NEVER
-from sktn.structure import folding, moves, neighbours, steps, tomography, trees
+from sktn.structure import folding, moves, neighbours, readings, rg, steps, tomography, trees
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix, tensor_train
+from sktn.structure.task import Task
 
 
 def folded_tensor(seed=0):
@@ -63,6 +66,14 @@ def test_planted_factors_are_found():
     assert sum(core.size for core in cores) == size
 
 
+def test_primes_are_left_as_they_are():
+    X = np.random.default_rng(0).normal(size=(11, 7, 5)).cumsum(axis=0)
+    found, _ = folding.fold(X / np.linalg.norm(X), 0.1, NEVER)
+    assert found.trivial
+    model = sktn.RGTNDecomposer(0.5, random_state=0).fit(X)
+    assert model.folded_shape_ == ((11,), (7,), (5,))
+
+
 def test_a_folded_fit_encodes_and_decodes_as_any():
     X, size = folded_tensor()
     model = sktn.RGTNDecomposer(1e-3, fold="auto", random_state=0).fit(X)
@@ -88,9 +99,72 @@ def test_folded_samples_have_codes_too():
     assert_allclose(model.to_tensor(), Y, atol=1e-3)
 
 
+def test_a_folding_that_was_found_can_be_given():
+    X, size = folded_tensor()
+    first = sktn.RGTNDecomposer(1e-3, random_state=0).fit(X)
+    assert first.folded_shape_ == ((6,), (4, 5), (8,))  # "auto" is the default
+    again = sktn.RGTNDecomposer(
+        1e-3, fold=first.folded_shape_, bond_dims=first.bond_dims_, random_state=0
+    ).fit(X + 1e-5)
+    assert (again.bond_dims_ == first.bond_dims_).all()
+    assert again.folded_shape_ == first.folded_shape_
+    searched = sktn.RGTNDecomposer(1e-3, fold=[[6], [4, 5], [8]], random_state=0).fit(X)
+    assert searched.n_parameters_ == size
+    assert sktn.RGTNDecomposer(1e-3, fold=None, random_state=0).fit(X).bond_dims_.shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "fold", [((6,), (20,)), ((6,), (4, 4), (8,)), (6, 20, 8), ((-6,), (20,), (-8,))]
+)
+def test_a_folding_of_another_shape_is_refused(fold):
+    X, _ = folded_tensor()
+    with pytest.raises(ValueError, match=r"does not fold a tensor of shape \(6, 20, 8\)"):
+        sktn.RGTNDecomposer(fold=fold).fit(X)
+
+
+def test_ordered_modes_are_those_of_the_tensor():
+    X, _ = folded_tensor()
+    model = sktn.RGTNDecomposer(0.1, fold=((6,), (4, 5), (8,)), ordered_modes=[1, 2])
+    model.folded_shape_ = ((6,), (4, 5), (8,))
+    settings = model._settings(Task(X, 0.1, None, shape=(6, 4, 5, 8), kept=(0, 1, 2, 3)))
+    assert settings.ordered == (3,)  # mode 1 has fallen apart, mode 2 is the fourth
+
+
+def test_what_the_unfoldings_need_is_a_proof():
+    rng = np.random.default_rng(0)
+    X = graph.to_dense(graph.random_cores([7, 6, 5, 6], ring_matrix([2, 3, 2, 2]), rng))
+    X = X / np.linalg.norm(X) + 0.1 * rng.normal(size=X.shape) / np.sqrt(X.size)
+    task = steps.Problem(X, X.shape, 0.02 * np.vdot(X, X), rng)
+    cuts = readings.needed(task, tomography.spectra(X))
+    task = replace(task, cuts=cuts)
+    refused = 0
+    for _ in range(30):
+        R = np.triu(rng.integers(1, 4, (4, 4)), 1)
+        R = np.maximum(R + R.T, 1)
+        if not task.possible(R):
+            refused += 1
+            fit = task.fit(graph.random_cores(X.shape, R, rng), 40, give_up=False)
+            assert not task.met(fit)
+    assert 5 < refused < 30
+    assert task.possible(complete_matrix(6, 4))
+
+
+def test_a_search_that_cannot_be_the_smallest_ends_early():
+    X = np.random.default_rng(0).normal(size=(12, 8, 6)).cumsum(axis=0).cumsum(axis=1)
+    X /= np.linalg.norm(X)
+    sizes = []
+    for ceiling in (np.inf, 1.0):
+        history = []
+        task = Task(X, 0.1, np.random.default_rng(0), history=history.append)
+        cores = rg.search(task, rg.Settings(ceiling=ceiling, n_scales=1))
+        assert squared_error(X, cores) <= 0.01
+        sizes.append(len(history))
+    assert sizes[1] < 0.5 * sizes[0]
+
+
 def test_foldings_are_never_larger():
     X = np.random.default_rng(0).normal(size=(12, 8, 6)).cumsum(axis=0).cumsum(axis=1)
-    plain = sktn.RGTNDecomposer(0.1, random_state=0).fit(X)
+    plain = sktn.RGTNDecomposer(0.1, fold=None, random_state=0).fit(X)
     folded = sktn.RGTNDecomposer(0.1, fold="auto", random_state=0).fit(X)
     assert folded.n_parameters_ <= plain.n_parameters_
     assert folded.reconstruction_error_ <= 0.1

@@ -17,16 +17,17 @@ class SVDinsTNDecomposer(SearchDecomposer):
     ----------
     target_error : float, default=0.1
         Relative error ``||X - TN|| / ||X||`` to reach; a ``ConvergenceWarning`` tells if it is not.
-    max_rank : int, default=5
+    max_rank : int, default=10
         Largest bond dimension of the start.
-    strength : float, default=1e-3
-        Weight of the diagonals' l1 norm, relative to the norm of X; weakened until the target.
-    mu : float, default=1e-4
+    gamma : float, default=1e-3
+        First weight of the diagonals' l1 norm, for data between 0 and 1. A bisection looks for the
+        largest that meets the target.
+    mu : float, default=1.0
         Weight of the cores' squared norms.
-    n_sweeps : int, default=40
-        Sweeps with penalties; twice as many without.
-    n_tries : int, default=6
-        Strengths tried before giving up on the target.
+    n_sweeps : int, default=100
+        Most sweeps with penalties.
+    n_tries : int, default=8
+        Weights that are tried.
     tensor_shape : tuple of int, default=None
         Shape of one sample of a 2-D X. By default, the number of features is factorised.
     time_limit : float, default=None
@@ -75,7 +76,7 @@ class SVDinsTNDecomposer(SearchDecomposer):
     _parameter_constraints: dict = {
         **SearchDecomposer._parameter_constraints,
         "max_rank": [Interval(Integral, 1, None, closed="left")],
-        "strength": [Interval(Real, 0, None, closed="left")],
+        "gamma": [Interval(Real, 0, None, closed="neither")],
         "mu": [Interval(Real, 0, None, closed="left")],
         "n_sweeps": [Interval(Integral, 1, None, closed="left")],
         "n_tries": [Interval(Integral, 1, None, closed="left")],
@@ -85,11 +86,11 @@ class SVDinsTNDecomposer(SearchDecomposer):
         self,
         target_error=0.1,
         *,
-        max_rank=5,
-        strength=1e-3,
-        mu=1e-4,
-        n_sweeps=40,
-        n_tries=6,
+        max_rank=10,
+        gamma=1e-3,
+        mu=1.0,
+        n_sweeps=100,
+        n_tries=8,
         tensor_shape=None,
         time_limit=None,
         callback=None,
@@ -98,7 +99,7 @@ class SVDinsTNDecomposer(SearchDecomposer):
     ):
         self.target_error = target_error
         self.max_rank = max_rank
-        self.strength = strength
+        self.gamma = gamma
         self.mu = mu
         self.n_sweeps = n_sweeps
         self.n_tries = n_tries
@@ -112,8 +113,8 @@ class SVDinsTNDecomposer(SearchDecomposer):
         return svdins.search(
             evaluator,
             max_rank=self.max_rank,
+            gamma=self.gamma,
             mu=self.mu,
-            strength=self.strength,
             sweeps=self.n_sweeps,
             tries=self.n_tries,
         )

@@ -1,0 +1,76 @@
+"""What the spectra of unfoldings tell a search: the bonds that were planted, and those needed."""
+
+import numpy as np
+
+from sktn.networks import graph
+from sktn.solvers.als import als
+from sktn.structure import tomography
+
+__all__ = ["needed", "planted"]
+
+
+def needed(problem, measured):
+    """What the unfoldings prove about networks at the target, or None where none was measured."""
+    if not measured:
+        return None
+    # Squares are summed in the tensor's own precision: no proof by a hair.
+    least = [tomography.epsilon_rank(v, 1.001 * problem.target) for _, v in measured]
+    return tomography.Cuts(problem.X.shape, [s for s, _ in measured], least)
+
+
+def planted(problem, measured, tries=6, restarts=15):
+    """The cheapest bond matrix read off the unfoldings that ALS confirms.
+
+    Spectra without a gap do not tell a rank; then the estimate is no more than a guess at a start,
+    and there are better ones.
+
+    measured list of (modes, squared singular values) -> State or None
+    """
+    X = problem.X
+    subsets = [s for s, _ in measured]
+    least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
+    wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
+    sure = np.array(gaps) > 5.0
+    if sure.mean() < 0.5:
+        return None
+    cuts = tomography.Cuts(problem.sizes, subsets, least)
+    best, limit = None, np.inf
+    for ranks in dict.fromkeys((tuple(wide), tuple(least))):
+        seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
+        explained = tomography.explanations(
+            tomography.Cuts(X.shape, subsets, ranks, sure),
+            seed,
+            problem.rng,
+            deadline=problem.deadline,
+        )
+        chosen = explained[:2]
+        chosen += [
+            r
+            for _, r in tomography.candidates(cuts, problem.sizes, seed, deadline=problem.deadline)
+        ]
+        chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
+        for n, candidate in enumerate(chosen[:tries]):
+            R = cuts.matrix(candidate)
+            if cuts.parameters(candidate) >= limit or R.prod(axis=1).max() > 2000:
+                continue
+            if problem.expired():
+                return best
+            for _ in range(restarts if n < len(explained[:2]) else 1):
+                cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
+                state = problem.state(
+                    als(
+                        X,
+                        cores,
+                        target=problem.target,
+                        norm2=problem.norm2,
+                        ridge=problem.ridge,
+                        deadline=problem.deadline,
+                    )
+                )
+                if problem.met(state) or problem.expired():
+                    break
+            if problem.met(state):
+                best, limit = state, state.size
+                problem.note("tomography", state)
+                break
+    return best
