@@ -26,8 +26,9 @@ _NEAR = 4.0
 # Random complete graphs that are starts: what one draw decides, up to a quarter of the size on
 # light fields, the best of three decides less.
 _DRAWS = 3
-# Networks that are exchanged thoroughly, and whose neighbours are searched.
-_FINALISTS = 2
+# Networks that are exchanged thoroughly, and whose neighbours are searched: the second where it is
+# nearly as small as the first, since that phase is the dearest.
+_FINALISTS, _EQUAL = 2, 1.03
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,8 @@ def _finished(problem, settings, results):
     rivals = [_traded(problem, settings, state, thorough=False) for state in rivals]
     last = {}
     for state in sorted(rivals, key=_smaller):
-        last.setdefault(graph.bond_dims(state.cores).tobytes(), state)
+        if state.size <= _EQUAL * min(rivals, key=_smaller).size:
+            last.setdefault(graph.bond_dims(state.cores).tobytes(), state)
     done = []
     for state in list(last.values())[:_FINALISTS]:
         done.append(_settled(problem, settings, _traded(problem, settings, state, thorough=True)))

@@ -15,8 +15,9 @@ __all__ = ["Problem", "State", "compress", "exchange", "expand", "shrink"]
 
 # Flops of a normal matrix above which solving its core alone costs more than it is worth.
 _DEAR = 1.5e10
-# Bonds whose growth is tried in an exchange: all at order six, the best of them above.
-_OFFERS = 15
+# Bonds whose growth is tried in an exchange, the most promising ones: at order six all are tried
+# by a thorough one.
+_OFFERS, _FEW_OFFERS = 15, 6
 
 
 @dataclass
@@ -324,8 +325,9 @@ def exchange(problem, state, *, cycles=100, fraction=0.05, thorough=True):
 
     State that meets the target -> State that meets the target, never larger
     """
+    sweeps, patience, n_offers = (20, 4, _OFFERS) if thorough else (12, 2, _FEW_OFFERS)
     best, offers, shaken = state, _affordable_growth(problem, state, fraction), not thorough
-    sweeps, patience = (20, 4) if thorough else (12, 2)
+    offers = offers[:n_offers]
     for _ in range(cycles):
         if problem.expired():
             break
@@ -345,7 +347,7 @@ def exchange(problem, state, *, cycles=100, fraction=0.05, thorough=True):
             trial = compress(problem, trial, sweeps=sweeps, patience=patience)
         if problem.met(trial) and trial.size < best.size:
             best, shaken = trial, not thorough
-            offers = _affordable_growth(problem, best, fraction)
+            offers = _affordable_growth(problem, best, fraction)[:n_offers]
             problem.note("exchange", best, bond)
     return best
 
@@ -355,4 +357,4 @@ def _affordable_growth(problem, state, fraction):
     R = graph.bond_dims(state.cores)
     bonds = _bond_list(len(state.cores))
     bonds = [b for b in bonds if 2 * _price(problem.sizes, R, b) <= state.size]
-    return scored_growth(problem, state, fraction, bonds)[:_OFFERS] if bonds else []
+    return scored_growth(problem, state, fraction, bonds) if bonds else []
