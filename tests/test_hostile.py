@@ -153,7 +153,7 @@ def rgtn_decomposer(rng):
         max_parameters=[1, 30],
         ordered_modes=["auto", [0], [-1]],
         fold=["auto"],
-        search=[sktn.RGSearch(n_scales=1), sktn.RGSearch(gates=False, n_cycles=2)],
+        search=[sktn.RGSearch(tomography=False), sktn.RGSearch(n_cycles=2), "paper"],
         time_limit=[0.05],
     )
     return sktn.RGTNDecomposer(random_state=0, **options)

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sktn.decomposition.base import SEARCH_CONSTRAINTS, GraphDecomposer, warn_if_cut
 from sktn.structure import fixed, modes, rg
 from sktn.structure.certificate import size_bound
+from sktn.structure.comparisons import paper
 from sktn.structure.folding import Folding, fold
 
 __all__ = ["RGSearch", "RGTNDecomposer"]
@@ -24,19 +25,13 @@ class RGSearch(BaseEstimator):
 
     Parameters
     ----------
-    n_scales : int, default=2
-        Scales of the flow, the data themselves included; 1 turns coarse-graining off.
     reduction : bool, default=True
         Whether to search on the HOSVD core.
     tomography : bool, default=True
         Whether to read bond dimensions off the spectra of unfoldings: exactly where they have gaps,
         else those of the best tree.
-    gates : bool, default=True
-        Whether annealed gates close bond components together.
     information : bool, default=True
         Whether the least informative components are removed one by one.
-    expansion : {"residual", "tension"}, default="residual"
-        What chooses the bond to widen: the residual's own directions, or the tension of its nodes.
     n_cycles : int, default=100
         Most exchange cycles after the target is met: each grows one bond and prunes others, and
         keeps the result if it is smaller. They end when no bond is left whose growth pays.
@@ -45,47 +40,38 @@ class RGSearch(BaseEstimator):
     --------
     >>> from sktn import RGSearch, RGTNDecomposer
     >>> model = RGTNDecomposer(search=RGSearch(n_cycles=0))
-    >>> model.set_params(search__n_scales=1).search
-    RGSearch(n_cycles=0, n_scales=1)
+    >>> model.set_params(search__tomography=False).search
+    RGSearch(n_cycles=0, tomography=False)
     """
 
     _parameter_constraints: dict = {
-        "n_scales": [Interval(Integral, 1, None, closed="left")],
         "reduction": ["boolean"],
         "tomography": ["boolean"],
-        "gates": ["boolean"],
         "information": ["boolean"],
-        "expansion": [StrOptions({"residual", "tension"})],
         "n_cycles": [Interval(Integral, 0, None, closed="left")],
     }
 
     def __init__(
         self,
         *,
-        n_scales=2,
         reduction=True,
         tomography=True,
-        gates=True,
         information=True,
-        expansion="residual",
         n_cycles=100,
     ):
-        self.n_scales = n_scales
         self.reduction = reduction
         self.tomography = tomography
-        self.gates = gates
         self.information = information
-        self.expansion = expansion
         self.n_cycles = n_cycles
 
 
 class RGTNDecomposer(GraphDecomposer):
     """Tensor network decomposition whose graph and bond dimensions are found automatically.
 
-    The search follows a renormalization-group flow [1]_: coarse-grained data first, then at every
-    scale starts that are read off the spectra of unfoldings, expansion of bonds that buy error,
-    annealed gates on every bond component, compression of the components that carry least, and
-    exchanges around the target error.
+    The search expands and compresses networks as a renormalization-group flow does [1]_: starts
+    that are read off the spectra of unfoldings, of the tensor and of its foldings; expansion of
+    bonds that buy error, compression of the components that carry least, exchanges around the
+    target error, and at last every move of one or two bonds until none helps.
 
     Parameters
     ----------
@@ -101,8 +87,8 @@ class RGTNDecomposer(GraphDecomposer):
     tensor_shape : tuple of int, default=None
         Shape of one sample of a 2-D X. By default, the number of features is factorised.
     ordered_modes : "auto" or list of int, default="auto"
-        Modes with a spatial or temporal order, which may be averaged in pairs. "auto" takes the
-        modes of at least 16.
+        Modes with a spatial or temporal order, which ``search="paper"`` averages in pairs. "auto"
+        takes the modes of at least 16.
     fold : {"auto"}, None or sequence of sequences of int, default="auto"
         Whether modes whose length is a product may become several modes each, where that makes the
         network smaller (it never becomes larger): ``cores_``, ``bond_dims_`` and
@@ -110,9 +96,11 @@ class RGTNDecomposer(GraphDecomposer):
         of X. None keeps the modes of X. The factors of every mode, such as the ``folded_shape_``
         of another fit, ask for that folding. "auto" folds where the error is asked for and X has
         no gaps.
-    search : RGSearch, default=None
+    search : RGSearch or "paper", default=None
         What the search uses; everything by default. Its parameters can be set as
-        ``search__n_cycles`` where one is given.
+        ``search__n_cycles`` where one is given. "paper" is the published algorithm [1]_, for
+        comparison: scales, gates, tension and information flow under one gradient descent. It does
+        not fold, and may miss the target.
     time_limit : float, default=None
         Seconds after which no new step is begun. The target is met all the same, by a tree or a
         tensor train where the search had not got there. A result under a limit depends on the
@@ -197,7 +185,7 @@ class RGTNDecomposer(GraphDecomposer):
         "bond_dims": [None, "array-like"],
         "ordered_modes": [StrOptions({"auto"}), "array-like"],
         "fold": [None, StrOptions({"auto"}), "array-like"],
-        "search": [None, RGSearch],
+        "search": [None, StrOptions({"paper"}), RGSearch],
     }
 
     def __init__(
@@ -269,7 +257,9 @@ class RGTNDecomposer(GraphDecomposer):
         searched = self.fold == "auto" and self.bond_dims is None and self.max_parameters is None
         # 0 asks for a reconstruction to rounding, of which spectra tell nothing; 1 for rank one.
         real = _FINEST <= self.target_error < 1.0
-        return searched and real and not np.isnan(T).any() and bool(T.any())
+        return (
+            searched and real and self.search != "paper" and not np.isnan(T).any() and bool(T.any())
+        )
 
     def _given_folding(self, T):
         """The folding named by the user, or None."""
@@ -308,6 +298,11 @@ class RGTNDecomposer(GraphDecomposer):
                 f"max_parameters={self.max_parameters} is less than the {smallest} of a rank-one "
                 f"network for shape {task.shape}. Give at least {smallest}."
             )
+        if self.max_parameters is not None and self.search == "paper":
+            raise ValueError(
+                f"max_parameters={self.max_parameters} is nothing that search='paper' looks for: "
+                "give target_error alone, or another search."
+            )
         self._settings(task)
         self._given(task)
 
@@ -318,20 +313,13 @@ class RGTNDecomposer(GraphDecomposer):
         return modes.bond_matrix(self.bond_dims, len(task.shape))[np.ix_(task.kept, task.kept)]
 
     def _settings(self, task):
-        search = RGSearch() if self.search is None else self.search
+        named = isinstance(self.search, RGSearch)
+        search = self.search if named else RGSearch()
         search._validate_params()
-        named = modes.ordered(self.ordered_modes, [prod(own) for own in self.folded_shape_])
-        # The factors of a mode have no order of their own.
-        first = np.cumsum([0, *map(len, self.folded_shape_)])
-        ordered = [int(first[k]) for k in named if len(self.folded_shape_[k]) == 1]
         return rg.Settings(
-            ordered=tuple(task.kept.index(k) for k in ordered if k in task.kept),
-            n_scales=search.n_scales,
             reduction=search.reduction,
             tomography=search.tomography,
-            gates=search.gates,
             information=search.information,
-            expansion=search.expansion,
             cycles=search.n_cycles,
             ceiling=task.ceiling,
         )
@@ -356,4 +344,8 @@ class RGTNDecomposer(GraphDecomposer):
             return fixed.fit(task, R, fixed.Sweeps(), target=task.target**2)
         spare = len(task.shape) - len(task.kept)  # modes of length one cost one parameter each
         budget = None if self.max_parameters is None else self.max_parameters - spare
+        if self.search == "paper" and task.X.ndim > 2:
+            ordered = modes.ordered(self.ordered_modes, task.shape)
+            ordered = tuple(task.kept.index(k) for k in ordered if k in task.kept)
+            return paper.search(task, ordered=ordered)
         return rg.search(task, self._settings(task), budget)

@@ -14,7 +14,6 @@ __all__ = [
     "local_gauge",
     "removals",
     "remove_component",
-    "tension",
 ]
 
 
@@ -25,20 +24,6 @@ _WIDEST = 1500
 def _unfold(core, k):
     moved = np.moveaxis(core, k, 0)
     return moved.reshape(moved.shape[0], -1)
-
-
-def tension(X, cores):
-    """Node tension T_v = ||dL/dG_v||_F degree(v), the paper's expansion indicator.
-
-    X (I_1, .., I_N), cores N arrays -> (N,)
-    """
-    R = graph.bond_dims(cores)
-    result = np.empty(len(cores))
-    for k, core in enumerate(cores):
-        A, B = normal.normal_equations(X, cores, k)
-        gradient = 2.0 * (_unfold(core, k) @ A - B)
-        result[k] = np.linalg.norm(gradient) * np.sum(R[k] > 1)
-    return result
 
 
 def growth(residual, cores, i, j, width, rng, half_steps=2):

@@ -1,4 +1,4 @@
-"""The renormalization-group structure search: coarse to fine, expand, gate, compress, exchange."""
+"""The structure search: starts off the spectra, expansion, compression, exchange, neighbours."""
 
 from dataclasses import dataclass, replace
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers.als import Fit, squared_error
-from sktn.structure import gates, neighbours, readings, scales, steps, tomography, trees, tucker
+from sktn.structure import neighbours, readings, steps, tomography, trees, tucker
 from sktn.structure.fixed import matrix, tensor_train
 
 __all__ = ["Settings", "search"]
@@ -21,8 +21,6 @@ _RIVAL = 1.2
 _HOPELESS = 1.5
 # Trees that drop so many times the squared error allowed are starts: they grow, with loops.
 _EXCESS = (1.0, 2.0, 4.0)
-# A network lifted from the coarser scale is a start if its squared error is as near to the target.
-_NEAR = 4.0
 # Random complete graphs that are starts: what one draw decides, up to a quarter of the size on
 # light fields, the best of three decides less.
 _DRAWS = 3
@@ -35,17 +33,13 @@ _FINALISTS, _EQUAL = 2, 1.03
 class Settings:
     """What the search uses; each mechanism can be switched off.
 
-    n_scales int, ordered modes tuple, cycles of exchange, ceiling parameters of a network that is
-    known already: what ends far above it is not finished
+    cycles of exchange, ceiling parameters of a network that is known already: what ends far above
+    it is not finished
     """
 
-    n_scales: int = 2
-    ordered: tuple = ()
     reduction: bool = True
     tomography: bool = True
-    gates: bool = True
     information: bool = True
-    expansion: str = "residual"
     cycles: int = 100
     reduction_share: float = 0.02
     ceiling: float = np.inf
@@ -59,61 +53,25 @@ def search(task, settings, budget=None):
     X, target = task.X, task.target
     if X.ndim == 2:
         return matrix(X, target, budget)
-    start = None
-    # A network to begin with tells more than a coarse one would.
-    n_scales = settings.n_scales if task.start is None else 1
-    grid = scales.levels(X.shape, settings.ordered, n_scales)
-    for level, halvings in enumerate(grid):
-        scale = len(grid) - 1 - level
-        data = X if scale == 0 else scales.coarsen(X, halvings)
-        # What averaging has lost cannot be learned from it: no more precision than that.
-        lost = np.linalg.norm(X - scales.refine(data, X.shape)) if scale else 0.0
-        norm = float(np.linalg.norm(data))
-        if scale and (
-            norm < 1e-3 or task.deadline.expired()
-        ):  # Averaging cancelled the data: nothing to learn at this scale.
-            continue
-        if start is not None:
-            start = [
-                scales.interpolate(core, k, data.shape[k]).astype(data.dtype)
-                for k, core in enumerate(start)
-            ]
-        problem = steps.Problem(
-            data / norm,
-            X.shape,
-            max(target, lost) ** 2,
-            task.rng,
-            budget=budget,
-            scale=scale,
-            history=task.history,
-            deadline=task.deadline,
-            expansion=settings.expansion,
-        )
-        begun = task.start if scale == 0 else None
-        start = _one_scale(problem, settings, start, begun)
-    return start
-
-
-def _one_scale(whole, settings, lifted, begun):
-    X, target = whole.X, whole.target
+    whole = steps.Problem(
+        X, X.shape, target**2, task.rng, budget=budget, history=task.history, deadline=task.deadline
+    )
     share = settings.reduction_share if settings.reduction else 0.0
-    core, factors = tucker.reduce(X, share * target)
+    core, factors = tucker.reduce(X, share * whole.target)
     outside = max(float(np.vdot(X, X) - np.vdot(core, core)), 0.0)
     dtype = np.float64
-    if target >= 1e-5 and core.size > 20000:
+    if whole.target >= 1e-5 and core.size > 20000:
         # Half the memory traffic; met targets are verified against the residual itself.
         dtype = np.float32
-    problem = replace(whole, X=core.astype(dtype), target=max(target - outside, 0.0))
-    if lifted is not None:
-        lifted = [c.astype(dtype) for c in tucker.lift(lifted, factors)]
-    if begun is not None:
-        begun = [c.astype(dtype) for c in tucker.lift(begun, factors)]
-    if problem.budget is not None:
-        best = _within_budget(problem, settings, lifted)
+    problem = replace(whole, X=core.astype(dtype), target=max(whole.target - outside, 0.0))
+    if budget is not None:
+        best = _within_budget(problem, settings)
     else:
-        best = _to_target(problem, settings, lifted, begun)
-    cores = tucker.expand([c.astype(np.float64) for c in best.cores], factors)
-    return cores if whole.scale else _verified(whole, cores)
+        begun = task.start
+        if begun is not None:
+            begun = [c.astype(dtype) for c in tucker.lift(begun, factors)]
+        best = _to_target(problem, settings, begun)
+    return _verified(whole, tucker.expand([c.astype(np.float64) for c in best.cores], factors))
 
 
 def _verified(whole, cores):
@@ -134,7 +92,7 @@ def _verified(whole, cores):
     return state.cores
 
 
-def _to_target(problem, settings, lifted, begun):
+def _to_target(problem, settings, begun):
     measured = _spectra(problem) if settings.tomography else []
     found = readings.planted(problem, measured) if settings.tomography else None
     if found is None and problem.expired():
@@ -152,25 +110,18 @@ def _to_target(problem, settings, lifted, begun):
         if problem.expired() or min(results, key=_smaller).size > _HOPELESS * settings.ceiling:
             return min(results, key=_smaller)
     if begun is None:  # Those of a folded tensor begin as products, and end far above its trees.
-        results += _loops(problem, settings, results, lifted)
+        results += _loops(problem, settings, results)
     best = min(results, key=_smaller)
-    if problem.scale or best.size > _RIVAL * settings.ceiling:
+    if best.size > _RIVAL * settings.ceiling:
         return best
     return _finished(problem, settings, results)
 
 
-def _loops(problem, settings, found, lifted):
-    """Networks from starts that are no trees, where they cost little: loops added to a tree are not
-    all there is.
-    """
+def _loops(problem, settings, found):
+    """Networks from random starts, where they cost little: loops added to a tree are not all."""
     results = []
-    if lifted is not None:
-        lifted = problem.fit(lifted, 10, give_up=False)
-        problem.note("lift", lifted)
-    if lifted is not None and (_quick(problem, found) or lifted.error < _NEAR * problem.target):
-        results.append(_pruned(problem, settings, steps.widen(problem, lifted)))
     # Above order six they begin as products, where a draw decides little.
-    for draw in range(1 if problem.scale or problem.X.ndim > 6 else _DRAWS):
+    for draw in range(1 if problem.X.ndim > 6 else _DRAWS):
         so_far = found + results
         if (so_far and not _quick(problem, so_far)) or (draw and problem.expired()):
             break
@@ -277,14 +228,12 @@ def _pruned(problem, settings, start):
     if not problem.met(state):
         state = _direct(problem)
     problem.note("start", state)
-    if settings.gates and not problem.expired():
-        state = gates.anneal(problem, state)
     if settings.information and not problem.expired():
         state = steps.compress(problem, state, sweeps=15)
     return state
 
 
-def _within_budget(problem, settings, lifted):
+def _within_budget(problem, settings):
     """Least error for at most ``budget`` parameters: grow to the budget, then trade bonds."""
     order = problem.X.ndim
     starts = [np.ones((order, order), dtype=int)]
@@ -299,8 +248,6 @@ def _within_budget(problem, settings, lifted):
         tree = trees.closest(unfoldings, problem.sizes, problem.budget)
     if tree is not None:
         states.append(problem.fit(trees.truncated(problem.X, tree), 20, give_up=False))
-    if lifted is not None:
-        states.append(problem.fit(lifted, 20, give_up=False))
     states = [steps.expand(problem, s, limit=problem.budget) for s in states]
     states = [s for s in states if s.size <= problem.budget]
     best = min(states, key=lambda s: (s.error, s.size))

@@ -1,4 +1,4 @@
-"""One scale of the renormalization flow: expansion, compression and exchange on a fixed tensor."""
+"""The steps of the search: expansion, compression and exchange of bonds."""
 
 from dataclasses import dataclass, replace
 
@@ -33,10 +33,8 @@ class Problem:
     target: float
     rng: np.random.Generator
     budget: int | None = None
-    scale: int = 0
     history: object = None
     deadline: Deadline = NEVER
-    expansion: str = "residual"
     cuts: object = None
     norm2: float = 0.0
     ridge: float = 1e-9
@@ -90,7 +88,7 @@ class Problem:
         if self.history is not None:
             self.history(
                 {
-                    "scale": self.scale,
+                    "scale": 0,
                     "action": action,
                     "bond": bond,
                     "relative_error": float(np.sqrt(max(state.error, 0.0) / self.norm2)),
@@ -153,13 +151,6 @@ def scored_growth(problem, state, fraction, bonds=None):
     return offers
 
 
-def _by_tension(problem, state, offers):
-    """The offers in the order of their nodes' tension, the paper's indicator, per parameter."""
-    pull = moves.tension(problem.X, state.cores) + 1e-300
-    price = {o[2]: o[1] / max(o[0], 1e-300) for o in offers}
-    return sorted(offers, key=lambda o: -pull[o[2][0]] * pull[o[2][1]] / max(price[o[2]], 1e-300))
-
-
 def expand(problem, state, *, fraction=0.08, sweeps=4, limit=None, max_steps=400):
     """Widen the bonds that buy most error per parameter until the target is met.
 
@@ -171,8 +162,6 @@ def expand(problem, state, *, fraction=0.08, sweeps=4, limit=None, max_steps=400
         offers = scored_growth(problem, state, fraction)
         if not offers or offers[0][1] <= 0.0:
             break
-        if problem.expansion == "tension":
-            offers = _by_tension(problem, state, offers)
         R = graph.bond_dims(state.cores)
         cores, added, gained, widened, bond = list(state.cores), 0, 0.0, set(), None
         for density, gain, (i, j), width, first, second in offers:

@@ -122,14 +122,6 @@ def test_a_folding_of_another_shape_is_refused(fold):
         sktn.RGTNDecomposer(fold=fold).fit(X)
 
 
-def test_ordered_modes_are_those_of_the_tensor():
-    X, _ = folded_tensor()
-    model = sktn.RGTNDecomposer(0.1, fold=((6,), (4, 5), (8,)), ordered_modes=[1, 2])
-    model.folded_shape_ = ((6,), (4, 5), (8,))
-    settings = model._settings(Task(X, 0.1, None, shape=(6, 4, 5, 8), kept=(0, 1, 2, 3)))
-    assert settings.ordered == (3,)  # mode 1 has fallen apart, mode 2 is the fourth
-
-
 def test_what_the_unfoldings_need_is_a_proof():
     rng = np.random.default_rng(0)
     X = graph.to_dense(graph.random_cores([7, 6, 5, 6], ring_matrix([2, 3, 2, 2]), rng))
@@ -156,7 +148,7 @@ def test_a_search_that_cannot_be_the_smallest_ends_early():
     for ceiling in (np.inf, 1.0):
         history = []
         task = Task(X, 0.1, np.random.default_rng(0), history=history.append)
-        cores = rg.search(task, rg.Settings(ceiling=ceiling, n_scales=1))
+        cores = rg.search(task, rg.Settings(ceiling=ceiling))
         assert squared_error(X, cores) <= 0.01
         sizes.append(len(history))
     assert sizes[1] < 0.5 * sizes[0]

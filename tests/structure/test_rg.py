@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from sktn.networks import graph, normal
 from sktn.solvers.als import Fit, als, squared_error, update
-from sktn.structure import gates, moves, rg, scales, steps, tomography, trees, tucker
+from sktn.structure import moves, rg, scales, steps, tomography, trees, tucker
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix, tensor_train
 from sktn.structure.task import Task
 
@@ -104,52 +104,6 @@ def test_removal_on_a_chain_is_the_schmidt_weight():
         assert_allclose(costs, weights[: len(costs)], rtol=1e-5)
 
 
-def test_gate_quadratic_is_the_error(fitted):
-    X, cores, rng = fitted
-    A, B = normal.normal_equations(X, cores, 2)
-    D, b = gates.bond_quadratic(cores[2], A, B, 2, 0)
-    g = rng.random(len(b))
-    gated = list(cores)
-    gated[2] = cores[2] * g.reshape(-1, 1, 1, 1)
-    exact = squared_error(X, gated)
-    assert np.vdot(X, X) - 2 * b @ g + g @ D @ g == pytest.approx(exact)
-
-
-def test_gates_decide_by_what_a_component_is_worth():
-    D, b = np.diag([1.0, 0.5, 1e-4]), np.array([1.0, 0.5, 1e-4])
-    gate = gates.decide(D, b, price=1e-2)
-    assert (gate[:2] > 0.95).all()
-    assert gate[2] < 0.05
-
-
-def test_annealed_gates_lower_the_rank_and_keep_the_target():
-    rng = np.random.default_rng(2)
-    planted = graph.random_cores([8, 8, 8], chain_matrix([2, 2]), rng)
-    planted[0] /= np.linalg.norm(graph.to_dense(planted))
-    X = graph.to_dense(planted)
-    task = problem(X, 1e-4)
-    weak = [1e-4 * rng.normal(size=(8, 1, 1)), rng.normal(size=(1, 8, 2))]
-    state = task.state(Fit(moves.append_slices(planted, 0, 1, *weak), 0.0, 0))
-    assert task.met(state)
-    less = gates.anneal(task, state)
-    assert less.size < state.size
-    assert squared_error(X, less.cores) <= 1e-4
-
-
-def test_tension_is_the_gradient_times_the_degree(fitted):
-    X, cores, _ = fitted
-    step = 1e-6
-    pull = moves.tension(X, cores)
-    gradient = np.zeros(cores[1].shape)
-    for index in np.ndindex(*cores[1].shape):
-        moved = [core.copy() for core in cores]
-        moved[1][index] += step
-        high = squared_error(X, moved)
-        moved[1][index] -= 2 * step
-        gradient[index] = (high - squared_error(X, moved)) / (2 * step)
-    assert pull[1] == pytest.approx(3 * np.linalg.norm(gradient), rel=1e-3)
-
-
 def test_tomography_reads_the_bonds():
     rng = np.random.default_rng(0)
     R = ring_matrix([2, 3, 2, 2])
@@ -178,7 +132,7 @@ def test_coarse_graining_and_its_lift():
     assert scales.levels((4, 3), (0,), 3) == [(0, 0)]
 
 
-@pytest.mark.parametrize("name", ["tomography", "gates", "information", "reduction"])
+@pytest.mark.parametrize("name", ["tomography", "information", "reduction"])
 def test_search_meets_the_target_without_any_one_mechanism(name):
     rng = np.random.default_rng(0)
     X = graph.to_dense(graph.random_cores([16, 8, 7, 6], ring_matrix([2, 3, 2, 2]), rng))
@@ -186,7 +140,7 @@ def test_search_meets_the_target_without_any_one_mechanism(name):
     X /= np.linalg.norm(X)
     history = []
     task = Task(X, 0.05, np.random.default_rng(0), history=history.append)
-    cores = rg.search(task, rg.Settings(ordered=(0,), **{name: False}))
+    cores = rg.search(task, rg.Settings(**{name: False}))
     assert np.linalg.norm(X - graph.to_dense(cores)) <= 0.05
     assert {"scale", "action", "bond", "relative_error", "n_parameters"} <= set(history[0])
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from sktn.networks import graph, normal
 from sktn.solvers.als import Fit, als, squared_error
-from sktn.structure.gates import bond_quadratic
 
 __all__ = ["search"]
 
@@ -26,6 +25,22 @@ _SLICES = 500
 _EPS = 1e-16
 # Weight of the proximal terms, as published.
 _RHO = 1e-3
+
+
+def bond_quadratic(core, gram, projection, k, bond):
+    """D_ab = <T_a, T_b> and b_a = <X, T_a> of the components of one bond of core k.
+
+    core N axes, gram (P_k, P_k), projection (I_k, P_k) -> D (R, R), b (R,)
+    """
+    moved = np.moveaxis(core, k, 0)
+    G = moved.reshape(moved.shape[0], -1).astype(np.float64)
+    position = bond if bond < k else bond - 1
+    shape = moved.shape[1:]
+    before, after = int(np.prod(shape[:position])), int(np.prod(shape[position + 1 :]))
+    weighted = ((G.T @ G) * gram).reshape(before, shape[position], after, before, -1, after)
+    D = weighted.sum(axis=(0, 2, 3, 5))
+    b = (G * projection).sum(axis=0).reshape(before, shape[position], after).sum(axis=(0, 2))
+    return D, b
 
 
 def slice_values(X, i, j, rng):

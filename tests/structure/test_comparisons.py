@@ -1,0 +1,154 @@
+"""The searches of others: their losses and steps against their definitions."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import sktn
+from sktn.networks import graph, normal
+from sktn.solvers.als import squared_error
+from sktn.structure.comparisons import paper, svdins
+from sktn.structure.fixed import complete_matrix, ring_matrix
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def network(rng):
+    X = rng.normal(size=(7, 5, 6)).cumsum(axis=0)
+    X /= np.linalg.norm(X)
+    return X, graph.random_cores(X.shape, complete_matrix(2, 3), rng)
+
+
+def planted(seed=0):
+    R = ring_matrix([2, 3, 2, 2])
+    X = graph.to_dense(graph.random_cores([12, 8, 7, 6], R, np.random.default_rng(seed)))
+    return X / np.linalg.norm(X), graph.n_parameters(X.shape, R)
+
+
+def test_a_gate_is_a_diagonal_factor(network):
+    _, cores = network
+    gates = {(0, 1): np.array([0.0, 1.0]), (1, 2): np.array([1.0, 0.5])}
+    kept = [cores[0][:, 1:], cores[1][1:], cores[2]]
+    kept[1] = kept[1] * np.array([1.0, 0.5])
+    assert_allclose(graph.to_dense(paper.gated(cores, gates)), graph.to_dense(kept), atol=1e-12)
+
+
+def test_the_slopes_of_the_six_losses(network, rng):
+    X, cores = network
+    gates = {edge: rng.uniform(0.2, 0.9, 2) for edge in [(0, 1), (0, 2), (1, 2)]}
+    weight = {"smooth": 0.3, "sparse": 0.2, "entropy": 0.1, "nuclear": 0.05}
+    error, _, slopes, by_gate = paper.loss(X, cores, gates, (0, 2), weight)
+    assert error == pytest.approx(squared_error(X, paper.gated(cores, gates)))
+
+    def slope(array, index, step=1e-6):
+        values = []
+        for sign in (1, -1):
+            array[index] += sign * step
+            values.append(paper.loss(X, cores, gates, (0, 2), weight)[1])
+            array[index] -= sign * step
+        return (values[0] - values[1]) / (2 * step)
+
+    for core, own in zip(cores, slopes, strict=True):
+        assert slope(core, (1, 1, 1)) == pytest.approx(own[1, 1, 1], rel=1e-4)
+    for edge, g in gates.items():
+        assert slope(g, 1) == pytest.approx(by_gate[edge][1], rel=1e-4)
+
+
+def test_every_loss_counts(network):
+    X, cores = network
+    gates = {(0, 1): np.array([0.3, 0.8])}
+    none = dict.fromkeys(("smooth", "sparse", "entropy", "nuclear"), 0.0)
+    plain = paper.loss(X, cores, gates, (0,), none)[1]
+    for name in none:
+        assert paper.loss(X, cores, gates, (0,), {**none, name: 1.0})[1] > plain
+
+
+def test_tension_is_the_gradient_times_the_degree(network):
+    X, cores = network
+    step, gradient = 1e-6, np.zeros(cores[1].shape)
+    for index in np.ndindex(*cores[1].shape):
+        moved = [core.copy() for core in cores]
+        moved[1][index] += step
+        high = squared_error(X, moved)
+        moved[1][index] -= 2 * step
+        gradient[index] = (high - squared_error(X, moved)) / (2 * step)
+    expected = 2 * np.linalg.norm(gradient)
+    assert paper.tension(X, cores)[1] == pytest.approx(expected, rel=1e-3)
+
+
+def test_shut_gates_and_faint_edges_go(network, rng):
+    _, cores = network
+    less, _ = paper._compressed(cores, {(0, 1): np.array([-1.0, 2.0])}, 1.0)
+    assert graph.bond_dims(less)[0, 1] == 1
+    faint = [core.copy() for core in cores]
+    faint[0][:, :, 1] *= 1e-9
+    less, _ = paper._compressed(faint, {(0, 1): np.ones(2), (0, 2): np.ones(2)}, 1.0)
+    assert graph.bond_dims(less)[0, 2] == 1
+
+
+def test_the_published_search_finds_a_planted_network():
+    X, _ = planted()
+    model = sktn.RGTNDecomposer(0.05, search="paper", random_state=0).fit(X)
+    assert model.reconstruction_error_ <= 0.05
+    assert {entry["scale"] for entry in model.history_} >= {0}
+    assert model.bond_dims_.shape == (4, 4)
+    with pytest.raises(ValueError, match="max_parameters=900 is nothing that search='paper'"):
+        sktn.RGTNDecomposer(search="paper", max_parameters=900).fit(X)
+
+
+def test_a_coarse_scale_comes_first_where_a_mode_is_ordered(rng):
+    X = rng.normal(size=(32, 6, 5)).cumsum(axis=0)
+    model = sktn.RGTNDecomposer(0.3, search="paper", random_state=0).fit(X)
+    assert model.history_[0]["scale"] == 2
+    assert {entry["scale"] for entry in model.history_} == {0, 1, 2}
+
+
+def test_component_quadratic_is_the_error(network, rng):
+    X, cores = network
+    A, B = normal.normal_equations(X, cores, 2)
+    D, b = svdins.bond_quadratic(cores[2], A, B, 2, 0)
+    g = rng.random(len(b))
+    scaled = [*cores[:2], cores[2] * g.reshape(-1, 1, 1)]
+    exact = squared_error(X, scaled)
+    assert np.vdot(X, X) - 2 * b @ g + g @ D @ g == pytest.approx(exact)
+
+
+def test_diagonals_begin_as_mean_singular_values_of_slices(rng):
+    X = rng.normal(size=(4, 3, 5))
+    slices = [np.linalg.svd(X[:, k], compute_uv=False) for k in range(3)]
+    assert_allclose(svdins.slice_values(X, 0, 2, rng), np.mean(slices, axis=0))
+
+
+def test_diagonals_are_minimised_under_their_penalty(rng):
+    half = rng.normal(size=(6, 4))
+    D, b, start, strength = half.T @ half, rng.normal(size=4), rng.normal(size=4), np.full(4, 0.3)
+
+    def value(s):
+        near = svdins._RHO / 2 * np.sum((s - start) ** 2)
+        return s @ D @ s / 2 - b @ s + strength @ np.abs(s) + near
+
+    best = svdins._diagonal(D, b, start, strength, rounds=500)
+    for _ in range(50):
+        assert value(best) <= value(best + 1e-3 * rng.normal(size=4)) + 1e-12
+
+
+def test_normal_equations_follow_a_rescaled_bond(network):
+    X, cores = network
+    A, B = normal.normal_equations(X, cores, 0)
+    keep, factor = np.array([False, True]), np.array([3.0, 0.5])
+    A, B = svdins._rescaled(A, B, cores[0].shape, 0, 2, factor, keep)
+    other = [cores[0][:, :, 1:], cores[1], 0.5 * cores[2][1:]]
+    expected = normal.normal_equations(X, other, 0)
+    assert_allclose(A, expected[0], atol=1e-12)
+    assert_allclose(B, expected[1], atol=1e-12)
+
+
+def test_sparse_diagonals_find_a_planted_network():
+    X, size = planted()
+    model = sktn.SVDinsTNDecomposer(0.01, max_rank=4, n_sweeps=20, n_tries=3, random_state=0).fit(X)
+    assert model.reconstruction_error_ <= 0.01
+    assert model.n_parameters_ <= 2 * size
