@@ -1,22 +1,27 @@
 """What each mechanism of RGTNDecomposer contributes: one off at a time."""
 
 import argparse
+import itertools
 import time
+import warnings
+from pathlib import Path
 
 import numpy as np
+from _results import FOLDER, Results
+from sklearn.exceptions import ConvergenceWarning
+from structure_search import tensors
 
 from sktn import RGSearch, RGTNDecomposer
 from sktn.networks import graph
 
 VARIANTS = {
-    "all mechanisms": {},
-    "one scale": {"n_scales": 1},
-    "no HOSVD reduction": {"reduction": False},
-    "no tomography": {"tomography": False},
-    "no gates": {"gates": False},
-    "no information flow": {"information": False},
-    "tension, not residual": {"expansion": "tension"},
-    "no exchange": {"n_cycles": 0},
+    "everything": {},
+    "no foldings": {"fold": None},
+    "no HOSVD reduction": {"search": RGSearch(reduction=False)},
+    "no tomography": {"search": RGSearch(tomography=False)},
+    "no information flow": {"search": RGSearch(information=False)},
+    "no exchange": {"search": RGSearch(n_cycles=0)},
+    "as published": {"search": "paper"},
 }
 
 
@@ -38,38 +43,64 @@ def planted(seed):
     return graph.to_dense(graph.random_cores([18, 14, 10, 12, 9], R, rng))
 
 
+def chosen(folder, only):
+    """(name, tensor): generated ones, and those of the folder."""
+    yield "smooth", smooth(0)
+    yield "ring with a chord", planted(0)
+    for name, X in tensors(folder, (6,)):
+        if any(word in name for word in only.split(",")):
+            yield name, X
+
+
+def show(rows):
+    """Size relative to that of the whole search, geometric mean over seeds, and CPU seconds."""
+    print(
+        f"{'tensor':<30s}{'target':>7s}  {'variant':<22s}{'size %':>9s}{'whole':>8s}{'CPU s':>8s}"
+    )
+    whole = {}
+    for row in sorted(rows, key=lambda row: (row["tensor"], list(VARIANTS).index(row["variant"]))):
+        key = row["tensor"], row["target"], row["seed"]
+        if row["variant"] == "everything":
+            whole[key] = row["ratio"]
+        share = row["ratio"] / whole.get(key, np.nan)
+        print(
+            f"{row['tensor']:<30.30s}{row['target']:>7g}  {row['variant']:<22s}"
+            f"{100 * row['ratio']:>9.4f}{share:>8.3f}{row['cpu']:>8.1f}{'' if row['met'] else ' missed'}"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--file", help="a tensor of your own: .npz with key T")
+    parser.add_argument("--data", help="folder with lightfield, video and volume")
+    parser.add_argument("--only", default="", help="its tensors whose name contains one of these")
+    parser.add_argument("--variants", default=";".join(VARIANTS), help="separated by semicolons")
     parser.add_argument("--targets", default="0.1")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--time-limit", type=float, default=60.0)
+    parser.add_argument("--out", type=Path, default=FOLDER / "ablation.json")
     args = parser.parse_args()
-    if args.file:
-        tensors = {"file": lambda seed: np.load(args.file)["T"].astype(float)}
-    else:
-        tensors = {"planted": planted, "smooth": smooth}
-    print(
-        f"{'tensor':<10s}{'target':>8s}  {'variant':<24s}{'CR %':>10s}{'seconds':>10s}{'CPU s':>8s}"
-    )
-    for name, make in tensors.items():
-        for target in map(float, args.targets.split(",")):
-            for variant, parameters in VARIANTS.items():
-                ratios, walls, cpus = [], [], []
-                for seed in range(args.seeds):
-                    X = make(seed)
-                    wall, cpu = time.perf_counter(), time.process_time()
-                    model = RGTNDecomposer(
-                        target, random_state=seed, search=RGSearch(**parameters)
-                    ).fit(X)
-                    walls.append(time.perf_counter() - wall)
-                    cpus.append(time.process_time() - cpu)
-                    assert model.reconstruction_error_ <= target
-                    ratios.append(100 * model.compression_ratio_)
-                print(
-                    f"{name:<10s}{target:>8g}  {variant:<24s}{np.mean(ratios):>10.4f}"
-                    f"{np.mean(walls):>10.2f}{np.mean(cpus):>8.2f}",
-                    flush=True,
-                )
+    results = Results(args.out, key=("tensor", "target", "variant", "seed"))
+    for name, X in chosen(args.data, args.only):
+        results.used(name, X)
+        for target, seed, variant in itertools.product(
+            map(float, args.targets.split(",")), range(args.seeds), args.variants.split(";")
+        ):
+            key = {"tensor": name, "target": target, "variant": variant, "seed": seed}
+            if results.has(**key):
+                continue
+            cpu = time.process_time()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model = RGTNDecomposer(
+                    target, random_state=seed, time_limit=args.time_limit, **VARIANTS[variant]
+                ).fit(X)
+            results.add(
+                **key,
+                ratio=model.compression_ratio_,
+                met=bool(model.reconstruction_error_ <= target),
+                cpu=time.process_time() - cpu,
+            )
+    show(results.rows)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sktn
 from sktn.networks import graph, normal
 from sktn.solvers.als import squared_error
 from sktn.structure.comparisons import paper, svdins
-from sktn.structure.fixed import complete_matrix, ring_matrix
+from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix
 
 
 @pytest.fixture
@@ -147,8 +147,12 @@ def test_normal_equations_follow_a_rescaled_bond(network):
     assert_allclose(B, expected[1], atol=1e-12)
 
 
-def test_sparse_diagonals_find_a_planted_network():
-    X, size = planted()
-    model = sktn.SVDinsTNDecomposer(0.01, max_rank=4, n_sweeps=20, n_tries=3, random_state=0).fit(X)
+def test_sparse_diagonals_find_a_planted_network(rng):
+    R = chain_matrix([2, 3])
+    X = graph.to_dense(graph.random_cores([10, 8, 7], R, rng))
+    options = {"max_rank": 4, "n_sweeps": 30, "random_state": 0}
+    model = sktn.SVDinsTNDecomposer(0.01, n_tries=6, **options).fit(X)
     assert model.reconstruction_error_ <= 0.01
-    assert model.n_parameters_ <= 2 * size
+    assert model.n_parameters_ <= 1.5 * graph.n_parameters(X.shape, R)
+    first = sktn.SVDinsTNDecomposer(0.01, n_tries=1, gamma=1e-6, **options).fit(X)
+    assert first.n_parameters_ > model.n_parameters_
