@@ -63,9 +63,10 @@ def show(rows):
         if row["variant"] == "everything":
             whole[key] = row["ratio"]
         share = row["ratio"] / whole.get(key, np.nan)
+        missed = "" if row["met"] else " missed"
         print(
             f"{row['tensor']:<30.30s}{row['target']:>7g}  {row['variant']:<22s}"
-            f"{100 * row['ratio']:>9.4f}{share:>8.3f}{row['cpu']:>8.1f}{'' if row['met'] else ' missed'}"
+            f"{100 * row['ratio']:>9.4f}{share:>8.3f}{row['cpu']:>8.1f}{missed}"
         )
 
 
