@@ -144,9 +144,11 @@ def fold(X, target, deadline):
     X (I_1, .., I_N) of norm 1, target relative error -> Folding, N' arrays of N' axes
     """
     allowed = target**2
+    folding = Folding(tuple((n,) for n in X.shape))
+    if X.ndim >= _MOST_MODES or not any(_pairs(n) for n in X.shape):
+        return folding, None
     core, factors = tucker.reduce(X, 0.02 * allowed)
     unfoldings = trees.Unfoldings(core, tomography.spectra(core, deadline=deadline), deadline)
-    folding = Folding(tuple((n,) for n in X.shape))
     R = trees.cheapest(unfoldings, X.shape, _TREE_SHARE * allowed)
     if R is None:
         return folding, None
