@@ -217,6 +217,10 @@ class RGTNDecomposer(GraphDecomposer):
 
     def _fit_tensor(self, T, deadline):
         folding = self._given_folding(T)
+        if folding is not None and self.search == "paper":
+            raise ValueError(
+                f"fold={self.fold!r} is nothing that search='paper' takes: give fold='auto' or None."
+            )
         if folding is not None:
             self._fit_folded(T, deadline, folding)
         elif self._may_fold(T):
@@ -303,8 +307,13 @@ class RGTNDecomposer(GraphDecomposer):
                 f"max_parameters={self.max_parameters} is nothing that search='paper' looks for: "
                 "give target_error alone, or another search."
             )
+        self._ordered()
         self._settings(task)
         self._given(task)
+
+    def _ordered(self):
+        """Modes of X with an order."""
+        return modes.ordered(self.ordered_modes, [prod(own) for own in self.folded_shape_])
 
     def _given(self, task):
         """Bond dimensions between the modes longer than one, or None."""
@@ -345,7 +354,6 @@ class RGTNDecomposer(GraphDecomposer):
         spare = len(task.shape) - len(task.kept)  # modes of length one cost one parameter each
         budget = None if self.max_parameters is None else self.max_parameters - spare
         if self.search == "paper" and task.X.ndim > 2:
-            ordered = modes.ordered(self.ordered_modes, task.shape)
-            ordered = tuple(task.kept.index(k) for k in ordered if k in task.kept)
+            ordered = [task.kept.index(k) for k in self._ordered() if k in task.kept]
             return paper.search(task, ordered=ordered)
         return rg.search(task, self._settings(task), budget)
