@@ -219,7 +219,7 @@ class RGTNDecomposer(GraphDecomposer):
         folding = self._given_folding(T)
         if folding is not None and self.search == "paper":
             raise ValueError(
-                f"fold={self.fold!r} is nothing that search='paper' takes: give fold='auto' or None."
+                f"fold={self.fold!r} is nothing that search='paper' takes: give fold=None."
             )
         if folding is not None:
             self._fit_folded(T, deadline, folding)

@@ -98,6 +98,8 @@ def test_the_published_search_finds_a_planted_network():
     assert model.bond_dims_.shape == (4, 4)
     with pytest.raises(ValueError, match="max_parameters=900 is nothing that search='paper'"):
         sktn.RGTNDecomposer(search="paper", max_parameters=900).fit(X)
+    with pytest.raises(ValueError, match="is nothing that search='paper' takes: give fold=None"):
+        sktn.RGTNDecomposer(search="paper", fold=((3, 4), (8,), (7,), (6,))).fit(X)
 
 
 def test_a_coarse_scale_comes_first_where_a_mode_is_ordered(rng):
