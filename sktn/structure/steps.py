@@ -18,6 +18,9 @@ _DEAR = 1.5e10
 # Bonds whose growth is tried in an exchange, the most promising ones: at order six all are tried
 # by a thorough one.
 _OFFERS, _FEW_OFFERS = 15, 6
+# To what shares a network is shrunk to be grown again, and parameters times entries from which that
+# takes seconds: there it is done once.
+_SHRUNK, _QUICK = (0.9, 0.8, 0.65, 0.5), 1e8
 
 
 @dataclass
@@ -309,14 +312,15 @@ def _affordable(options, chosen, room):
 def exchange(problem, state, *, cycles=100, fraction=0.05, thorough=True):
     """Grow one bond, prune others, keep what is smaller: cycles around the target.
 
-    When no bond is left whose growth pays, a thorough search shrinks the network by a tenth and
-    grows it again, from where other bonds may pay. It ends when that finds nothing smaller either.
+    When no bond is left whose growth pays, a thorough search shrinks the network, by more and more,
+    and grows it again, from where other bonds may pay. It ends when that finds nothing smaller
+    either.
 
     State that meets the target -> State that meets the target, never larger
     """
     sweeps, patience, n_offers = (20, 4, _OFFERS) if thorough else (12, 2, _FEW_OFFERS)
-    best, offers, shaken = state, _affordable_growth(problem, state, fraction), not thorough
-    offers = offers[:n_offers]
+    best, offers = state, _affordable_growth(problem, state, fraction)[:n_offers]
+    shares = _shares(problem, best, thorough)
     for _ in range(cycles):
         if problem.expired():
             break
@@ -325,9 +329,8 @@ def exchange(problem, state, *, cycles=100, fraction=0.05, thorough=True):
             _, _, bond, _, first, second = offers.pop(0)
             cores = moves.append_slices(best.cores, *bond, first, second)
             trial = problem.fit(cores, sweeps, tol=1e-3, target=0.0)
-        elif not shaken:
-            shaken = True
-            trial = shrink(problem, best, 0.9)
+        elif shares:
+            trial = shrink(problem, best, shares.pop(0))
             trial = problem.fit(trial.cores, sweeps, tol=1e-4, give_up=False)
             trial = expand(problem, trial, fraction=0.03, limit=int(1.1 * best.size))
         else:
@@ -335,10 +338,16 @@ def exchange(problem, state, *, cycles=100, fraction=0.05, thorough=True):
         if problem.met(trial):
             trial = compress(problem, trial, sweeps=sweeps, patience=patience)
         if problem.met(trial) and trial.size < best.size:
-            best, shaken = trial, not thorough
+            best, shares = trial, _shares(problem, trial, thorough)
             offers = _affordable_growth(problem, best, fraction)[:n_offers]
             problem.note("exchange", best, bond)
     return best
+
+
+def _shares(problem, state, thorough):
+    """To what share of its size a network is shrunk, one after the other, to be grown again."""
+    quick = state.size * problem.X.size < _QUICK
+    return list(_SHRUNK if quick else _SHRUNK[:1]) if thorough else []
 
 
 def _affordable_growth(problem, state, fraction):

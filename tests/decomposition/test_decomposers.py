@@ -47,7 +47,7 @@ def ring():
 
 def error(model, X):
     X = np.asarray(X, dtype=float)
-    fitted = graph.to_dense([core.astype(float) for core in model.cores_])
+    fitted = graph.to_dense([core.astype(float) for core in model.cores_]).reshape(X.shape)
     return np.linalg.norm(fitted - X) / np.linalg.norm(X)
 
 
