@@ -19,6 +19,8 @@ from sktn.tables.spectra import rough_parts, telling_degrees, up_to, with_spectr
 _LEAST_ROWS = 2000
 # Rows by whose evidence the parts are found, at most, and by which they are judged.
 _EVIDENCE_ROWS, _JUDGED_ROWS, _LANDMARKS = 800, 3000, 500
+# Rows of evidence for every column: fewer cannot tell so many factors from chance.
+_ROWS_A_COLUMN = 8
 # Degrees that are looked at. Those that say nothing are left out again.
 _MAX_DEGREE = 128
 # Waves are as fine at the ends of a column as in its middle, polynomials finer.
@@ -49,6 +51,7 @@ def may_be_rough(model, problem):
     """Whether columns are looked at one by one: nothing that was given speaks against it, there are
     rows enough, and not so many that mini-batches would have to carry all these waves."""
     n_rows = np.count_nonzero(np.asarray(problem.weight) > 0)
+    n_evidence = min(_EVIDENCE_ROWS, n_rows // 3)
     return (
         model.degree == "auto"
         and model.alpha == "auto"
@@ -56,6 +59,7 @@ def may_be_rough(model, problem):
         and model.relevance == "equal"
         and (model.embedding, model.scaling) == ("legendre", "quantile")
         and _LEAST_ROWS <= n_rows <= STREAMED_ROWS
+        and n_evidence >= _ROWS_A_COLUMN * problem.n_sites
     )
 
 

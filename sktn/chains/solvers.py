@@ -141,9 +141,13 @@ class Sweep(ChainSolver):
         problem : ChainProblem, its strength the first to be tried; target: what deals the folds
         -> float
         """
-        rows = search_rows(problem.weight, _SWEEP_ROWS * plan.max_landmarks, plan.rng)
-        if len(rows) < _ROWS_BEYOND * plan.max_landmarks:
+        # Their vectors are held twice: those of all rows, and of those that are not held out.
+        most = convex_chain.rows_that_fit(problem, plan.bond_dim) // 2
+        most = min(most, _SWEEP_ROWS * plan.max_landmarks)
+        n_rows = min(most, np.count_nonzero(np.asarray(problem.weight) > 0))
+        if n_rows < _ROWS_BEYOND * plan.max_landmarks:
             return problem.alpha
+        rows = search_rows(problem.weight, n_rows, plan.rng)
         folds = target.folds(rows, problem.coords[rows], plan.rng)
         if folds is None:
             return problem.alpha

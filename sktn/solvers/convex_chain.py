@@ -81,8 +81,7 @@ def refine(solution, problem, options, rng, n_landmarks, stop=None):
     network = solution.networks[0]
     rows = np.flatnonzero(np.asarray(problem.weight) > 0)
     bonds = network.bond_dims if not options.two_site else np.full(1, options.max_bond_dim)
-    per_row = problem.penalty.size + problem.n_sites * int(bonds.max()) * (2 + problem.n_scores)
-    limit = int(_SHARE * get_config()["max_memory"] / (per_row * problem.dtype.itemsize))
+    limit = rows_that_fit(problem, int(bonds.max()))
     if limit < min(len(rows), n_landmarks):
         return solution
 
@@ -105,6 +104,12 @@ def refine(solution, problem, options, rng, n_landmarks, stop=None):
                 break
     losses = np.concatenate([solution.losses, np.asarray(losses)])
     return replace(solution, networks=[network], losses=losses)
+
+
+def rows_that_fit(problem, bond_dim):
+    """Rows whose site and bond vectors a sweep may hold."""
+    per_row = problem.penalty.size + problem.n_sites * bond_dim * (2 + problem.n_scores)
+    return int(_SHARE * get_config()["max_memory"] / (per_row * problem.dtype.itemsize))
 
 
 def unweighted(network, problem):

@@ -1,10 +1,13 @@
 """MPSClassifier and MPSRegressor on tables whose columns want a rough prior, each its own."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
 from sktn import MPSClassifier, MPSRegressor
+from sktn.chains.roughness import may_be_rough
 from sktn.inspection import variance_shares
 
 N = 2000
@@ -82,6 +85,21 @@ def test_what_is_given_is_taken(given):
     assert model.fit(X, labels(rng, score)).basis_.dim == 9
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "wanted"),
+    [
+        (2000, 83, True),
+        (2000, 84, False),
+        (1999, 3, False),
+        (50_000, 100, True),
+        (50_001, 3, False),
+    ],
+)
+def test_rows_must_be_enough_for_the_columns(n_rows, n_columns, wanted):
+    problem = SimpleNamespace(weight=np.ones(n_rows), n_sites=n_columns)
+    assert may_be_rough(MPSClassifier(), problem) == wanted
+
+
 def test_few_rows_are_not_looked_at():
     rng = np.random.default_rng(4)
     X, score = turning(rng, 300)
@@ -91,3 +109,25 @@ def test_few_rows_are_not_looked_at():
         for given in ({}, {"degree": 8})
     )
     np.testing.assert_array_equal(found.predict_proba(X), smooth.predict_proba(X))
+
+
+def test_sweeps_take_a_weaker_strength_than_few_landmarks():
+    rng = np.random.default_rng(5)
+    X = rng.uniform(-1, 1, size=(2400, 3))
+    y = labels(rng, 12 * X[:, 0] * X[:, 1] + 6 * np.sin(4 * X[:, 2]))
+    given = {"degree": 6, "max_landmarks": 30, "bond_dim": 6, "random_state": 0}
+    convex, swept = (
+        MPSClassifier(solver=solver, **given).fit(X[:1200], y[:1200])
+        for solver in ("convex", "sweep")
+    )
+    assert swept.alpha_ < convex.alpha_
+    same = MPSClassifier(**{**given, "alpha": convex.alpha_}, solver="sweep").fit(
+        X[:1200], y[:1200]
+    )
+    losses = [log_loss(y[1200:], m.predict_proba(X[1200:])) for m in (swept, same)]
+    assert losses[0] < losses[1]
+    few = MPSClassifier(**{**given, "max_landmarks": 601}).fit(X[:1200], y[:1200])
+    every = MPSClassifier(**{**given, "max_landmarks": 601}, solver="convex").fit(
+        X[:1200], y[:1200]
+    )
+    assert few.alpha_ == every.alpha_
