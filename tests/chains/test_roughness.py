@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss
 from sktn import MPSClassifier, MPSRegressor
 from sktn.chains.roughness import may_be_rough
 from sktn.inspection import variance_shares
+from sktn.solvers import convex_chain
 
 N = 2000
 
@@ -111,23 +112,25 @@ def test_few_rows_are_not_looked_at():
     np.testing.assert_array_equal(found.predict_proba(X), smooth.predict_proba(X))
 
 
-def test_sweeps_take_a_weaker_strength_than_few_landmarks():
+@pytest.mark.parametrize(("max_landmarks", "steps"), [(50, 1), (51, 0)])
+def test_sweeps_take_the_strength_that_a_held_out_fold_wants(monkeypatch, max_landmarks, steps):
+    asked = []
+
+    def search_chains(problem, design, chain, folds, alphas, limit, rng, n_sweeps):
+        asked.append((folds, alphas))
+        return None, np.array([0.5, 0.4, 0.45, np.inf])
+
+    monkeypatch.setattr(convex_chain, "search_chains", search_chains)
     rng = np.random.default_rng(5)
-    X = rng.uniform(-1, 1, size=(2400, 3))
-    y = labels(rng, 12 * X[:, 0] * X[:, 1] + 6 * np.sin(4 * X[:, 2]))
-    given = {"degree": 6, "max_landmarks": 30, "bond_dim": 6, "random_state": 0}
-    convex, swept = (
-        MPSClassifier(solver=solver, **given).fit(X[:1200], y[:1200])
-        for solver in ("convex", "sweep")
-    )
-    assert swept.alpha_ < convex.alpha_
-    same = MPSClassifier(**{**given, "alpha": convex.alpha_}, solver="sweep").fit(
-        X[:1200], y[:1200]
-    )
-    losses = [log_loss(y[1200:], m.predict_proba(X[1200:])) for m in (swept, same)]
-    assert losses[0] < losses[1]
-    few = MPSClassifier(**{**given, "max_landmarks": 601}).fit(X[:1200], y[:1200])
-    every = MPSClassifier(**{**given, "max_landmarks": 601}, solver="convex").fit(
-        X[:1200], y[:1200]
-    )
-    assert few.alpha_ == every.alpha_
+    X, score = turning(rng, 100)
+    y = labels(rng, score)
+    given = {"bond_dim": 2, "degree": 2, "random_state": 0, "max_landmarks": max_landmarks}
+    swept, convex = (MPSClassifier(solver=s, **given).fit(X, y) for s in ("sweep", "convex"))
+    np.testing.assert_allclose(swept.alpha_, convex.alpha_ * 10 ** (-0.5 * steps))
+    assert len(asked) == steps
+    for folds, alphas in asked:
+        assert set(folds) == {0, -1}
+        assert 0.1 < np.mean(folds == 0) < 0.5
+        assert alphas[0] == convex.alpha_
+    MPSClassifier(**given, alpha=0.1).fit(X, y)
+    assert len(asked) == steps
