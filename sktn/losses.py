@@ -7,7 +7,7 @@ the solvers weigh them. NumPy arrays give NumPy arrays, JAX arrays JAX arrays.
 """
 
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, dataclass_transform
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from sktn.backend import namespace
 
 
+@dataclass_transform(frozen_default=True)
 def _record(cls):
     """A frozen dataclass whose numbers are traced; what is an integer belongs to the program."""
     cls = dataclass(frozen=True)(cls)

@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sktn.annotations import Data
 from sktn.anomaly.base import Contributions, Rows, relative_weights, score_rows, scores_of
 from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
 from sktn.anomaly.closed_form import MeanState, Projector
@@ -171,7 +172,7 @@ class SMPOAnomalyDetector(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self, X: Data, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Learn what typical rows look like.
 
@@ -207,7 +208,7 @@ class SMPOAnomalyDetector(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
-        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self, X: Data, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Go on from the present operators with more rows.
 
@@ -267,7 +268,7 @@ class SMPOAnomalyDetector(
             "_n_features_out": sum(P.transform(rows.X[:1]).shape[1] for P in operators),
         }
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
+    def score_samples(self, X: Data) -> np.ndarray:
         """How typical each row is.
 
         Parameters
@@ -283,7 +284,7 @@ class SMPOAnomalyDetector(
         X = read(self, X)
         return score_rows(self.operators_, self._combination, X)
 
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
+    def decision_function(self, X: Data) -> np.ndarray:
         """`score_samples` minus `offset_`: negative for outliers.
 
         Parameters
@@ -296,7 +297,7 @@ class SMPOAnomalyDetector(
         """
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: Data) -> np.ndarray:
         """1 for inliers, -1 for outliers.
 
         Parameters
@@ -345,7 +346,7 @@ class SMPOAnomalyDetector(
         p = self.score_to_pvalue(self.score_samples(X))
         return false_discovery_control(p, method="bh") <= fdr
 
-    def transform(self, X: ArrayLike) -> Any:
+    def transform(self, X: Data) -> Any:
         """The compressed representation of each row.
 
         Parameters

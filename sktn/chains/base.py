@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -15,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sktn.annotations import Data
 from sktn.backend import get_config, one_blas_thread
 from sktn.chains import predict
 from sktn.chains.folds import search_rows
@@ -86,7 +86,7 @@ class BaseChain(
     }
 
     # The strengths that alpha="auto" chooses from, strongest first.
-    _alphas = ()
+    _alphas: tuple[float, ...] = ()
 
     def _fit(self, reading, sample_weight):
         """Everything `fit` does once its input has been read."""
@@ -321,7 +321,7 @@ class BaseChain(
         X = read(self, X)
         return LazyCoordinates(self.columns_, X, self.networks_[0].dtype)
 
-    def transform(self, X: ArrayLike) -> Any:
+    def transform(self, X: Data) -> Any:
         """The learned representation: the left and right bond vectors at the output.
 
         Parameters

@@ -9,6 +9,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
+from sktn.annotations import Data
 from sktn.chains.base import BaseChain
 from sktn.chains.target import average_log_probabilities, class_target
 from sktn.tables.reading import read_fit, read_more, table_weight
@@ -200,7 +201,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the networks.
 
         Parameters
@@ -223,7 +224,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
-        X: ArrayLike,
+        X: Data,
         y: ArrayLike,
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
@@ -279,7 +280,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
             )
         return target
 
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
+    def decision_function(self, X: Data) -> np.ndarray:
         """Class scores.
 
         Parameters
@@ -298,7 +299,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
             return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
         return scores[0, :, 0] if scores.shape[2] == 1 else scores[0]
 
-    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
+    def predict_log_proba(self, X: Data) -> np.ndarray:
         """Logarithms of the class probabilities.
 
         Parameters
@@ -311,7 +312,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         """
         return average_log_probabilities(self._network_scores(X))
 
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+    def predict_proba(self, X: Data) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -324,7 +325,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         """
         return np.exp(self.predict_log_proba(X))
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: Data) -> np.ndarray:
         """The most probable class.
 
         Parameters

@@ -8,6 +8,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
+from sktn.annotations import Data
 from sktn.chains.classification import ALPHAS, MPSClassifier
 from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
 from sktn.losses import log_probabilities
@@ -152,7 +153,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: ArrayLike,
+        X: Data,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
@@ -210,7 +211,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
 
         return greedy_average(losses, len(picked))
 
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+    def predict_proba(self, X: Data) -> np.ndarray:
         """Class probabilities, the weighted average over the members.
 
         Parameters
@@ -224,7 +225,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         total = self._weighted("predict_proba", X)
         return total / total.sum(axis=1, keepdims=True)
 
-    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
+    def predict_log_proba(self, X: Data) -> np.ndarray:
         """Logarithms of the class probabilities.
 
         Parameters
@@ -238,7 +239,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         proba = self.predict_proba(X)
         return np.log(np.maximum(proba, np.finfo(proba.dtype).tiny))
 
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
+    def decision_function(self, X: Data) -> np.ndarray:
         """Log-odds of the second class, or log-probabilities for more than two classes.
 
         Parameters
@@ -252,7 +253,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         log_proba = self.predict_log_proba(X)
         return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: Data) -> np.ndarray:
         """The most probable class.
 
         Parameters

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
+from sktn.annotations import Data
 from sktn.chains.density_fit import Settings, fit_joint
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
@@ -175,7 +176,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self, X: Data, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Learn the density.
 
@@ -223,7 +224,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
             },
         )
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
+    def score_samples(self, X: Data) -> np.ndarray:
         """Log-density of each row.
 
         Parameters
@@ -239,7 +240,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         X = self._read(X)
         return self.joint_.log_density(X)
 
-    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
+    def score(self, X: Data, y: ArrayLike | None = None) -> float:
         """Mean log-density of the rows.
 
         Parameters

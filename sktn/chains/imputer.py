@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sktn.annotations import Data
 from sktn.chains import chained
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
@@ -135,7 +136,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: Data, y: ArrayLike | None = None) -> Self:
         """Learn every column from the others.
 
         Parameters
@@ -214,7 +215,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         )
         warnings.warn(f"No entry of the columns {names} is observed. {done}", stacklevel=4)
 
-    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None) -> Any:
+    def fit_transform(self, X: Data, y: ArrayLike | None = None) -> Any:
         """Fit, and fill the gaps of X; observed entries are returned as they are.
 
         Parameters
@@ -232,7 +233,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         codes, filled = self._fit(X)
         return self._output(X, codes, filled)
 
-    def transform(self, X: ArrayLike) -> Any:
+    def transform(self, X: Data) -> Any:
         """Fill the gaps of new rows, each by itself.
 
         Parameters

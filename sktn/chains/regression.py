@@ -8,6 +8,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 
+from sktn.annotations import Data
 from sktn.chains.base import BaseChain
 from sktn.chains.target import average_predictions, real_target
 from sktn.losses import Huber, Poisson, Quantile, SquaredError
@@ -207,7 +208,7 @@ default="squared_error"
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the networks.
 
         Parameters
@@ -226,9 +227,7 @@ default="squared_error"
         return self._fit(reading, table_weight(sample_weight, reading.X))
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> Self:
+    def partial_fit(self, X: Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """One pass of mini-batches over a chunk of rows, by Adam at a constant learning rate.
 
         The scaling of columns and target and the basis are fitted to the first chunk, which should
@@ -263,7 +262,7 @@ default="squared_error"
         scaling = model.target_center_, model.target_scale_
         return real_target(y, sample_weight, model.loss_, scaling)
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: Data) -> np.ndarray:
         """Predictions in the units of the target.
 
         Parameters

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 
+from sktn.annotations import Data
 from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
 from sktn.chains.regression import ALPHAS, MPSRegressor
 from sktn.losses import Poisson
@@ -140,7 +141,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: ArrayLike,
+        X: Data,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
@@ -191,7 +192,7 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
 
         return greedy_average(losses, len(predicted))
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: Data) -> np.ndarray:
         """Predictions in the units of the target, the weighted average over the members.
 
         Parameters

@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sktn.annotations import Data
 from sktn.backend import one_blas_thread
 from sktn.documentation import DocLinks
 from sktn.fitted import blank, commit
@@ -59,7 +60,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return read_tensor(self, gaps.unmasked(X), reset=reset, allow_nan=self._allow_nan)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: Data, y: ArrayLike | None = None) -> Self:
         """Find a network for X.
 
         Parameters
@@ -163,7 +164,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         own = list(self._sample_modes())
         return int(np.prod(np.delete(self.bond_dims_[own], own, axis=1)))
 
-    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Any:
+    def fit_transform(self, X: Data, y: ArrayLike | None = None, **params: Any) -> Any:
         """Fit, then encode X: the same codes as ``fit(X).transform(X)``.
 
         Parameters
@@ -182,7 +183,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """
         return self.fit(X, y, **params).transform(X)
 
-    def transform(self, X: ArrayLike) -> Any:
+    def transform(self, X: Data) -> Any:
         """Encode samples: their least-squares sample core, the other cores fixed.
 
         Parameters
@@ -220,7 +221,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """Modes of the network that are the samples."""
         return (0,)
 
-    def inverse_transform(self, X: ArrayLike) -> Any:
+    def inverse_transform(self, X: Data) -> Any:
         """Decode samples from their codes.
 
         Parameters
@@ -242,7 +243,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         samples = codes @ self._sample_basis().T
         return samples.reshape(len(codes), *self.sample_layout_)
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: Data) -> np.ndarray:
         """Reconstruct samples; missing entries (NaN) are filled from the network.
 
         Parameters
@@ -258,7 +259,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         check_is_fitted(self)
         return self.inverse_transform(self._encode(self._new_samples(X)))
 
-    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
+    def score(self, X: Data, y: ArrayLike | None = None) -> float:
         """Explained share 1 - ||X - reconstruction||^2 / ||X||^2 over the observed entries.
 
         Parameters

@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from sktn.annotations import Data
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.networks import graph
@@ -202,7 +203,7 @@ class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: Data, y: ArrayLike | None = None) -> Self:
         """Find the network of X.
 
         Parameters
@@ -297,7 +298,7 @@ class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
             modes.append(int(k) % len(shape))
         return tuple(sorted(set(modes)))
 
-    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None) -> Any:
+    def fit_transform(self, X: Data, y: ArrayLike | None = None) -> Any:
         """Fit, and fill the gaps of X; observed entries are returned as they are.
 
         Parameters
@@ -315,7 +316,7 @@ class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
         """
         return self._output(*self._fit(X))
 
-    def transform(self, X: ArrayLike) -> Any:
+    def transform(self, X: Data) -> Any:
         """Fill the gaps of new samples.
 
         Parameters

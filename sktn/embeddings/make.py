@@ -8,23 +8,21 @@ from sktn.embeddings.local import Custom, GaussianRBF, LinearComplement, OneHot
 from sktn.embeddings.polynomials import Chebyshev, Hermite, Laguerre, Legendre, Mixed, Polynomial
 from sktn.embeddings.waves import Fourier, FourierBumps, Trigonometric
 
-_FAMILIES = {
-    family.name: family
-    for family in [
-        Legendre,
-        Polynomial,
-        Hermite,
-        Laguerre,
-        Chebyshev,
-        Fourier,
-        Trigonometric,
-        FourierBumps,
-        LinearComplement,
-        GaussianRBF,
-        OneHot,
-        Mixed,
-    ]
-}
+_CLASSES: list[Any] = [
+    Legendre,
+    Polynomial,
+    Hermite,
+    Laguerre,
+    Chebyshev,
+    Fourier,
+    Trigonometric,
+    FourierBumps,
+    LinearComplement,
+    GaussianRBF,
+    OneHot,
+    Mixed,
+]
+_FAMILIES = {family.name: family for family in _CLASSES}
 
 #: The names that :func:`make_embedding` knows.
 EMBEDDINGS = tuple(_FAMILIES)

@@ -10,6 +10,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sktn.annotations import Data
 from sktn.fitted import blank
 from sktn.image.base import ImageTransformer, check_width, pair_of, windows
 from sktn.image.paths import PATHS, pixel_path
@@ -19,7 +20,7 @@ class _PixelGather(ImageTransformer):
     """Transformers that move pixels: `index_` says where each output comes from, -1 is padding."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: Data, y: ArrayLike | None = None) -> Self:
         """Learn where the pixels go, from the shape of the images alone.
 
         Parameters
@@ -40,7 +41,7 @@ class _PixelGather(ImageTransformer):
         self.__dict__ = vars(model)
         return self
 
-    def transform(self, X: ArrayLike) -> Any:
+    def transform(self, X: Data) -> Any:
         """Move the pixels.
 
         Parameters
@@ -52,12 +53,12 @@ class _PixelGather(ImageTransformer):
         X : ndarray of shape (n_samples, n_features_out)
         """
         check_is_fitted(self)
-        X = self._read(X, reset=False)
-        moved = X[:, self.index_]
+        rows = self._read(X, reset=False)
+        moved = rows[:, self.index_]
         moved[:, self.index_ < 0] = getattr(self, "fill_value", 0.0)
         return moved
 
-    def inverse_transform(self, X: ArrayLike) -> Any:
+    def inverse_transform(self, X: Data) -> Any:
         """Move the pixels back; padding is dropped.
 
         Parameters
@@ -69,10 +70,10 @@ class _PixelGather(ImageTransformer):
         X : ndarray of shape (n_samples, n_features_in_)
         """
         check_is_fitted(self)
-        X = check_width(X, len(self.index_))
+        rows = check_width(X, len(self.index_))
         real = self.index_ >= 0
-        moved = np.empty((len(X), self.n_features_in_), X.dtype)
-        moved[:, self.index_[real]] = X[:, real]
+        moved = np.empty((len(rows), self.n_features_in_), rows.dtype)
+        moved[:, self.index_[real]] = rows[:, real]
         return moved
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Paths through a rectangle: in which order a chain reads the pixels."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -103,7 +105,7 @@ def _half(vector):
     return vector // 2
 
 
-PATHS = {
+PATHS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "row": np.ravel,
     "snake": _snake,
     "zigzag": _zigzag,

@@ -10,6 +10,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sktn.annotations import Data
 from sktn.fitted import blank
 from sktn.image.base import ImageTransformer, check_width, pair_of, windows
 
@@ -54,7 +55,7 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
         self.statistic = statistic
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: Data, y: ArrayLike | None = None) -> Self:
         """Read the shape of the images.
 
         Parameters
@@ -78,7 +79,7 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
         self.__dict__ = vars(model)
         return self
 
-    def transform(self, X: ArrayLike) -> Any:
+    def transform(self, X: Data) -> Any:
         """Pool the images.
 
         Parameters
@@ -90,8 +91,8 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
         X : ndarray of shape (n_samples, n_features_out)
         """
         check_is_fitted(self)
-        X = self._read(X, reset=False)
-        images = np.moveaxis(X.reshape(-1, *self.image_shape_), 0, -2)
+        rows = self._read(X, reset=False)
+        images = np.moveaxis(rows.reshape(-1, *self.image_shape_), 0, -2)
         # (rows, columns, window height, window width, samples, channels)
         tiles = windows(images, self._window, np.nan)
         if self.statistic == "max":
@@ -99,10 +100,10 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
         else:
             count = (~np.isnan(tiles)).sum(axis=(2, 3))
             total = np.nansum(tiles, axis=(2, 3))
-            pooled = np.where(count > 0, total / np.maximum(count, 1).astype(X.dtype), np.nan)
-        return np.moveaxis(pooled, -2, 0).reshape(len(X), -1).astype(X.dtype, copy=False)
+            pooled = np.where(count > 0, total / np.maximum(count, 1).astype(rows.dtype), np.nan)
+        return np.moveaxis(pooled, -2, 0).reshape(len(rows), -1).astype(rows.dtype, copy=False)
 
-    def inverse_transform(self, X: ArrayLike) -> Any:
+    def inverse_transform(self, X: Data) -> Any:
         """Images that are constant in every window, and pool to X.
 
         Parameters
@@ -114,8 +115,8 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
         X : ndarray of shape (n_samples, n_features_in_)
         """
         check_is_fitted(self)
-        X = check_width(X, self._n_features_out).reshape(-1, *self.pooled_shape_)
+        pooled = check_width(X, self._n_features_out).reshape(-1, *self.pooled_shape_)
         height, width, _ = self.image_shape_
-        images = X.repeat(self._window[0], axis=1)[:, :height]
+        images = pooled.repeat(self._window[0], axis=1)[:, :height]
         images = images.repeat(self._window[1], axis=2)[:, :, :width]
-        return images.reshape(len(X), -1)
+        return images.reshape(len(pooled), -1)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import _num_features
 
+from sktn.annotations import Data
 from sktn.chains.regression import MPSRegressor
 from sktn.inspection.modes import ColumnFunctions, ColumnPositions, column_functions
 from sktn.inspection.rows import mixed_rows, observed_index, permuted_index
@@ -87,7 +87,7 @@ class Fidelity:
 
 def distill(
     predictor: Any,
-    X: ArrayLike,
+    X: Data,
     *,
     output: str = "auto",
     background: str = "permuted",
@@ -201,7 +201,8 @@ def distill(
         "missing": "indicator" if np.isnan(positions.transform(rows)).any() else "marginal",
         "seed": int(rng.integers(2**31 - 1)),
     }
-    history, models = [], []
+    history: list[dict[str, Any]] = []
+    models = []
     for n_rows, bond_dim, n_landmarks in _FITS[:max_fits]:
         seen = _training_rows(rows, n_rows, permuted, rng)
         model = _fitted(positions, chain, seen, scores(seen), (bond_dim, n_landmarks))

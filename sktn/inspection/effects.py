@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, _safe_indexing
 
+from sktn.annotations import Data
 from sktn.inspection.members import networks_of, output_names
 from sktn.inspection.reading import read_model
 from sktn.networks import chain as chains
@@ -14,7 +14,7 @@ from sktn.tables.features import feature_indices
 
 def marginal_effect(
     model: Any,
-    X: ArrayLike,
+    X: Data,
     features: Any,
     *,
     grid_resolution: int = 100,

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from sktn.annotations import Data
 from sktn.inspection.members import networks_of
 from sktn.inspection.reading import read_model
 from sktn.networks import chain as chains
@@ -17,7 +17,7 @@ _SPACING = 2e-3
 _POINTS = np.arange(-3, 4)
 
 
-def input_gradient(model: Any, X: ArrayLike) -> np.ndarray:
+def input_gradient(model: Any, X: Data) -> np.ndarray:
     """The derivative of the score with respect to every numeric value.
 
     Parameters

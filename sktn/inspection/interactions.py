@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sktn.annotations import Data
 from sktn.inspection.background import averaged
 from sktn.inspection.members import networks_of, output_names
 from sktn.inspection.reading import read_model
@@ -87,7 +88,7 @@ class Interactions:
 
 def interactions(
     model: Any,
-    X: ArrayLike,
+    X: Data,
     *,
     order: int = 2,
     index: str = "shapley",

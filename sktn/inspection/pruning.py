@@ -4,9 +4,9 @@ import copy
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from sktn.annotations import Data
 from sktn.inspection.average import orthonormal_outputs
 from sktn.inspection.members import estimators_of, networks_of, replace_networks
 from sktn.inspection.reading import read_model, unwrapped
@@ -15,7 +15,7 @@ from sktn.tables.features import feature_indices
 
 
 def prune(
-    model: Any, X: ArrayLike | None = None, *, max_share: float = 0.01, features: Any = None
+    model: Any, X: Data | None = None, *, max_share: float = 0.01, features: Any = None
 ) -> Bunch:
     """Take features out of a model: the score averaged over them.
 

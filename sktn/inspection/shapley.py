@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sktn.annotations import Data
 from sktn.inspection.background import averaged
 from sktn.inspection.members import networks_of, output_names
 from sktn.inspection.reading import read_model
@@ -58,9 +59,7 @@ class ShapleyValues:
         )
 
 
-def shapley_values(
-    model: Any, X: ArrayLike, *, background: ArrayLike | None = None
-) -> ShapleyValues:
+def shapley_values(model: Any, X: Data, *, background: ArrayLike | None = None) -> ShapleyValues:
     """Exact Shapley values: how much each feature moved the score of each row.
 
     The value of a set S of features is the score with the columns of S as they are in the row and

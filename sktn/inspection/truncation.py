@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from sktn.annotations import Data
 from sktn.inspection.members import (
     estimators_of,
     networks_of,
@@ -25,7 +26,7 @@ def truncate(
     *,
     max_error: float = 0.01,
     bond_dim: int | None = None,
-    X: ArrayLike | None = None,
+    X: Data | None = None,
     y: ArrayLike | None = None,
     max_score_loss: float | None = None,
 ) -> Bunch:

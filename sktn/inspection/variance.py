@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from sktn.annotations import Data
 from sktn.inspection.average import orthonormal_outputs
 from sktn.inspection.members import checked_output, networks_of
 from sktn.inspection.reading import read_model
@@ -14,7 +14,7 @@ from sktn.tables.features import feature_indices
 
 
 def variance_shares(
-    model: Any, X: ArrayLike | None = None, *, output: int | None = None, subsets: Any = None
+    model: Any, X: Data | None = None, *, output: int | None = None, subsets: Any = None
 ) -> Bunch:
     """Sobol indices: how the variance of the score splits over features and their interactions.
 

@@ -181,12 +181,13 @@ def complete(T, rng, settings=None, callback: Callable | None = None):
     mask = seen[np.ix_(*present)].astype(np.float32)
     compact = work.shape
     kept = [k for k, n in enumerate(compact) if n > 1]
+    ordered: tuple[int, ...] = ()
     if len(kept) < 2 or not work.any():
         cores = [
             np.zeros([n if j == k else 1 for j in range(T.ndim)], dtype=np.float32)
             for k, n in enumerate(compact)
         ]
-        values, loss, ordered, caveat = np.zeros_like(work), 0.0, (), None
+        values, loss, caveat = np.zeros_like(work), 0.0, None
     else:
         if settings.ordered is not None:
             ordered = tuple(kept.index(k) for k in settings.ordered if k in kept)
