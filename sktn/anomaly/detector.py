@@ -27,6 +27,7 @@ from sktn.anomaly.robust import RobustLooks
 from sktn.anomaly.trained import TrainedSMPO
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
+from sktn.solvers.problem import Clock
 from sktn.tables.reading import read, read_fit, read_more, table_weight
 from sktn.tables.statistics import distinct_rows, unit_weights
 
@@ -85,6 +86,8 @@ class SMPOAnomalyDetector(
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
     random_state : int, RandomState instance or None, default=None
         Seeds what is drawn; an int gives the same result every time.
+    verbose : int, default=0
+        1: a line for every stage, with the seconds since the start.
 
     Attributes
     ----------
@@ -151,6 +154,7 @@ class SMPOAnomalyDetector(
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -162,6 +166,7 @@ class SMPOAnomalyDetector(
         contamination="auto",
         categorical_features="from_dtype",
         random_state=None,
+        verbose=0,
     ):
         self.operator = operator
         self.n_estimators = n_estimators
@@ -169,6 +174,7 @@ class SMPOAnomalyDetector(
         self.contamination = contamination
         self.categorical_features = categorical_features
         self.random_state = random_state
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -187,14 +193,18 @@ class SMPOAnomalyDetector(
         -------
         self : SMPOAnomalyDetector
         """
+        clock = Clock(verbose=self.verbose)
         value = _operator_value(self.operator)
         reading = read_fit(self, X, categorical=self.categorical_features)
         rows = _rows(reading, sample_weight)
+        clock.say(f"{' x '.join(map(str, reading.X.shape))} table read")
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         solution, combination, held_out = self._solve(value, rows, rows.weight, seed)
+        clock.say(f"{len(solution.operators)} operators learned")
         for _ in range(_TRIM_ROUNDS if self.trim > 0 else 0):
             kept = trimmed(held_out, rows.weight, self.trim)
             solution, combination, held_out = self._solve(value, rows, kept, seed)
+            clock.say(f"learned again without {self.trim:.0%} of the rows")
         # The value that fitted: parameters may be changed before the next `partial_fit`.
         stream = {"value": clone(value), "seed": seed, "calls": 0, "state": solution.stream}
         found = {

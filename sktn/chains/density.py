@@ -15,6 +15,7 @@ from sktn.annotations import Data
 from sktn.chains.density_fit import Settings, fit_joint
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
+from sktn.solvers.problem import Clock
 from sktn.tables.categories import encode
 from sktn.tables.frames import Schema
 from sktn.tables.reading import read, read_fit, table_weight
@@ -74,6 +75,8 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
     random_state : int, RandomState instance or None, default=None
         Seeds what is drawn; an int gives the same result every time.
+    verbose : int, default=0
+        1: a line for every stage, with the seconds since the start.
 
     Attributes
     ----------
@@ -143,6 +146,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -160,6 +164,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         tol=1e-4,
         categorical_features="from_dtype",
         random_state=None,
+        verbose=0,
     ):
         self.bond_dim = bond_dim
         self.degree = degree
@@ -173,6 +178,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         self.tol = tol
         self.categorical_features = categorical_features
         self.random_state = random_state
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -192,8 +198,10 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         -------
         self : MPSDensityEstimator
         """
+        clock = Clock(verbose=self.verbose)
         schema = Schema.of(X)
         reading = read_fit(self, X, categorical=self.categorical_features)
+        clock.say(f"{' x '.join(map(str, reading.X.shape))} table read")
         weight = table_weight(sample_weight, reading.X)
         if not np.any(weight > 0):
             raise ValueError(
@@ -205,6 +213,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         joint = found.joint
         chain = joint.parts[0]
         mixed = len(joint.parts) > 1
+        clock.say(f"{len(found.losses)} sweeps, share of the chain {float(joint.shares[0]):.2f}")
         return commit(
             self,
             reading.fitted()
