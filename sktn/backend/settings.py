@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from numbers import Real
 from pkgutil import iter_modules
+from typing import Any
 
 import jax
 
@@ -28,8 +29,8 @@ def checked_memory(max_memory):
     return max_memory
 
 
-_settings = {"backend": os.environ.get("SKTN_BACKEND", "auto"), "max_memory": 2**30}
-_override = ContextVar("sktn_settings", default=None)
+_settings: dict[str, Any] = {"backend": os.environ.get("SKTN_BACKEND", "auto"), "max_memory": 2**30}
+_override: ContextVar[dict[str, Any] | None] = ContextVar("sktn_settings", default=None)
 
 
 def get_config() -> dict[str, str | float]:
@@ -89,6 +90,7 @@ def config_context(
     Parameters
     ----------
     backend : {"auto", "numpy", "jax"}, default=None
+        As in :func:`set_config`.
     max_memory : float, default=None
         As in :func:`set_config`.
 

@@ -200,18 +200,21 @@ def plot_history(estimator: Any, ax: Any = None) -> Any:
     >>> from sktn.display import plot_history
     >>> X = np.random.default_rng(0).normal(size=(6, 5, 4))
     >>> plot_history(RGTNDecomposer(target_error=0.5, random_state=0).fit(X)).get_xlabel()
-    'parameters'
+    'step'
     """
     ax = new_axes(ax)
     history = [entry for entry in estimator.history_ if entry["scale"] == 0]
     budget = getattr(estimator, "max_parameters", None)
-    limited, wanted = ("n_parameters", budget), ("relative_error", "relative error")
+    limited: tuple[str, Any] = ("n_parameters", budget)
+    wanted = ("relative_error", "relative error")
     if budget is None:
         limited = ("relative_error", getattr(estimator, "target_error", None) or np.inf)
         wanted = ("n_parameters", "parameters")
     y = np.array([entry[wanted[0]] for entry in history], dtype=float)
     # A hair of room: the error of an entry is rounded, the target is not.
-    met = np.array([entry[limited[0]] <= limited[1] * (1 + 1e-6) for entry in history], dtype=bool)
+    met: np.ndarray = np.array(
+        [entry[limited[0]] <= limited[1] * (1 + 1e-6) for entry in history], dtype=bool
+    )
     step = np.arange(1, len(history) + 1)
     actions = list(dict.fromkeys(entry["action"] for entry in history))
     for n, action in enumerate(actions):
