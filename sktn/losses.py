@@ -35,6 +35,8 @@ class _Pointwise:
     quadratic: ClassVar[bool] = False
     #: Whether the minimum is found in single precision: seven digits of a log-odds.
     single_precision: ClassVar[bool] = False
+    #: Whether scores are logarithms of predictions.
+    log_link: ClassVar[bool] = False
 
     def n_scores(self, target):
         return target.shape[1]
@@ -259,12 +261,37 @@ class Poisson(_Pointwise):
     array([-0.282])
     """
 
+    log_link: ClassVar[bool] = True
+
     def values(self, F, target):
         return (_exp(F) - target * F).sum(-1)
 
     def derivatives(self, F, target):
         mean = _exp(F)
         return mean - target, mean
+
+
+@_record
+class Gamma(_Pointwise):
+    """Half the deviance of numbers whose spread is proportional to their mean exp(f), up to what
+    does not depend on f. Needs no more of the target than not to be negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn.losses import Gamma
+    >>> Gamma().values(np.array([[1.0]]), np.array([[3.0]])).round(3)
+    array([2.104])
+    """
+
+    log_link: ClassVar[bool] = True
+
+    def values(self, F, target):
+        return (F + target * _exp(-F)).sum(-1)
+
+    def derivatives(self, F, target):
+        ratio = target * _exp(-F)
+        return 1 - ratio, ratio
 
 
 def classification(labels, n_classes, dtype):

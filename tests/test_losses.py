@@ -4,7 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, mean_pinball_loss, mean_poisson_deviance
+from sklearn.metrics import (
+    log_loss,
+    mean_gamma_deviance,
+    mean_pinball_loss,
+    mean_poisson_deviance,
+)
 
 from sktn import losses
 
@@ -16,6 +21,7 @@ CASES = [
     (losses.Huber(epsilon=0.5, noise=1.0), Y),
     (losses.Quantile(0.8, 0.1), Y),
     (losses.Poisson(), np.array([[0.0], [3.0], [1.0]])),
+    (losses.Gamma(), np.array([[0.0], [3.0], [1.0]])),
 ]
 every_loss = pytest.mark.parametrize(
     ("loss", "target"), CASES, ids=[type(loss).__name__ for loss, _ in CASES]
@@ -81,12 +87,15 @@ def test_one_score_stands_for_two_of_half_its_size(rng):
     np.testing.assert_allclose(log_odds, F, rtol=1e-10)
 
 
-def test_quantile_and_poisson_are_scikit_learns(rng):
+def test_quantile_poisson_and_gamma_are_scikit_learns(rng):
     y, F = rng.poisson(2.0, (50, 1)).astype(float), rng.normal(size=(50, 1))
     pinball = losses.Quantile(0.8, width=1e-9).values(F, y).mean()
     np.testing.assert_allclose(pinball, mean_pinball_loss(y, F, alpha=0.8), rtol=1e-6)
     own = losses.Poisson().values(F, y) - losses.Poisson().values(np.log(np.maximum(y, 1e-12)), y)
     np.testing.assert_allclose(2 * own.mean(), mean_poisson_deviance(y, np.exp(F)), rtol=1e-6)
+    y += 0.5
+    own = losses.Gamma().values(F, y) - losses.Gamma().values(np.log(y), y)
+    np.testing.assert_allclose(2 * own.mean(), mean_gamma_deviance(y, np.exp(F)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("scores", [1e4, -1e4, 1e30])

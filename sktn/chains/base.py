@@ -19,6 +19,7 @@ from sktn.backend import get_config, one_blas_thread
 from sktn.chains import predict
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
+from sktn.chains.held_out import held_out_scores
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.roughness import may_be_rough, roughened
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, Sweep, resolve
@@ -88,8 +89,12 @@ class BaseChain(
     # The strengths that alpha="auto" chooses from, strongest first.
     _alphas: tuple[float, ...] = ()
 
-    def _fit(self, reading, sample_weight):
-        """Everything `fit` does once its input has been read."""
+    def _fit(self, reading, sample_weight, on_held_out=None):
+        """Everything `fit` does once its input has been read.
+
+        on_held_out: (reading, target, rows (m,), their scores by models without them (m, c), seed)
+        -> more fitted attributes
+        """
         clock, rng = Clock(self.time_limit, self.verbose), check_random_state(self.random_state)
         solver = resolve(self.solver, len(reading.X))
         target = self._make_target(reading.y, sample_weight)
@@ -108,8 +113,14 @@ class BaseChain(
             extras = self._extras(solver, target, ctx, reading)
             with jax.enable_x64(problem.dtype == np.float64):
                 solution = solver.solve(problem, plan, **extras)
-        if solution.alpha is not None:
-            problem = problem.with_alpha(solution.alpha)
+            if solution.alpha is not None:
+                problem = problem.with_alpha(solution.alpha)
+            more = {}
+            if on_held_out is not None and not clock.over():
+                # Drawn last: the model does not depend on what is held out beside it.
+                held_out = held_out_scores(problem, target, self.max_landmarks, rng)
+                seed = rng.randint(2**31 - 1)
+                more = {} if held_out is None else on_held_out(reading, target, *held_out, seed)
         networks = [network.astype(reading.X.dtype) for network in solution.networks]
         solution = replace(solution, networks=networks)
         _warn_unless_finite(solution.finite, stacklevel=4)
@@ -121,7 +132,7 @@ class BaseChain(
                 stacklevel=3,
             )
         found = _table(reading, target, sites, relevance, problem)
-        commit(self, {**found, **_summary(solution, problem, target)})
+        commit(self, {**found, **_summary(solution, problem, target), **more})
         ctx.call_on_fit_task_end(
             estimator=self, X=reading.X, y=reading.y, reconstruction_attributes={}
         )

@@ -98,17 +98,24 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
             if clock.over():
                 break
         kept = shares[members[: len(estimators)]]
+        more = self._held_out(search, points, scores, shares, rng.randint(2**31 - 1))
         return commit(
             self,
             {
                 **reading.fitted(),
                 **self._fitted(target),
                 **found,
+                **more,
                 "cv_results_": results,
                 "estimators_": estimators,
                 "weights_": kept / kept.sum(),
             },
         )
+
+    def _held_out(self, search, points, scores, shares, seed):
+        """More fitted attributes, from the out-of-fold scores (M, N, c) of the search and the
+        shares (M,) of the average."""
+        return {}
 
     def _search(self, X, reading, target, groups, template, rng):
         """Rows of the search, and the fold of each."""

@@ -10,8 +10,9 @@ from sklearn.utils._param_validation import StrOptions
 
 from sktn.annotations import Data
 from sktn.chains.base import BaseChain
+from sktn.chains.spread import Intervals, fit_spread
 from sktn.chains.target import average_predictions, real_target
-from sktn.losses import Huber, Poisson, Quantile, SquaredError
+from sktn.losses import Gamma, Huber, Poisson, Quantile, SquaredError
 from sktn.tables.reading import read_fit, read_more, table_weight
 
 # The strengths that alpha="auto" chooses from, strongest first: a regression without noise wants
@@ -24,10 +25,11 @@ LOSSES = {
     "absolute_error": Quantile(0.5),
     "huber": Huber(),
     "poisson": Poisson(),
+    "gamma": Gamma(),
 }
 
 
-class MPSRegressor(RegressorMixin, BaseChain):
+class MPSRegressor(RegressorMixin, Intervals, BaseChain):
     """Matrix product state regressor for tables.
 
     The prediction is a multilinear function of the columns' basis vectors whose weight tensor is a
@@ -36,13 +38,14 @@ class MPSRegressor(RegressorMixin, BaseChain):
 
     Parameters
     ----------
-    loss : {"squared_error", "absolute_error", "huber", "poisson"} or loss, \
+    loss : {"squared_error", "absolute_error", "huber", "poisson", "gamma"} or loss, \
 default="squared_error"
         "huber": squared up to 1.35 standard deviations of the noise, which is estimated from a fit
         by absolute errors, and linear beyond. "poisson": for counts and other non-negative
-        targets, with a logarithmic link; predictions are means. A value of :mod:`sktn.losses` sets
-        a loss's own parameters: ``loss=Quantile(0.9)`` predicts that quantile,
-        ``loss=Huber(epsilon=2.0)`` is less robust.
+        targets, with a logarithmic link; predictions are means. "gamma": the same for targets
+        whose spread grows with their mean, such as costs and durations. A value of
+        :mod:`sktn.losses` sets a loss's own parameters: ``loss=Quantile(0.9)`` predicts that
+        quantile, ``loss=Huber(epsilon=2.0)`` is less robust.
     bond_dim : int, default=16
         Largest bond dimension D. Cost grows as D^2, what can be represented with D.
     embedding : str, embedding or callable, default="legendre"
@@ -119,7 +122,11 @@ default="squared_error"
         Factors used, 0 for columns that are constant.
     target_center_, target_scale_ : ndarray of shape (n_outputs,)
         Scaling of the target: the network predicts (y - center) / scale, or log(y / scale) for
-        "poisson".
+        "poisson" and "gamma".
+    spread_ : Spread
+        What `predict_interval` and the like know: out-of-fold errors in units of
+        ``spread_.scale``, a regressor of the error to be expected at a row, which all explanations
+        read: where is the model unsure, and why?
     n_outputs_ : int
     n_iter_ : int
         Newton steps, epochs or iterations.
@@ -224,7 +231,12 @@ default="squared_error"
         self : object
         """
         reading = read_fit(self, X, y, categorical=self.categorical_features, regression=True)
-        return self._fit(reading, table_weight(sample_weight, reading.X))
+        return self._fit(reading, table_weight(sample_weight, reading.X), self._learn_spread)
+
+    def _learn_spread(self, reading, target, rows, scores, seed):
+        errors = target.errors(rows, scores[None])
+        spread = fit_spread(self, reading, rows, errors, target.weight[rows], seed)
+        return {"spread_": spread}
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -262,27 +274,17 @@ default="squared_error"
         scaling = model.target_center_, model.target_scale_
         return real_target(y, sample_weight, model.loss_, scaling)
 
-    def predict(self, X: Data) -> np.ndarray:
-        """Predictions in the units of the target.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        """
-        out = average_predictions(
+    def _mean(self, X):
+        return average_predictions(
             self._network_scores(X), self.target_center_, self.target_scale_, self.loss_
         )
-        return out[:, 0] if self.flat_target_ else out
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.single_output = True
         tags.target_tags.multi_output = True
-        tags.target_tags.positive_only = self.loss == "poisson" or isinstance(self.loss, Poisson)
+        kind = LOSSES.get(self.loss) if isinstance(self.loss, str) else self.loss
+        tags.target_tags.positive_only = getattr(kind, "log_link", False)
         return tags
 
 

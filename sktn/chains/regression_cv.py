@@ -9,14 +9,14 @@ from sklearn.base import RegressorMixin, _fit_context
 from sktn.annotations import Data
 from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
 from sktn.chains.regression import ALPHAS, MPSRegressor
-from sktn.losses import Poisson
+from sktn.chains.spread import Intervals, fit_spread
 from sktn.tables.reading import read_fit
 
 # Interactions of standardised columns, smooth curves in them, curves in their ranks, and both.
 BASES = (("standard", 1), ("standard", 3), ("quantile", 32), ("mixed", 10))
 
 
-class MPSRegressorCV(RegressorMixin, BaseChainCV):
+class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
     """:class:`MPSRegressor` with basis, strength, interaction penalty and smoothness chosen by
     cross-validation, and the best combinations averaged.
 
@@ -77,6 +77,9 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         "param_smoothness", "param_relevance", "param_bond_dim", "mean_test_neg_loss",
         "rank_test_score" and "weight" (share in the average). Strengths beyond the point where
         a path overfits may be left out: they have a loss of infinity.
+    spread_ : Spread
+        What `predict_interval` and the like know: the average's out-of-fold errors, see
+        :class:`MPSRegressor`.
     n_outputs_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -174,14 +177,27 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
         return template._make_target(y, weight)
 
     def _fitted(self, target):
-        return {"n_outputs_": target.values.shape[1], "loss_": target.kind}
+        return {
+            "n_outputs_": target.values.shape[1],
+            "loss_": target.kind,
+            "flat_target_": target.flat,
+        }
+
+    def _held_out(self, search, points, scores, shares, seed):
+        judged, used = np.flatnonzero(search.folds >= 0), np.flatnonzero(shares)
+        rows = search.rows[judged]
+        errors = search.target.errors(rows, scores[used][:, judged], shares[used])
+        best = used[np.argmax(shares[used])]
+        model = self._member(search.estimator, points[best], search, seed)
+        weight = search.target.weight[rows]
+        return {"spread_": fit_spread(model, search.reading, rows, errors, weight, seed)}
 
     def _report(self, target, rows, scores, losses):
         return {"mean_test_neg_loss": -losses}
 
     def _average(self, target, rows, scores):
         """Shares by the loss of the averaged predictions."""
-        link, inverse = (np.exp, np.log) if isinstance(target.kind, Poisson) else (_same, _same)
+        link, inverse = (np.exp, np.log) if target.kind.log_link else (_same, _same)
         predicted = link(scores.astype(np.float64))
         weight = target.weight[rows] / target.weight[rows].sum()
         truth = target.values[rows]
@@ -192,24 +208,16 @@ class MPSRegressorCV(RegressorMixin, BaseChainCV):
 
         return greedy_average(losses, len(predicted))
 
-    def predict(self, X: Data) -> np.ndarray:
-        """Predictions in the units of the target, the weighted average over the members.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        """
-        return self._weighted("predict", X)
+    def _mean(self, X):
+        return self._weighted("_mean", X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.single_output = True
         tags.target_tags.multi_output = True
-        tags.target_tags.positive_only = self._template().loss == "poisson"
+        tags.target_tags.positive_only = (
+            self._template().__sklearn_tags__().target_tags.positive_only
+        )
         return tags
 
 

@@ -160,9 +160,15 @@ class RealTarget:
         truth = self.values[rows] * self.scale + self.center
         return float(r2_score(truth, predicted, sample_weight=self.weight[rows]))
 
-    def predicted(self, scores):
+    def predicted(self, scores, shares=None):
         """Scores of k networks to numbers in units of y: (k, N, c) -> (N, c), float64"""
-        return average_predictions(scores, self.center, self.scale, self.kind)
+        return average_predictions(scores, self.center, self.scale, self.kind, shares)
+
+    def errors(self, rows, scores, shares=None):
+        """What some rows are more than predicted, in units of y: (k, len(rows), c) ->
+        (len(rows), c)"""
+        truth = self.values[rows] * self.scale + self.center
+        return truth - self.predicted(scores, shares)
 
     def shaped(self, problem, out_of_fold):
         """The problem, with what the data say of the loss: Huber's noise, from a fit by absolute
@@ -182,12 +188,13 @@ class RealTarget:
         return replace(problem, loss=replace(self.kind, noise=max(noise, 1e-6)))
 
 
-def average_predictions(scores, center, scale, kind):
-    """The mean prediction of k networks in units of y: scores (k, N, c) -> (N, c), float64"""
+def average_predictions(scores, center, scale, kind, shares=None):
+    """The mean prediction of k networks in units of y: scores (k, N, c), shares (k,), equal ones
+    if None -> (N, c), float64"""
     scores = np.asarray(scores, np.float64)
-    if isinstance(kind, losses.Poisson):
+    if kind.log_link:
         scores = np.exp(scores)
-    return scores.mean(axis=0) * scale + center
+    return np.average(scores, axis=0, weights=shares) * scale + center
 
 
 def real_target(y, weight, kind, scaling=None):
@@ -210,9 +217,9 @@ def fit_scaling(targets, weight, kind):
     size = np.where(size > 0, size, 1.0)
     targets = targets / size
     mean = np.average(targets, weights=weight, axis=0)
-    if isinstance(kind, losses.Poisson):
+    if kind.log_link:
         if not (mean > 0).all():
-            raise ValueError('loss="poisson" needs targets with a positive mean; all of y is 0.')
+            raise ValueError(f"loss={kind!r} needs targets with a positive mean; all of y is 0.")
         return np.zeros_like(mean), mean * size
     if isinstance(kind, losses.SquaredError):
         center = mean
@@ -229,7 +236,7 @@ def fit_scaling(targets, weight, kind):
 
 
 def check_counts(targets, kind):
-    if isinstance(kind, losses.Poisson) and targets.min() < 0:
+    if kind.log_link and targets.min() < 0:
         raise ValueError(
-            f'loss="poisson" needs non-negative targets; the smallest of y is {targets.min()}.'
+            f"loss={kind!r} needs non-negative targets; the smallest of y is {targets.min()}."
         )

@@ -17,6 +17,7 @@ from sktn.inspection.modes import ColumnFunctions, ColumnPositions, column_funct
 from sktn.inspection.rows import mixed_rows, observed_index, permuted_index
 from sktn.inspection.scores import scores_of
 from sktn.tables.features import feature_names
+from sktn.tables.reading import read_fit
 
 # Rows, bond dimension and landmarks of one fit after the other (benchmarks/distill.py): the first
 # takes about a second and does for smooth predictors, the last for forests of deep trees.
@@ -247,7 +248,10 @@ def _fitted(positions, chain, rows, scores, size):
         random_state=chain["seed"],
     )
     # A single score is a vector, as regressors return it.
-    regressor.fit(positions.transform(rows), scores[:, 0] if scores.shape[1] == 1 else scores)
+    scores = scores[:, 0] if scores.shape[1] == 1 else scores
+    # Not `fit`, which would hold rows out to know its errors: they are measured here.
+    reading = read_fit(regressor, positions.transform(rows), scores, regression=True)
+    regressor._fit(reading, np.ones(len(scores)))
     return Pipeline([("positions", positions), ("chain", regressor)])
 
 

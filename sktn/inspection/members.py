@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn.chains.base import network_attributes
 from sktn.chains.density import MPSDensityEstimator
-from sktn.losses import Poisson
 from sktn.networks import chain as chains
 from sktn.networks.mps import MPS, from_padded
 from sktn.tables.basis import embed
@@ -95,7 +94,7 @@ def networks_of(model):
     if hasattr(model, "target_scale_"):
         scale = np.asarray(model.target_scale_, np.float64)
         offset = np.asarray(model.target_center_, np.float64)
-        if isinstance(model.loss_, Poisson):
+        if model.loss_.log_link:
             scale, offset = np.ones(n_outputs), np.log(scale)
     basis, weight = _in_double(model.basis_), 1 / len(model.networks_)
     return [

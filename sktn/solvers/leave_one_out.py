@@ -8,10 +8,16 @@ the number of rows.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.optimize import nnls
 
-__all__ = ["Ridge", "fit_ridge", "products_without_each", "stacking_weights"]
+__all__ = [
+    "Ridge",
+    "fit_ridge",
+    "left_out_predictions",
+    "products_without_each",
+    "stacking_weights",
+]
 
 # Strengths of the ridge relative to the mean of the kernel's diagonal, in half decades: from next
 # to interpolation to next to the mean. The leave-one-out error is cheap, so there are many.
@@ -103,6 +109,33 @@ def fit_ridge(kernel, landmark_kernel, y, strengths=STRENGTHS):
     error, shrunk, left_out = best
     B = U @ (shrunk[:, None] * projection)
     return Ridge(solve_triangular(L, B, lower=True, trans="T"), mean - center @ B, left_out, error)
+
+
+def left_out_predictions(Z, y, weight, groups, strength):
+    """What a ridge regression says of each row when it has not seen the row nor its copies.
+
+        min_B sum_i w_i |z_i B - y_i|^2 + strength ||B||^2 ,
+        z_i B_without = z_i B - h_i sum_g w_j r_j / (1 - sum_g w_j h_j) ,
+
+    the last column of Z the constant, whose coefficient is free; h_i = z_i A^-1 z_i, A the Hessian,
+    r residuals, g the copies of row i (the formula of Sherman, Morrison and Woodbury).
+
+    Z (b, r + 1), y (b, c), weight (b,), groups (b,) integers, equal for equal rows of Z -> (b, c)
+    """
+    Z, y, weight = (np.asarray(array, np.float64) for array in (Z, y, weight))
+    weighted = weight[:, None] * Z
+    A = Z.T @ weighted
+    # Copies of a feature differ by the rounding of their kernel.
+    charges = np.full(len(A), strength + np.finfo(np.float32).eps * np.trace(A))
+    charges[-1] = 0
+    factors = cho_factor(A + np.diag(charges), overwrite_a=True)
+    fitted = Z @ cho_solve(factors, weighted.T @ y)
+    h = np.einsum("br,rb->b", Z, cho_solve(factors, Z.T))
+    leverage = np.bincount(groups, weights=weight * h)
+    sums = np.stack([np.bincount(groups, weights=weight * r) for r in (y - fitted).T], axis=1)
+    # A row of weight without end is met whatever it says.
+    sums /= np.maximum(1 - leverage, 1e-8)[:, None]
+    return fitted - h[:, None] * sums[groups]
 
 
 def stacking_weights(left_out, y):

@@ -31,7 +31,7 @@ FAST_CV = {
 }
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "poisson"])
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "poisson", "gamma"])
 def test_every_loss_learns(loss):
     model = MPSRegressor(**FAST, loss=loss).fit(X[TRAIN], Y[TRAIN])
     assert model.score(X[TEST], Y[TEST]) > 0.9

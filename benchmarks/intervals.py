@@ -1,0 +1,122 @@
+"""Prediction intervals of regressors: coverage, width and score beside split-conformal boosting.
+
+    python benchmarks/intervals.py --data FOLDER --out benchmarks/results/intervals.json
+    python benchmarks/intervals.py --models MPSRegressor LightGBM --cap 400
+
+3-fold cross-validation (shuffled) on at most `--cap` rows of every table of
+`tabular_regression.py`. LightGBM is fitted to three quarters of the training rows, and the absolute
+errors of the others make its intervals (Lei et al., JASA 2018). Widths are in standard deviations
+of the target; the interval score (Gneiting and Raftery, JASA 2007) adds to the width
+2 / (1 - coverage) times what a target is beyond the ends. With --out, what is in the result file is
+not computed again.
+"""
+
+import argparse
+import time
+import warnings
+
+import numpy as np
+from _results import Results
+from sklearn.model_selection import KFold, train_test_split
+from tabular_regression import tables
+
+from sktn import MPSRegressor, MPSRegressorCV
+
+COVERAGES = (0.8, 0.9, 0.95)
+
+
+def chain(train, test, nominal, seed):
+    categorical = nominal if nominal.any() else None
+    model = MPSRegressor(categorical_features=categorical, random_state=seed).fit(*train)
+    return [model.predict_interval(test, coverage) for coverage in COVERAGES]
+
+
+def searched(train, test, nominal, seed):
+    member = MPSRegressor(solver="sweep", max_landmarks=2000)
+    member.set_params(categorical_features=nominal if nominal.any() else None)
+    model = MPSRegressorCV(estimator=member, random_state=seed).fit(*train)
+    return [model.predict_interval(test, coverage) for coverage in COVERAGES]
+
+
+def boosting(train, test, nominal, seed):
+    from lightgbm import LGBMRegressor
+
+    X, held_out, y, truth = train_test_split(*train, test_size=0.25, random_state=seed)
+    model = LGBMRegressor(random_state=seed, n_jobs=1, verbose=-1)
+    model.fit(X, y, categorical_feature=np.flatnonzero(nominal).tolist())
+    errors = np.sort(np.abs(truth - model.predict(held_out)))
+    middle, found = model.predict(test)[:, None], []
+    for coverage in COVERAGES:
+        place = min(len(errors), int(np.ceil(coverage * (len(errors) + 1))))
+        found.append(middle + errors[place - 1] * np.array([-1, 1]))
+    return found
+
+
+MODELS = {"MPSRegressor": chain, "MPSRegressorCV": searched, "LightGBM": boosting}
+
+
+def judge(interval, truth, coverage, unit):
+    low, high = interval.T
+    beyond = np.maximum(low - truth, 0) + np.maximum(truth - high, 0)
+    return {
+        "covered": np.mean(beyond == 0),
+        "width": np.mean(high - low) / unit,
+        "score": np.mean(high - low + 2 / (1 - coverage) * beyond) / unit,
+    }
+
+
+def summarise(rows):
+    print(f"\n{'':16s}{'nominal':>8s}{'covered':>9s}{'width':>8s}{'score':>8s}{'CPU s a fit':>12s}")
+    for model in dict.fromkeys(row["model"] for row in rows):
+        for coverage in COVERAGES:
+            own = [r for r in rows if r["model"] == model and r["coverage"] == coverage]
+            names = ("covered", "width", "score", "seconds")
+            # A table counts once, whatever its number of folds.
+            means = [
+                [np.mean([r[name] for r in own if r["table"] == table]) for name in names]
+                for table in sorted({r["table"] for r in own})
+            ]
+            covered, width, score, seconds = np.mean(means, axis=0)
+            print(
+                f"{model:16s}{coverage:8.2f}{covered:9.3f}{width:8.3f}{score:8.3f}{seconds:12.2f}"
+                f"   {len(means)} tables"
+            )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", help="folder of .npz tables")
+    parser.add_argument("--tables", nargs="+", help="names; default: all")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--cap", type=int, default=800)
+    parser.add_argument("--folds", type=int, default=3, help="how many of the 3 to run")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", help="file of results, read and extended")
+    arguments = parser.parse_args()
+    key = ("table", "model", "fold", "coverage", "seed")
+    results = Results(arguments.out, key=key, packages=("lightgbm",))
+    warnings.simplefilter("ignore")
+    seed = arguments.seed
+    for table, X, y, nominal in tables(arguments.data, arguments.cap, results.used):
+        if arguments.tables and table not in arguments.tables:
+            continue
+        folds = list(KFold(3, shuffle=True, random_state=seed).split(X))[: arguments.folds]
+        for fold, (train, test) in enumerate(folds):
+            for model in arguments.models:
+                own = {"table": table, "model": model, "fold": fold, "seed": seed}
+                if results.has(**own, coverage=COVERAGES[-1]):
+                    continue
+                start = time.process_time()
+                found = MODELS[model]((X[train], y[train]), X[test], nominal, seed)
+                seconds = time.process_time() - start
+                for coverage, interval in zip(COVERAGES, found, strict=True):
+                    judged = judge(interval, y[test], coverage, y.std())
+                    results.add(**own, coverage=coverage, seconds=seconds, **judged)
+        print(table, X.shape, flush=True)
+    summarise(results.rows)
+
+
+if __name__ == "__main__":
+    main()
