@@ -7,20 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sktn import NetworkDisplay
+from sktn import MPSRegressor, NetworkDisplay
 from sktn.inspection import ShapleyValues
-from sktn.interchange import to_quimb, to_tensorly
+from sktn.interchange import to_onnx, to_quimb, to_tensorly
 
 EXTRAS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"][
     "optional-dependencies"
 ]
 CHAIN = [np.ones((1, 3, 2)), np.ones((2, 3, 1))]
 ONE = np.ones((1, 1))
+X = np.linspace(0, 1, 20).reshape(10, 2)
 CASES = {
     "matplotlib.pyplot": ("plot", lambda: NetworkDisplay(np.ones((2, 2), int), (3, 4)).plot()),
     "shap": ("explain", lambda: ShapleyValues(ONE, ONE[0], ONE, ONE, ONE).to_shap()),
     "quimb.tensor": ("interchange", lambda: to_quimb(CHAIN)),
     "tensorly": ("interchange", lambda: to_tensorly(CHAIN)),
+    "onnx": ("interchange", lambda: to_onnx(MPSRegressor(degree=1, alpha=1.0).fit(X, X[:, 0]))),
 }
 
 

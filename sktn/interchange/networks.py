@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sktn.decomposition.base import GraphDecomposer
+from sktn.interchange.optional import imported
 
 __all__ = ["from_quimb", "from_tensorly", "network_arrays", "to_quimb", "to_tensorly"]
 
@@ -92,7 +93,7 @@ def to_quimb(model: Any, *, member: int = 0, graph: bool = False) -> Any:
     >>> to_quimb([np.ones((1, 3, 2)), np.ones((2, 3, 1))]).bond_sizes()
     [2]
     """
-    qtn = _imported("quimb.tensor", "quimb")
+    qtn = imported("quimb.tensor", "quimb")
     arrays = network_arrays(model, member=member)
     kind = _kind(arrays, graph or isinstance(model, GraphDecomposer))
     if kind == "chain":
@@ -132,7 +133,7 @@ def from_quimb(network: Any) -> list[np.ndarray]:
     >>> [core.shape for core in from_quimb(to_quimb(chain))]
     [(1, 3, 2), (2, 3, 1)]
     """
-    qtn = _imported("quimb.tensor", "quimb")
+    qtn = imported("quimb.tensor", "quimb")
     if isinstance(network, qtn.MatrixProductState | qtn.MatrixProductOperator):
         if network.cyclic:
             raise ValueError(
@@ -212,8 +213,8 @@ def to_tensorly(model: Any, *, member: int = 0, graph: bool = False) -> Any:
     elif kind == "operator":
         raise ValueError("TensorLy has no class for matrix product operators: use to_quimb.")
     if arrays[0].shape[0] == 1:
-        return _imported("tensorly.tt_tensor", "tensorly").TTTensor(arrays)
-    return _imported("tensorly.tr_tensor", "tensorly").TRTensor(arrays)
+        return imported("tensorly.tt_tensor", "tensorly").TTTensor(arrays)
+    return imported("tensorly.tr_tensor", "tensorly").TRTensor(arrays)
 
 
 def from_tensorly(network: Any) -> list[np.ndarray]:
@@ -237,15 +238,6 @@ def from_tensorly(network: Any) -> list[np.ndarray]:
     [(1, 3, 2), (2, 3, 1)]
     """
     return [np.asarray(core) for core in getattr(network, "factors", network)]
-
-
-def _imported(module, package):
-    from importlib import import_module  # only where one of these packages is asked for
-
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ImportError(f"This needs {package}: pip install 'sktn[interchange]'.") from error
 
 
 def _kind(arrays, graph):
