@@ -5,6 +5,7 @@ from sktn.display.explanation import MarginalEffectDisplay, VarianceSharesDispla
 from sktn.display.interaction import InteractionDisplay
 from sktn.display.network import NetworkDisplay, plot_history
 from sktn.display.reconstruction import ReconstructionDisplay
+from sktn.display.reliability import ReliabilityDisplay
 from sktn.display.shapley import ShapleyDisplay
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "MarginalEffectDisplay",
     "NetworkDisplay",
     "ReconstructionDisplay",
+    "ReliabilityDisplay",
     "ShapleyDisplay",
     "VarianceSharesDisplay",
     "plot_history",

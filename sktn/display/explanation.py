@@ -4,6 +4,7 @@ import numpy as np
 
 from sktn.display._axes import DOWN, despine, new_axes, shorten
 from sktn.inspection import marginal_effect, variance_shares
+from sktn.inspection.effects import columns_of
 
 
 class VarianceSharesDisplay:
@@ -125,6 +126,8 @@ class MarginalEffectDisplay:
     ----------
     effect : :class:`~sklearn.utils.Bunch`
         What :func:`sktn.inspection.marginal_effect` returns.
+    columns : list of ndarray, default=None
+        Values of the features in some rows, to show where rows are.
 
     Attributes
     ----------
@@ -142,11 +145,12 @@ class MarginalEffectDisplay:
     'x2'
     """
 
-    def __init__(self, effect):
+    def __init__(self, effect, columns=None):
         self.effect = effect
+        self.columns = columns
 
     @classmethod
-    def from_estimator(cls, estimator, X, features, *, output=None, ax=None, **grid):
+    def from_estimator(cls, estimator, X, features, *, output=None, density=False, ax=None, **grid):
         """Draw a marginal effect of a fitted model.
 
         Parameters
@@ -158,6 +162,8 @@ class MarginalEffectDisplay:
         features : int, str or pair of them
         output : int, default=None
             Which score. None: a curve for each of them; for two features the first.
+        density : bool, default=False
+            Show where the rows of X are: a curve is less sure where few are.
         ax : matplotlib axes, default=None
         **grid : dict
             `grid_resolution` and `percentiles` of :func:`sktn.inspection.marginal_effect`.
@@ -166,7 +172,9 @@ class MarginalEffectDisplay:
         -------
         display : MarginalEffectDisplay
         """
-        return cls(marginal_effect(estimator, X, features, **grid)).plot(output=output, ax=ax)
+        effect = marginal_effect(estimator, X, features, **grid)
+        columns = columns_of(estimator, X, features) if density else None
+        return cls(effect, columns).plot(output=output, ax=ax)
 
     def plot(self, *, output=None, ax=None):
         """Draw.
@@ -186,6 +194,8 @@ class MarginalEffectDisplay:
             self._curves(ax, output)
         else:
             self._map(ax, 0 if output is None else output)
+        if self.columns is not None:
+            self._rows(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -196,19 +206,18 @@ class MarginalEffectDisplay:
         label = _score_label(names[chosen[0]] if len(chosen) == 1 else "y")
         for c in chosen:
             colour = f"C{c}"
-            ax.axhline(self.effect.mean[c], color="0.75", lw=1, ls=":")
+            middle = ax.axhline if numeric else ax.axvline
+            middle(self.effect.mean[c], color="0.75", lw=1, ls=":")
             if numeric:
                 ax.plot(values, self.effect.average[c], color=colour, lw=2.2, label=str(names[c]))
             else:
                 y = np.arange(len(values))
                 ax.hlines(y, self.effect.mean[c], self.effect.average[c], color=colour, lw=2)
+                ax.set_ylim(-0.6, len(values) - 0.4)
                 ax.plot(self.effect.average[c], y, "o", color=colour, label=str(names[c]))
         if numeric:
             ax.set(xlabel=self.effect.feature_names[0], ylabel=label)
         else:
-            for line in list(ax.lines):
-                if line.get_linestyle() == ":":
-                    line.remove()
             ax.set_yticks(np.arange(len(values)), [shorten(v) for v in values])
             ax.set(xlabel=label, ylabel=self.effect.feature_names[0])
         if len(chosen) > 1:
@@ -242,6 +251,35 @@ class MarginalEffectDisplay:
         bar = ax.figure.colorbar(image, ax=ax)
         bar.set_label(_score_label(self.effect.output_names[output]))
         bar.outline.set_visible(False)
+
+    def _rows(self, ax):
+        """Where rows are: a histogram at the foot of a curve, numbers beside levels, dots on a
+        map."""
+        numeric = [np.asarray(v).dtype.kind in "fiu" for v in self.effect.grid_values]
+        if len(numeric) == 2:
+            if all(numeric):
+                places = [np.asarray(column, np.float64) for column in self.columns]
+                limits = ax.axis()
+                ax.plot(*places, ".", color="0.15", ms=2, alpha=0.4)
+                ax.axis(limits)
+            return
+        (column,), (values,) = self.columns, self.effect.grid_values
+        if not numeric[0]:
+            count = [np.sum(np.asarray(column, dtype=str) == str(value)) for value in values]
+            ax.set_yticks(
+                np.arange(len(values)),
+                [f"{shorten(v)} ({c})" for v, c in zip(values, count, strict=True)],
+            )
+            return
+        known = np.asarray(column, np.float64)
+        low, high = min(values), max(values)
+        known = known[(known >= low) & (known <= high)]
+        count, edges = np.histogram(known, bins=40, range=(low, high))
+        foot = ax.inset_axes([0, 0, 1, 0.14], sharex=ax)
+        foot.bar(edges[:-1], count, np.diff(edges), align="edge", color="0.85")
+        foot.axis("off")
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom - 0.16 * (top - bottom), top)
 
 
 def _score_label(name):

@@ -104,6 +104,15 @@ def marginal_effect(
     )
 
 
+def columns_of(model, X, features):
+    """The values of features in the rows of X, as :func:`marginal_effect` shows them: list of
+    (n_samples,)"""
+    reading = read_model(model)
+    rows = reading.rows(X)
+    columns = [_safe_indexing(rows, j, axis=1) for j in feature_indices(features, reading.names)]
+    return [np.asarray(column) for column in columns]
+
+
 def _grid(reading, rows, j, grid_resolution, percentiles):
     """Rows of the model's table that run through the values of a column, and those values."""
     if reading.tail:

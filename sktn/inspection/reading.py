@@ -72,11 +72,11 @@ class Reading:
 
     def rows(self, X):
         """X as the user gives it -> the columns explained, in their container."""
-        return _through(self.head, X)
+        return through(self.head, X)
 
     def table(self, rows):
         """The columns explained -> numbers and category codes of the model in float64."""
-        X = _through(self.tail, rows)
+        X = through(self.tail, rows)
         return read(self.model, X).astype(np.float64)
 
     def place(self, order):
@@ -203,7 +203,7 @@ def _invertible(sources):
     return (sources >= 0).all() and len(set(sources.tolist())) == len(sources)
 
 
-def _through(steps, X):
+def through(steps, X):
     for step in steps:
         X = step.transform(X)
     return X.toarray() if hasattr(X, "toarray") else X

@@ -15,6 +15,7 @@ from sktn.display import (
     LossCurveDisplay,
     MarginalEffectDisplay,
     ReconstructionDisplay,
+    ReliabilityDisplay,
     ShapleyDisplay,
     VarianceSharesDisplay,
     plot_history,
@@ -187,3 +188,59 @@ def test_to_shap_keeps_everything(classifier):
     handed_on = explanation.to_shap()
     assert isinstance(handed_on, shap.Explanation)
     np.testing.assert_array_equal(handed_on.values, explanation.values)
+
+
+def test_an_effect_shows_where_the_rows_are(rng):
+    X = pd.DataFrame({"a": rng.normal(size=80), "b": rng.choice(["u", "v"], 80)}, dtype=object)
+    X = X.astype({"a": float, "b": "category"})
+    model = MPSRegressor(degree=2, random_state=0).fit(X, X["a"] + (X["b"] == "u"))
+    bare = MarginalEffectDisplay.from_estimator(model, X, "a")
+    assert not bare.ax_.child_axes
+    display = MarginalEffectDisplay.from_estimator(model, X, "a", density=True)
+    [foot] = display.ax_.child_axes
+    low, high = display.effect.grid_values[0][[0, -1]]
+    inside = np.sum((X["a"] >= low) & (X["a"] <= high))
+    assert sum(bar.get_height() for bar in foot.patches) == inside
+    levels = MarginalEffectDisplay.from_estimator(model, X, "b", density=True)
+    counts = X["b"].value_counts()
+    labels = [label.get_text() for label in levels.ax_.get_yticklabels()]
+    assert labels == [f"u ({counts['u']})", f"v ({counts['v']})"]
+    assert levels.ax_.get_ylim() == (-0.6, 1.6)
+    both = rng.normal(size=(80, 2))
+    model = MPSRegressor(degree=2, random_state=0).fit(both, both.prod(axis=1))
+    pair = MarginalEffectDisplay.from_estimator(model, both, (0, 1), density=True)
+    np.testing.assert_array_equal(pair.ax_.lines[0].get_xdata(), both[:, 0])
+
+
+def test_reliability_of_probabilities(rng):
+    proba = rng.dirichlet(np.ones(3), size=20_000)
+    y = (proba.cumsum(axis=1) < rng.random((len(proba), 1))).sum(axis=1)
+    true = ReliabilityDisplay.from_predictions(y, proba)
+    assert len(true.curves) == 3
+    assert true.calibration_error < 0.015
+    for curve in true.curves:
+        assert np.all(np.abs(curve.observed - curve.predicted) < 5 * curve.error)
+    sharp = proba**3 / np.sum(proba**3, axis=1, keepdims=True)
+    assert ReliabilityDisplay.from_predictions(y, sharp).calibration_error > 0.05
+    # A false column order is what `classes` is there to see.
+    names = np.array(["c", "a", "b"])
+    named = ReliabilityDisplay.from_predictions(names[y], proba, classes=names)
+    assert named.calibration_error == true.calibration_error
+    with pytest.raises(ValueError, match="y_prob must have a row"):
+        ReliabilityDisplay.from_predictions(y, proba[:, :2])
+
+
+def test_reliability_of_models(rng):
+    X = rng.normal(size=(600, 2))
+    y = X[:, 0] + rng.normal(size=600)
+    model = MPSRegressor(degree=2, random_state=0).fit(X[:300], y[:300])
+    display = ReliabilityDisplay.from_estimator(model, X[300:], y[300:])
+    assert display.calibration_error < 0.06
+    assert len(display.curves[0].predicted) == 19
+    classifier = MPSClassifier(degree=2, random_state=0).fit(X[:300], y[:300] > 0)
+    display = ReliabilityDisplay.from_estimator(classifier, X[300:], y[300:] > 0, n_bins=5)
+    [curve] = display.curves
+    assert curve.name
+    assert len(curve.predicted) == 5
+    with pytest.raises(ValueError, match="says nothing of its certainty"):
+        ReliabilityDisplay.from_estimator(StandardScaler().fit(X), X, y)
