@@ -157,7 +157,8 @@ class NetworkDisplay:
                 zorder=2,
             )
         for k in range(order):
-            ax.text(x[k], y[k], names[k], ha="center", va="center", zorder=4)
+            size = "medium" if len(names[k]) < 5 else "x-small"
+            ax.text(x[k], y[k], names[k], ha="center", va="center", zorder=4, fontsize=size)
             # In points, as the circles are, so that neither meets the other on small axes.
             ax.annotate(
                 str(self.tensor_shape[k]),
