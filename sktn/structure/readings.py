@@ -6,7 +6,10 @@ from sktn.networks import graph
 from sktn.solvers.als import als
 from sktn.structure import tomography
 
-__all__ = ["needed", "planted"]
+__all__ = ["exact", "needed", "planted"]
+
+# Ratio of singular values across a gap that noise does not make.
+_GAP = 5.0
 
 
 def needed(problem, measured):
@@ -16,6 +19,18 @@ def needed(problem, measured):
     # Squares are summed in the tensor's own precision: no proof by a hair.
     least = [tomography.epsilon_rank(v, 1.001 * problem.target) for _, v in measured]
     return tomography.Cuts(problem.X.shape, [s for s, _ in measured], least)
+
+
+def exact(problem, measured):
+    """Whether the error allows no lower ranks than those of the gaps.
+
+    Where it does, a network as coarse as the error may be far smaller than the planted one.
+    """
+    for _, values in measured:
+        rank, gap = tomography.gap_rank(values, problem.target)
+        if gap > _GAP and rank > tomography.epsilon_rank(values, problem.target):
+            return False
+    return True
 
 
 def planted(problem, measured, tries=6, restarts=15):
@@ -30,7 +45,7 @@ def planted(problem, measured, tries=6, restarts=15):
     subsets = [s for s, _ in measured]
     least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
     wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
-    sure = np.array(gaps) > 5.0
+    sure = np.array(gaps) > _GAP
     if sure.mean() < 0.5:
         return None
     cuts = tomography.Cuts(problem.sizes, subsets, least)

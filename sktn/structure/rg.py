@@ -97,10 +97,10 @@ def _to_target(problem, settings, begun):
     found = readings.planted(problem, measured) if settings.tomography else None
     if found is None and problem.expired():
         return _direct(problem)
-    if found is not None:
-        return _pruned(problem, settings, found)
+    results = [] if found is None else [_pruned(problem, settings, found)]
+    if results and (readings.exact(problem, measured) or problem.expired()):
+        return results[0]
     problem = replace(problem, cuts=readings.needed(problem, measured))
-    results = []
     if begun is not None:
         state = problem.state(Fit(begun, squared_error(problem.X, begun), 0))
         problem.note("fold", state)
@@ -118,12 +118,15 @@ def _to_target(problem, settings, begun):
 
 
 def _loops(problem, settings, found):
-    """Networks from random starts, where they cost little: loops added to a tree are not all."""
+    """Networks that did not begin as trees, where they cost little: a loop that a tree opened is
+    not closed again.
+    """
     results = []
-    # Above order six they begin as products, where a draw decides little.
-    for draw in range(1 if problem.X.ndim > 6 else _DRAWS):
-        so_far = found + results
-        if (so_far and not _quick(problem, so_far)) or (draw and problem.expired()):
+    if not found or _quick(problem, found):
+        results.append(_pruned(problem, settings, steps.greedy(problem)))
+    # Above order six random starts begin as products, as the greedy one does.
+    for draw in range(0 if problem.X.ndim > 6 else _DRAWS):
+        if not _quick(problem, found + results) or (draw and problem.expired()):
             break
         results.append(_pruned(problem, settings, steps.widen(problem, _complete(problem))))
     return results

@@ -140,7 +140,7 @@ def test_search_meets_the_target_without_any_one_mechanism(name):
     X /= np.linalg.norm(X)
     history = []
     task = Task(X, 0.05, np.random.default_rng(0), history=history.append)
-    cores = rg.search(task, rg.Settings(**{name: False}))
+    cores = rg.search(task, rg.Settings(**{name: False}, cycles=2))
     assert np.linalg.norm(X - graph.to_dense(cores)) <= 0.05
     assert {"scale", "action", "bond", "relative_error", "n_parameters"} <= set(history[0])
 
@@ -245,3 +245,17 @@ def test_high_orders_without_structure_need_none():
         R = find(measured(X), X.shape, limit)
         assert squared_error(X, trees.truncated(X, R)) < 1e-12
     assert (trees.cheapest(measured(X), X.shape, 0.1) == 1).all()
+
+
+def test_greedy_growth_closes_a_loop_that_trees_open():
+    rng = np.random.default_rng(0)
+    R = np.array([[1, 3, 3, 1], [3, 1, 3, 1], [3, 3, 1, 3], [1, 1, 3, 1]])
+    X = graph.to_dense(graph.random_cores([8, 8, 8, 7], R, rng))
+    X /= np.linalg.norm(X)
+    size = graph.n_parameters(X.shape, R)
+    state = steps.greedy(problem(X, 0.05**2))
+    assert state.error <= 0.05**2
+    assert state.size <= size
+    task = Task(X, 0.05, np.random.default_rng(0))
+    cores = rg.search(task, rg.Settings(cycles=0))
+    assert graph.n_parameters(X.shape, graph.bond_dims(cores)) <= size
