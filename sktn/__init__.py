@@ -15,6 +15,7 @@ from sktn.decomposition.comparisons.sampling import (
     GeneticTNDecomposer,
     LocalSearchTNDecomposer,
 )
+from sktn.decomposition.completer import RGTNCompleter
 from sktn.decomposition.fixed import FCTNDecomposer, TRDecomposer, TTDecomposer
 from sktn.decomposition.imputer import RGTNImputer
 from sktn.decomposition.rgtn import RGSearch, RGTNDecomposer
@@ -43,6 +44,7 @@ __all__ = [
     "PixelPooling",
     "PooledEstimate",
     "RGSearch",
+    "RGTNCompleter",
     "RGTNDecomposer",
     "RGTNImputer",
     "SMPOAnomalyDetector",
