@@ -28,7 +28,7 @@ _HELD_OUT = 20_000
 # seen for each, repetitions counted.
 _BLOCK_ROWS, _TRIAL = 50_000, 100_000
 # What the next weaker strength has to gain, as a share of the loss; half a decade between them.
-_GAIN, _STEP, _MOST_STEPS = 2e-3, 10**-0.5, 8
+_GAIN, _STEP, _MOST_STEPS = 2e-3, 10**-0.5, 12
 # Neighbouring rows that are read together: a memory map gives a page of them at once.
 _RUN = 256
 # Of `max_memory`: what a block's coordinates and a batch's vectors take, each of which is held a

@@ -1,5 +1,9 @@
 """Long tables: blocks of rows, rows that are held out, the strength lowered on them."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -175,3 +179,38 @@ def test_columns_are_learned_from_some_rows_of_a_long_table(short, table):
     np.testing.assert_array_equal(sites.learned_rows(X, weight), np.arange(300))
     short_table = sites.make_sites(X[:800], None)
     assert isinstance(short_table.coords, np.ndarray)
+
+
+STREAMED = """
+import sys
+import numpy as np
+import sktn
+from sktn.chains import solvers, streamed
+
+streamed.STREAMED_ROWS = solvers.STREAMED_ROWS = 1000
+streamed._BLOCK_ROWS = 512
+solvers._ROWS_SEEN = 3000
+rng = np.random.default_rng(0)
+X = rng.normal(size=(1500, 3)).astype(np.float32)
+y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int)
+model = sktn.MPSClassifier(alpha=0.1, bond_dim=3, degree=2, max_landmarks=60, random_state=0)
+proba = model.fit(X, y).predict_proba(X)
+np.save(sys.argv[1], proba)
+"""
+
+
+@pytest.mark.slow
+def test_eight_devices_stream_to_the_scores_of_one(tmp_path):
+    found = []
+    for n_devices in (1, 8):
+        flags = f"--xla_force_host_platform_device_count={n_devices}"
+        out = tmp_path / f"{n_devices}.npy"
+        done = subprocess.run(
+            [sys.executable, "-c", STREAMED, str(out)],
+            env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "SKTN_BACKEND": "jax"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(np.load(out))
+    np.testing.assert_allclose(*found, atol=1e-4)

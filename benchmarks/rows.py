@@ -1,0 +1,149 @@
+"""Rows from 1,000 to 1,000,000: time, memory and log-loss beside other models, on planted tables.
+
+    python benchmarks/rows.py                       # to 100,000 rows, a few minutes
+    python benchmarks/rows.py --rows 1000000        # one size, e.g. the largest
+    python benchmarks/rows.py --solvers             # sweep, adam, convex instead of rivals
+
+Every fit runs in a process of its own, so that its peak of memory is its own, on one BLAS thread,
+from a float32 memory map. "excess" is the log-loss on 20,000 further rows beyond that of who knows
+the probabilities. --picture FILE draws the results that there are.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from _planted import columns, labels, rough, smooth
+from _results import FOLDER, Results, read
+
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+RIVALS = ("MPSClassifier", "HistGradientBoosting", "LightGBM", "LogisticRegression", "MLP")
+SOLVERS = ("MPS sweep", "MPS adam", "MPS convex")
+TARGETS = {"smooth": smooth, "rough": rough}
+N_TEST, N_COLUMNS = 20_000, 30
+
+
+def make(name):
+    if name.startswith("MPS"):
+        from sktn import MPSClassifier
+
+        solver = name.split()[1] if " " in name else "auto"
+        return MPSClassifier(solver=solver, random_state=0)
+    if name == "HistGradientBoosting":
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(random_state=0)
+    if name == "LightGBM":
+        from lightgbm import LGBMClassifier
+
+        return LGBMClassifier(random_state=0, n_jobs=1, verbose=-1)
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if name == "LogisticRegression":
+        return make_pipeline(StandardScaler(), LogisticRegression())
+    return make_pipeline(
+        StandardScaler(), MLPClassifier((64, 64), early_stopping=True, max_iter=30)
+    )
+
+
+def one(folder, name):
+    """Fit one model on a folder's table, and say what it cost."""
+    X, y = np.load(folder / "X.npy", mmap_mode="r"), np.load(folder / "y.npy")
+    truth = np.load(folder / "truth.npy")
+    n = len(X) - N_TEST
+    model = make(name)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cpu, wall = time.process_time(), time.perf_counter()
+    model.fit(X[:n], y[:n])
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    p = np.clip(model.predict_proba(X[n:])[np.arange(N_TEST), y[n:]], 1e-12, 1)
+    sign = 1 - 2 * y[n:]
+    least = float(np.mean(np.logaddexp(0, sign * truth[n:])))
+    print(
+        json.dumps(
+            {
+                "cpu_s": round(cpu, 2),
+                "wall_s": round(wall, 2),
+                "peak_mb": peak // 1024,
+                "before_mb": before // 1024,
+                "log_loss": round(float(-np.log(p).mean()), 5),
+                "excess": round(float(-np.log(p).mean()) - least, 5),
+                "accuracy": round(float(np.mean(p > 0.5)), 5),
+            }
+        )
+    )
+
+
+def table(folder, target, n_rows):
+    X = columns(np.random.default_rng(1), n_rows + N_TEST, N_COLUMNS)
+    truth = TARGETS[target](X)
+    np.save(folder / "X.npy", X)
+    np.save(folder / "y.npy", labels(truth)[0])
+    np.save(folder / "truth.npy", truth)
+
+
+def picture(rows, path):
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained", sharex=True)
+    for line, target in zip(axes, TARGETS, strict=True):
+        for name in dict.fromkeys(row["model"] for row in rows):
+            own = {r["rows"]: r for r in rows if (r["target"], r["model"]) == (target, name)}
+            style = "o--" if name in SOLVERS else "o-"
+            for axis, what in zip(line, ("log_loss", "cpu_s", "peak_mb"), strict=True):
+                values = [own[k][what] for k in sorted(own)]
+                axis.plot(sorted(own), values, style, label=name)
+                axis.set(xscale="log", title=f"{target}: {what}")
+                axis.set_yscale("linear" if what == "log_loss" else "log")
+    axes[0, 0].legend(fontsize="small")
+    for axis in axes[1]:
+        axis.set_xlabel("rows")
+    fig.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=list(TARGETS))
+    parser.add_argument("--models", nargs="+", default=None)
+    parser.add_argument("--solvers", action="store_true")
+    parser.add_argument("--out", default=FOLDER / "rows.json", help="file of results")
+    parser.add_argument("--picture", metavar="FILE")
+    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "MODEL"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        return one(Path(args.one[0]), args.one[1])
+    if args.picture:
+        return picture(read(args.out)[0], args.picture)
+    results = Results(args.out, key=("target", "rows", "model"), packages=("lightgbm",))
+    for target in args.targets:
+        for n_rows in args.rows:
+            with tempfile.TemporaryDirectory() as folder:
+                table(Path(folder), target, n_rows)
+                for name in args.models or (SOLVERS if args.solvers else RIVALS):
+                    call = [sys.executable, __file__, "--one", folder, name]
+                    done = subprocess.run(
+                        call, capture_output=True, text=True, check=False, env=os.environ | THREADS
+                    )
+                    if done.returncode:
+                        print(target, n_rows, name, done.stderr.strip().splitlines()[-1])
+                        continue
+                    found = json.loads(done.stdout.splitlines()[-1])
+                    results.add(target=target, rows=n_rows, model=name, **found)
+                    print(target, n_rows, name, *found.values(), sep="  ", flush=True)
+    return None
+
+
+if __name__ == "__main__":
+    main()
