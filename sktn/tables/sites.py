@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from sktn.embeddings import make_embedding
 from sktn.tables.basis import Basis, embed, fit_basis
@@ -24,6 +25,11 @@ from sktn.tables.statistics import correlation
 
 # Rows that correlations are estimated from: their standard error is then 1.4 %.
 _ORDER_ROWS = 5000
+# Sites of which all eigenvectors of their graph are taken: a second of work.
+_DENSE_ORDER = 1000
+
+# Numbers of site vectors that are made at a time (16 MB in float32).
+_EMBEDDED = 2**22
 
 # Rows that columns and bases are learned from: a rank is then known to 0.16 %, and a level of a
 # ten-thousandth of the rows is seen ten times. The coordinates of longer tables are made on demand.
@@ -93,7 +99,9 @@ class Sites:
 
         def first_components(rows):
             # The first one says where a row is in a column; there is none where d is 1.
-            return self.vectors(rows)[:, :, 1:2].mean(-1)
+            size = max(1, _EMBEDDED // (self.n_sites * self.dim))
+            parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+            return np.concatenate([self.vectors(part)[:, :, 1:2].mean(-1) for part in parts])
 
         order = chain_order(
             feature_order,
@@ -215,13 +223,35 @@ def chain_order(feature_order, kept, n_columns, n_rows, first_components, rng, s
         rows = rng.choice(rows, _ORDER_ROWS, False)
     # Correlations that chance explains do not count; where there are no others, the columns stay as
     # they were given, and a little of everything connects the rest.
-    squares = correlation(first_components(rows), weight[rows]) ** 2
-    chance = 10 / weight[rows].sum()
-    neighbours = 1e-3 * (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) == 1)
-    weight = np.where(squares > chance, squares, 0) + neighbours + 1e-6
-    laplacian = np.diag(weight.sum(0)) - weight
-    order = np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable")
+    squares = correlation(first_components(rows), weight[rows])
+    np.square(squares, out=squares)
+    squares[squares <= 10 / weight[rows].sum()] = 0
+    squares[np.arange(n - 1), np.arange(1, n)] += 1e-3
+    squares[np.arange(1, n), np.arange(n - 1)] += 1e-3
+    squares += 1e-6
+    order = np.argsort(_second_eigenvector(squares), kind="stable")
     # A Fiedler vector has no sign: as given rather than reversed.
     return (
         order if np.sum(order * np.arange(n)) >= np.sum(order[::-1] * np.arange(n)) else order[::-1]
     )
+
+
+def _second_eigenvector(weight):
+    """That of the Laplacian of a graph, by which neighbours are near each other; of many nodes that
+    of the normalised one, which takes a few products instead of all eigenvectors.
+
+    weight (n, n) -> (n,)
+    """
+    n, total = len(weight), weight.sum(0)
+    if n <= _DENSE_ORDER:
+        return np.linalg.eigh(np.diag(total) - weight)[1][:, 1]
+    roots = np.sqrt(total)
+
+    def normalised(v):
+        return (weight @ (v.ravel() / roots)) / roots
+
+    # Begun at the order that was given; neighbours at a hundredth of the spectrum are told apart.
+    operator = LinearOperator((n, n), matvec=normalised, dtype=np.float64)
+    start = roots * (1 + np.linspace(-1, 1, n))
+    vectors = eigsh(operator, k=2, which="LA", v0=start, tol=1e-2)[1]
+    return vectors[:, 0] / roots

@@ -51,8 +51,12 @@ def test_related_columns_become_neighbours(rng):
     np.testing.assert_array_equal(make_sites(X, None).order, np.arange(4))
 
 
+@pytest.mark.parametrize("dense", [True, False])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_fiedler_vector_orders_columns_along_their_path(seed):
+def test_the_fiedler_vector_orders_columns_along_their_path(seed, dense, monkeypatch):
+    monkeypatch.setattr("sktn.tables.sites._DENSE_ORDER", 8 if dense else 7)
+    # Vectors are made in several blocks.
+    monkeypatch.setattr("sktn.tables.sites._EMBEDDED", 5000)
     # A Markov chain of columns, shuffled: its order is found again, up to its direction.
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(2000, 8))
