@@ -123,94 +123,6 @@ def origin(rows, runs):
     return f"{dates}, {word} {', '.join(several['commit'])}, {'; '.join(several['machine'])}"
 
 
-def sizes(rows):
-    """Fewest and most rows of a table, folds"""
-    found = [row["rows"] for row in rows]
-    return f"{min(found):,} to {max(found):,} rows"
-
-
-@table("tabular", "tabular.json")
-def tabular(kind, results):
-    from tabular import mean_ranks, mean_scores
-
-    rows, runs = results
-    names, models, accuracy = mean_scores(rows, "accuracy")
-    ranks, seconds = mean_ranks(rows), mean_scores(rows, "fit_seconds")[2].mean(axis=0)
-    loss = mean_scores(rows, "log_loss")[2]
-    values = [
-        (*ranks[model], accuracy[:, k].mean(), loss[:, k].mean(), seconds[k])
-        for k, model in enumerate(models)
-    ]
-    order = np.argsort([rank for _, rank, *_ in values])
-    formats = ("{:.1f}", "{:.1f}", "{:.3f}", "{:.3f}", "{:.2g}!")
-    cells = columns(values, formats, (True, True, False, True, True))
-    header = ["model", "accuracy, rank", "log-loss, rank", "accuracy", "log-loss", "seconds, fit"]
-    folds = numbered(len({row["fold"] for row in rows}))
-    return page(
-        f"{len(names)} tables of {sizes(rows)}, {folds} stratified folds, every model with its own "
-        f"preprocessing; mean rank among {numbered(len(models))} models (1 is best), and means "
-        f"over the tables ({origin(rows, runs)})",
-        code(kind, runs),
-        text_table(kind, header, [[models[k], *cells[k]] for k in order]),
-    )
-
-
-@table("tabular ranks", "tabular.json")
-def tabular_ranks(kind, results):
-    from tabular import mean_ranks
-
-    rows, _ = results
-    ranks = mean_ranks(rows)
-    best = sorted(ranks, key=lambda model: ranks[model][1])
-    cells = columns([ranks[model] for model in best], ("{:.1f}", "{:.1f}"), (True, True))
-    n_tables, folds = len({row["table"] for row in rows}), len({row["fold"] for row in rows})
-    header = ["mean rank (1 is best)", "accuracy", "log-loss"]
-    return page(
-        f"{numbered(folds).capitalize()}-fold cross-validation on {n_tables} tables of "
-        f"{sizes(rows)}, every model with its own preprocessing, ours with their defaults:",
-        text_table(kind, header, [[model, *cell] for model, cell in zip(best, cells, strict=True)]),
-    )
-
-
-@table("cost", "tabular.json", "regression.json")
-def cost(kind, *results):
-    seconds, most = {}, 0
-    for rows, _ in results:
-        for row in rows:
-            seconds.setdefault(row["model"], []).append(row["fit_seconds"])
-            most = max(most, row["rows"])
-    middle = {model: f"{np.median(values):.2g} s" for model, values in seconds.items()}
-    quarter = "``" if kind == ".rst" else "`"
-    names = {model: f"{quarter}{model}{quarter}" for model in middle}
-    ours = ("MPSClassifier", "MPSRegressor", "MPSClassifierCV", "MPSRegressorCV")
-    listed = ", ".join(f"{names[model]} {middle[model]}" for model in ours)
-    return page(
-        f"Processor time of a fit with defaults, median over tables of at most {most:,} rows: "
-        f"{listed}; LightGBM {middle['LightGBM']}."
-    )
-
-
-@table("regression", "regression.json")
-def regression(kind, results):
-    from tabular_regression import report
-
-    rows, runs = results
-    names, found = report(rows)
-    order = sorted(found, key=lambda model: found[model][0])
-    formats = ("{:.1f}", "{:.3f}", "{:.2g}!")
-    cells = columns([found[model] for model in order], formats, (True, False, True))
-    header = ["model", "mean rank", "mean R2", "seconds, fit"]
-    folds = numbered(len({row["fold"] for row in rows}))
-    return page(
-        f"{len(names)} tables of {sizes(rows)}, {folds} of five folds; rank and mean of R2 among "
-        f"{numbered(len(found))} models ({origin(rows, runs)})",
-        code(kind, runs),
-        text_table(
-            kind, header, [[model, *cell] for model, cell in zip(order, cells, strict=True)]
-        ),
-    )
-
-
 DETECTORS = {
     "SMPO": "SMPOAnomalyDetector",
     "SMPO projector": '``operator="projector"``',
@@ -310,36 +222,6 @@ def imputation(kind, results):
         *parts,
         f"The error of ``MPSImputer`` is at most {number(worst, '{:.2f}')} of the mean's, on the "
         "worst table and mask.",
-    )
-
-
-@table("completion", "completion.json")
-def completion(kind, results):
-    rows, runs = results
-    labels = {"rgtn": "RGTNImputer", "cp": "CP of TensorLy, rank chosen", "mean": "mean"}
-    settings = list(dict.fromkeys((row["tensor"], row["share"]) for row in rows))
-    names = [name for name in labels if any(row["method"] == name for row in rows)]
-    values = [
-        [
-            np.mean(
-                [
-                    row["error"]
-                    for row in rows
-                    if (row["tensor"], row["share"], row["method"]) == (*setting, name)
-                ]
-            )
-            for setting in settings
-        ]
-        for name in names
-    ]
-    cells = columns(values, ["{:.3f}"] * len(settings), [True] * len(settings))
-    header = ["missing", *(f"{tensor}, {share:.0%}" for tensor, share in settings)]
-    seeds = len({row["seed"] for row in rows})
-    return page(
-        f"Completion of tensors, {numbered(seeds)} masks each: error on the hidden entries in "
-        f"standard deviations ({origin(rows, runs)})",
-        code(kind, runs),
-        text_table(kind, header, [[labels[n], *c] for n, c in zip(names, cells, strict=True)]),
     )
 
 
