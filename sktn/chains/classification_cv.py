@@ -25,9 +25,10 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
 
     The grid is searched in the convex limit (unlimited bond dimension), where a fit has no seed, no
     learning rate and a single solution: all strengths and folds of one basis and penalty are one
-    batch of problems on one design. The out-of-fold probabilities then decide which combinations
-    enter the average and with what share, and those are refitted to all rows as chains of bond
-    dimension `bond_dim`.
+    batch of problems on one design. Of long tables and many classes, only those designs are tried
+    that are among the best of a first look, a least-squares fit on few rows. The out-of-fold
+    probabilities then decide which combinations enter the average and with what share, and those
+    are refitted to all rows as chains of bond dimension `bond_dim`.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         Bases of degree 1 have no use for it and are tried once.
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
-        settles the interaction penalty. "auto" is left out below 30 rows a column.
+        settles the interaction penalty. "auto" asks the best basis, and is left out where the
+        relevances of one half of the rows do not help the other half.
     bond_dims : sequence of int, default=(24,)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
         of the convex limit. The others are fitted to every fold by sweeps, for the best two
@@ -85,8 +87,9 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     cv_results_ : dict of ndarrays
         Columns "param_scaling", "param_degree", "param_alpha", "param_interaction_penalty",
         "param_smoothness", "param_relevance", "param_bond_dim", "mean_test_neg_log_loss",
-        "mean_test_accuracy", "rank_test_score" and "weight" (share in the average). Strengths
-        beyond the point where a path overfits are not fitted and have a log-loss of minus infinity.
+        "mean_test_accuracy", "rank_test_score" and "weight" (share in the average), of the designs
+        that were tried. Strengths beyond the point where a path overfits are not fitted and have a
+        log-loss of minus infinity.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 

@@ -16,7 +16,7 @@ from sktn.backend import one_blas_thread, with_config
 from sktn.chains.base import ONE_THREAD_ROWS, BaseChain
 from sktn.chains.folds import search_rows
 from sktn.chains.importances import FeatureImportances
-from sktn.chains.search import Search, design_of, of_basis, relevance_key
+from sktn.chains.search import Search, design_of, of_basis
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers.problem import Clock
@@ -197,41 +197,29 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
                 )
 
     def _explore(self, search, grid, clock):
-        """The grid in the convex limit, then the bond dimensions below the largest.
+        """Designs that a first look finds promising, in the convex limit, then the bond dimensions
+        below the largest.
 
         -> points, scores (M, N, c), losses (M,), candidates for the average
         """
         for scaling, degree in dict.fromkeys((p["scaling"], p["degree"]) for p in grid):
             search.add_basis(scaling, degree)
-        equal = [point for point in grid if point["relevance"] == "equal"]
-        found, scores, losses = self._paths(search, equal, clock)
-        wanted = [point for point in grid[:: len(self.alphas)] if point["relevance"] == "auto"]
+        n_alphas = len(self.alphas)
+        equal = [p for p in grid[::n_alphas] if p["relevance"] == "equal"]
+        wanted = [p for p in grid[::n_alphas] if p["relevance"] == "auto"]
+        grid, scores, losses = self._paths(search, self._promising(search, equal, clock), clock)
         if wanted and not clock.over():
-            clock.say(f"relevances for {len(wanted)} bases")
-            if equal:
-                # The best basis is asked first: where it gains nothing, no other is asked.
-                wanted.sort(key=lambda p: losses[of_basis(p, found, np.arange(len(found)))].min())
-            items = [(p, self.alphas, of_basis(p, found, scores)) for p in wanted]
-            factors = self._each(search.find_relevances, items[:1])
-            if factors[0] is not None:
-                factors += self._each(search.find_relevances, items[1:])
-            factors += [None] * (len(wanted) - len(factors))
-            pairs = [(p, f) for p, f in zip(wanted, factors, strict=True) if f is not None]
-            wanted = [point for point, _ in pairs]
-            keys = [relevance_key(point) for point in wanted]
-            search.factors = dict(zip(keys, (f for _, f in pairs), strict=True))
-            units = {key: search.unit(p) for key, p in zip(keys, wanted, strict=True)}
-            more = [
-                {**point, "alpha": point["alpha"] * units[key]}
-                for point in grid
-                if (key := relevance_key(point)) in units
-            ]
-            more, *parts = self._paths(search, more, clock)
-            found = found + more
+            # The best basis is asked, for all: what a column matters, it matters in any of them.
+            asked = grid[int(np.argmin(losses))] if grid else wanted[0]
+            clock.say(f"relevances by {asked['scaling']}, {asked['degree']}")
+            known = of_basis(asked, grid, scores)
+            search.factors = search.find_relevances(asked, self.alphas, known)
+        if search.factors is not None:
+            more, *parts = self._paths(search, self._promising(search, wanted, clock), clock)
+            grid = grid + more
             scores, losses = (
                 np.concatenate(pair) for pair in zip((scores, losses), parts, strict=True)
             )
-        grid, n_alphas = found, len(self.alphas)
         # Neighbouring strengths of one design differ too little to be worth an average.
         candidates = losses.reshape(-1, n_alphas).argmin(axis=1)
         candidates += np.arange(len(candidates)) * n_alphas
@@ -247,31 +235,37 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
             scores, losses = np.concatenate([scores, more_scores]), np.append(losses, more_losses)
         return grid, scores, losses, candidates
 
-    def _paths(self, search, grid, clock):
-        """All designs of a grid in the convex limit, as many as the time allows.
+    def _promising(self, search, designs, clock):
+        """The designs that are worth a path of strengths."""
+        if not search.look_pays or len(designs) < 2:
+            return designs
+        clock.say(f"a look at {len(designs)} designs")
+        looks = self._each(search.look, [(point,) for point in designs], stop=clock.over)
+        return [designs[i] for i in search.promising(looks)]
+
+    def _paths(self, search, designs, clock):
+        """All strengths of designs in the convex limit, as many as the time allows.
 
         -> points, scores (M, N, c), losses (M,)
         """
-        n_alphas, n_rows = len(self.alphas), len(search.rows)
-        clock.say(f"{len(grid) // n_alphas} designs x {n_alphas} strengths")
-        items = [
-            (grid[i], [point["alpha"] for point in grid[i : i + n_alphas]])
-            for i in range(0, len(grid), n_alphas)
-        ]
+        clock.say(f"{len(designs)} designs x {len(self.alphas)} strengths")
+        items = [(point, np.multiply(self.alphas, search.unit(point))) for point in designs]
         paths = self._each(search.path, items, stop=clock.over)
         if not paths:
-            return [], np.zeros((0, n_rows, search.n_scores), np.float32), np.zeros(0)
+            shape = 0, len(search.rows), search.n_scores
+            return [], np.zeros(shape, np.float32), np.zeros(0)
         scores, losses = (np.concatenate(part) for part in zip(*paths, strict=True))
-        return grid[: len(losses)], scores, losses
+        points = [{**p, "alpha": float(a)} for p, own in items[: len(paths)] for a in own]
+        return points, scores, losses
 
     def _smaller_bonds(self, grid, losses, candidates, bond_dims):
-        """Bond dimensions that are a restriction of their own: for the best two designs of every
-        basis, paths from their best strength to, warm-started, weaker ones, and a limit beyond
-        which a path is not pursued."""
+        """Bond dimensions that are a restriction of their own: for the best design of every basis,
+        paths from its best strength to, warm-started, weaker ones, and a limit beyond which a path
+        is not pursued."""
         bases = {}
         for i in sorted(candidates, key=losses.__getitem__):
-            bases.setdefault((grid[i]["scaling"], grid[i]["degree"]), []).append(i)
-        for i in (i for own in bases.values() for i in own[:2]):
+            bases.setdefault((grid[i]["scaling"], grid[i]["degree"]), i)
+        for i in bases.values():
             own = [point["alpha"] for point in grid if design_of(point) == design_of(grid[i])]
             weaker = sorted((a for a in own if a <= grid[i]["alpha"]), reverse=True)
             for bond_dim in bond_dims:
@@ -338,11 +332,8 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         return self._scoring
 
     def _member(self, template, point, search, seed):
-        if (key := relevance_key(point)) is not None:
-            columns = search.sites[point["scaling"], point["degree"]].columns
-            relevance = np.ones(columns.n_columns)
-            relevance[columns.kept] = search.factors[key]
-            point = {**point, "relevance": relevance}
+        if point["relevance"] == "auto":
+            point = {**point, "relevance": search.factors}
         return clone(template).set_params(**point, random_state=int(seed))
 
     def _weighted(self, method, X):

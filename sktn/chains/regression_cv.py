@@ -42,7 +42,8 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         Bases of degree 1 have no use for it and are tried once.
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
-        settles the interaction penalty. "auto" is left out below 30 rows a column.
+        settles the interaction penalty. "auto" asks the best basis, and is left out where the
+        relevances of one half of the rows do not help the other half.
     bond_dims : sequence of int, default=(6, 24)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
         of the convex limit. The others are fitted to every fold by sweeps, for the best two
@@ -75,8 +76,9 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
     cv_results_ : dict of ndarrays
         Columns "param_scaling", "param_degree", "param_alpha", "param_interaction_penalty",
         "param_smoothness", "param_relevance", "param_bond_dim", "mean_test_neg_loss",
-        "rank_test_score" and "weight" (share in the average). Strengths beyond the point where
-        a path overfits may be left out: they have a loss of infinity.
+        "rank_test_score" and "weight" (share in the average), of the designs that were tried.
+        Strengths beyond the point where a path overfits may be left out: they have a loss of
+        infinity.
     spread_ : Spread
         What `predict_interval` and the like know: the average's out-of-fold errors, see
         :class:`MPSRegressor`.

@@ -43,7 +43,7 @@ class Relevances(NamedTuple):
     decisive: bool
 
 
-def relevances(problem, rng, decisive_only=False, parts=None, max_rows=MAX_ROWS):
+def relevances(problem, rng, decisive_only=False, parts=None, max_rows=MAX_ROWS, known=None):
     """The factors of the sites under which the response is likeliest. Where the search fails they
     are equal, with a warning.
 
@@ -55,6 +55,8 @@ def relevances(problem, rng, decisive_only=False, parts=None, max_rows=MAX_ROWS)
     parts : (p, n, d), default one of ones: what the prior variances of the components are
         multiplied by in each part. Sites with components of one degree have the first part only
     max_rows : rows of the second stage
+    known : (n,), factors that other rows of the table gave, of one part: the first stage is left
+        out
     """
     parts = np.ones((1, *problem.penalty.shape)) if parts is None else parts
     wanted = _telling(problem, parts)
@@ -64,7 +66,9 @@ def relevances(problem, rng, decisive_only=False, parts=None, max_rows=MAX_ROWS)
     # Equal ones: the parts of a site share its variance.
     start = -np.log(np.repeat(wanted.sum(axis=1), wanted.sum(axis=1)))
     found, decisive = np.append(start, np.log([0.3, 0.5])), False
-    for share, max_iter in _STAGES:
+    if known is not None:
+        found[:n] = np.log(known)
+    for share, max_iter in _STAGES if known is None else _STAGES[1:]:
         size = min(len(rows), int(share * max_rows), max(20, int(np.sqrt(_LARGEST / n))))
         data = _data(problem, y, rows[:size], parts, wanted)
         if data is None:
@@ -101,11 +105,11 @@ def _telling(problem, parts):
 def prior_unit(problem, equal):
     """The variance of the prior of a problem, in that of the same with equal relevances: strengths
     are tried in units of it. 1 where nothing varies."""
-    units = _prior_variance(problem), _prior_variance(equal)
+    units = prior_variance(problem), prior_variance(equal)
     return units[0] / units[1] if min(units) > 0 else 1.0
 
 
-def _prior_variance(problem):
+def prior_variance(problem):
     """The mean variance of a score before any row is seen, alpha = 1."""
     rows = np.flatnonzero(np.asarray(problem.weight) > 0)
     # The variance of a mean over so many rows tells factors of ten apart.

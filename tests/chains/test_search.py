@@ -1,0 +1,75 @@
+"""The search of a grid: a first look, and relevances that all bases share."""
+
+import numpy as np
+import pytest
+from sklearn.utils import check_random_state
+
+from sktn import MPSRegressorCV
+from sktn.chains import search as search_module
+from sktn.chains.search import Search
+from sktn.solvers.problem import Clock
+from sktn.tables.reading import table_weight
+
+
+def planted(rng, n_rows=150, n_columns=4):
+    """One column matters, by a curve that no linear term follows."""
+    X = rng.normal(size=(n_rows, n_columns))
+    return X, np.cos(2 * X[:, 0]) + 0.05 * rng.normal(size=n_rows)
+
+
+def searched(model, X, y):
+    rng, template = check_random_state(0), model._template()
+    reading = model._read(X, y, template)
+    target = model._target(reading.y, table_weight(None, reading.X), template)
+    search = model._search(X, reading, target, None, template, rng)
+    for scaling, degree in model.bases:
+        search.add_basis(scaling, degree)
+    return search
+
+
+def test_a_look_tells_the_basis_that_fits(rng):
+    model = MPSRegressorCV(bases=[("standard", 1), ("quantile", 8)], smoothnesses=[1.0])
+    search = searched(model, *planted(rng))
+    designs = model._grid()[:: len(model.alphas)]
+    designs = [point for point in designs if point["relevance"] == "equal"]
+    looks = [search.look(point) for point in designs]
+    kept = search.promising(looks)
+    assert {designs[i]["degree"] for i in kept} == {8}
+    assert search.mean(looks[kept[0]]) == min(search.mean(look) for look in looks)
+
+
+def test_designs_that_are_no_worse_for_sure_are_kept():
+    class Rows:
+        look_rows, rows = np.arange(4), np.arange(4)
+        target = type("Target", (), {"weight": np.ones(4)})
+        mean = Search.mean
+
+    # The third is worse in the mean, by no more than its rows differ; the second in all of them.
+    looks = [[1.0, 1.0, 1.0, 1.0], [2.0, 2.0, 2.1, 2.0], [0.0, 3.0, 0.5, 1.0]]
+    assert Search.promising(Rows(), looks) == [0, 2]
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_relevances_of_the_best_basis_serve_all(rng, monkeypatch, looks):
+    monkeypatch.setattr(Search, "look_pays", property(lambda self: looks))
+    monkeypatch.setattr(search_module, "_MOST_PROMISING", 2)
+    model = MPSRegressorCV(
+        bases=[("standard", 3), ("quantile", 8)],
+        smoothnesses=[1.0],
+        alphas=[1.0, 0.1, 0.01],
+        interaction_penalties=[1.0, 4.0],
+        bond_dims=[4],
+        random_state=0,
+    )
+    X, y = planted(rng)
+    search = searched(model, X, y)
+    points, scores, losses, candidates = model._explore(search, model._grid(), Clock())
+    assert search.factors.shape == (4,)
+    assert search.factors[0] > 10 * search.factors[1:].max()
+    found = {(p["scaling"], p["relevance"]) for p in points}
+    assert ("quantile", "auto") in found
+    assert len(points) == len(scores) == len(losses)
+    # All: four designs with equal relevances and two with those that were found.
+    assert len(points) <= 4 * 3 if looks else len(points) == 6 * 3
+    assert points[int(np.argmin(losses))]["relevance"] == "auto"
+    assert set(candidates) <= set(range(len(points)))
