@@ -4,7 +4,7 @@ Everything here is learned from scores of training rows, held-out ones where ope
 no anomaly is needed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,7 +59,8 @@ def fit_calibration(scores, weight):
     levels, index = np.unique(scores, return_inverse=True)
     mass = np.bincount(index, weights=weight)
     shares = np.minimum(np.cumsum(mass) / mass.sum(), 1.0)
-    k = min(np.searchsorted(shares, _TAIL), len(levels) - 1)
+    # Shares of exactly a tenth are so whatever the unit of the weights.
+    k = min(np.searchsorted(shares, _TAIL * (1 - 1e-9)), len(levels) - 1)
     start = levels[k]
     excess = mass[:k] @ (start - levels[:k]) / mass[:k].sum() if k > 0 else 0.0
     # Where the lowest scores are equal, anything below them is further out than can be told.
@@ -72,17 +73,21 @@ class Combination:
     """A row is as strange as it is in the look that finds it strangest.
 
     The units of every look are how often typical rows score as low; repetitions of a look are
-    averaged, looks are compared. A single operator keeps its own scores.
+    averaged, looks are compared, and so is the result: it is low by chance in one of many looks. A
+    single operator keeps its own scores.
 
     Attributes
     ----------
     calibrations : list of Calibration, one for every operator
     groups : ndarray of int of shape (k,)
         The look that each operator is a repetition of.
+    overall : Calibration or None
+        Of the lowest look.
     """
 
     calibrations: list
     groups: np.ndarray
+    overall: Calibration | None = None
 
     def __call__(self, scores):
         """(k, b) -> (b,)"""
@@ -90,12 +95,17 @@ class Combination:
             return scores[0]
         logs = np.array([c.log_p_values(s) for c, s in zip(self.calibrations, scores, strict=True)])
         looks = [logs[self.groups == group].mean(axis=0) for group in np.unique(self.groups)]
-        return np.min(looks, axis=0)
+        lowest = np.min(looks, axis=0)
+        return lowest if self.overall is None else self.overall.log_p_values(lowest)
 
 
 def fit_combination(scores, groups, weight):
     """scores (k, b), groups (k,), weight (b,) -> Combination"""
-    return Combination([fit_calibration(s, weight) for s in scores], groups)
+    found = Combination([fit_calibration(s, weight) for s in scores], groups)
+    if len(scores) == 1:
+        return found
+    # Equal shares in different looks are equal up to rounding, and one level.
+    return replace(found, overall=fit_calibration(np.round(found(scores), 9), weight))
 
 
 def trimmed(scores, weight, share):

@@ -27,6 +27,11 @@ _SELECTION_ROWS, _DENSITY_SELECTION_ROWS = 500, 1000
 class ClosedForm(BaseEstimator):
     """What closed forms share: coordinates, exact updates."""
 
+    def suspicion(self, rows, rng):
+        """How typical the training rows are if some of them are strange, (b,), or None for as
+        typical as if each had been held out: rows Rows"""
+        return None
+
     def solve(self, rows, rng, n_members):
         """Operators with the same coordinates, one for every set of landmarks and look.
 

@@ -19,7 +19,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.annotations import Data
-from sktn.anomaly.base import Contributions, Rows, relative_weights, score_rows, scores_of
+from sktn.anomaly.base import (
+    Contributions,
+    KnownRows,
+    Rows,
+    relative_weights,
+    score_rows,
+    scores_of,
+)
 from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
 from sktn.anomaly.closed_form import MeanState, Projector
 from sktn.anomaly.looks import Looks
@@ -64,7 +71,7 @@ class SMPOAnomalyDetector(
 
         - "looks", :class:`~sktn.anomaly.Looks`: a density, a fine and a coarse projector, and one
           relative to a row's surroundings; a row is as strange as the strictest of them finds it.
-          Closed form.
+          Training rows are judged as "robust" does. Closed form.
         - "projector", :class:`~sktn.anomaly.Projector`: the complement of the leading subspace of
           the training states in a Gaussian product kernel, with a soft edge [2]_. Closed form.
         - "mean-state", :class:`~sktn.anomaly.MeanState`: the mean of the training states, a kernel
@@ -76,8 +83,8 @@ class SMPOAnomalyDetector(
         Repetitions with other landmarks, or with other feature orders and starts. In closed form a
         table of no more distinct rows than landmarks gets one, since all would be the same.
     trim : float, default=0.0
-        Share of the training rows to leave out as anomalous, the ones of lowest score, for
-        contaminated training data.
+        Share of the training rows to leave out as anomalous, the ones of lowest score, so that new
+        rows are not compared with them.
     contamination : float or "auto", default="auto"
         Sets `offset_` so that this share of the training rows, and at least one, are called
         outliers, unless all have the same score. "auto": 5 %.
@@ -113,8 +120,12 @@ class SMPOAnomalyDetector(
 
     Notes
     -----
-    In closed form a row that is one of the landmarks is scored as if it had been left out, so that
-    training rows and new rows can be compared.
+    Training rows and new rows are different questions. By default a row of `fit` is scored as one
+    that may be strange itself, with others like it (outlier detection), and any other row against
+    the training rows (novelty detection), both in the same units; ``operator=Looks(
+    neighbourhood=None)`` trusts the training rows, and then sees single ones that break a relation
+    between columns. Other closed forms score a row that is one of
+    the landmarks as if it alone had been left out.
 
     Several operators give logarithms of the share of training rows, held-out ones where in closed
     form, that score as low: repetitions are averaged, and of different looks the lowest counts.
@@ -199,18 +210,23 @@ class SMPOAnomalyDetector(
         rows = _rows(reading, sample_weight)
         clock.say(f"{' x '.join(map(str, reading.X.shape))} table read")
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        solution, combination, held_out = self._solve(value, rows, rows.weight, seed)
+        suspicion = value.suspicion(rows, np.random.RandomState(seed))
+        kept = rows.weight
+        if suspicion is not None and self.trim > 0:
+            kept = trimmed(suspicion, kept, self.trim)
+        solution, combination, held_out = self._solve(value, rows, kept, seed)
         clock.say(f"{len(solution.operators)} operators learned")
-        for _ in range(_TRIM_ROUNDS if self.trim > 0 else 0):
+        for _ in range(_TRIM_ROUNDS if suspicion is None and self.trim > 0 else 0):
             kept = trimmed(held_out, rows.weight, self.trim)
             solution, combination, held_out = self._solve(value, rows, kept, seed)
             clock.say(f"learned again without {self.trim:.0%} of the rows")
+        known = None if suspicion is None else KnownRows.of(rows.X, suspicion)
         # The value that fitted: parameters may be changed before the next `partial_fit`.
         stream = {"value": clone(value), "seed": seed, "calls": 0, "state": solution.stream}
         found = {
             **reading.fitted(),
             **solution.summary,
-            **self._found(solution.operators, combination, rows),
+            **self._found(solution.operators, combination, known, rows),
             "_calibration": fit_calibration(held_out, rows.weight),
             "_stream": stream,
         }
@@ -250,7 +266,7 @@ class SMPOAnomalyDetector(
         )
         found = {
             **{name: value for name, value in vars(self).items() if name.endswith("_")},
-            **self._found(operators, self._combination, rows),
+            **self._found(operators, self._combination, self._known, rows),
             "_stream": {**self._stream, "calls": calls, "state": state},
         }
         return commit(self, found)
@@ -268,13 +284,14 @@ class SMPOAnomalyDetector(
         held_out[~used] = score_rows(solution.operators, combination, rows.X[~used])
         return solution, combination, held_out
 
-    def _found(self, operators, combination, rows):
+    def _found(self, operators, combination, known, rows):
         share = _OUTLIERS if self.contamination == "auto" else self.contamination
-        scores = score_rows(operators, combination, rows.X)
+        scores = score_rows(operators, combination, rows.X, known)
         return {
             "operators_": operators,
             "offset_": offset_below(scores, rows.weight, share),
             "_combination": combination,
+            "_known": known,
             "_n_features_out": sum(P.transform(rows.X[:1]).shape[1] for P in operators),
         }
 
@@ -292,7 +309,7 @@ class SMPOAnomalyDetector(
             the logarithm of a probability, see the notes.
         """
         X = read(self, X)
-        return score_rows(self.operators_, self._combination, X)
+        return score_rows(self.operators_, self._combination, X, self._known)
 
     def decision_function(self, X: Data) -> np.ndarray:
         """`score_samples` minus `offset_`: negative for outliers.

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral, Real
 
 import numpy as np
+from sklearn.utils._param_validation import Interval
 
 from sktn.anomaly.closed_form import (
     DENSITY_LANDMARKS,
@@ -17,6 +19,8 @@ from sktn.anomaly.closed_form import (
     fit_mean_state,
     fit_projector,
 )
+from sktn.anomaly.robust import suspicion
+from sktn.anomaly.units import coordinates_of
 from sktn.solvers import kernel_novelty
 
 
@@ -25,9 +29,13 @@ class Looks(ClosedForm):
 
     A density, whose width has the largest held-out likelihood; the distances to the subspace of the
     training states at a fine and at a coarse width, see :class:`Projector`; and the coarse one
-    relative to that of a row's surroundings, as local outlier factors are relative to the
+    relative to that of the landmarks nearest to a row, as local outlier factors are relative to the
     neighbours' [1]_. A row is as strange as it is in the look that finds it strangest, in units
     that held-out training rows give.
+
+    Training rows are judged as what may be strange itself: by the looks of :class:`RobustLooks`,
+    which a clump of them cannot bend. New rows are judged against the training rows. It is the
+    difference between outlier detection and novelty detection.
 
     Parameters
     ----------
@@ -37,6 +45,12 @@ class Looks(ClosedForm):
         Number of landmark rows; None: at most 800, of the density 5000.
     scaling : {"auto", "standard", "common"}, default="auto"
         As in :class:`Projector`.
+    n_neighbors : int, default=20
+        Landmarks that are the surroundings of a row.
+    neighbourhood : float, default=0.1
+        Share of the training rows that are the neighbourhood of one of them: more than the largest
+        clump of anomalies. None: training rows are taken for normal, and are scored as if each had
+        been held out.
 
     References
     ----------
@@ -55,13 +69,30 @@ class Looks(ClosedForm):
     """
 
     _parameter_constraints: dict = {
-        name: Projector._parameter_constraints[name] for name in ("ridge", "bond_dim", "scaling")
+        **{
+            name: Projector._parameter_constraints[name]
+            for name in ("ridge", "bond_dim", "scaling")
+        },
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "neighbourhood": [Interval(Real, 0, 1, closed="neither"), None],
     }
 
-    def __init__(self, *, ridge=0.01, bond_dim=None, scaling="auto"):
+    def __init__(
+        self, *, ridge=0.01, bond_dim=None, scaling="auto", n_neighbors=20, neighbourhood=0.1
+    ):
         self.ridge = ridge
         self.bond_dim = bond_dim
         self.scaling = scaling
+        self.n_neighbors = n_neighbors
+        self.neighbourhood = neighbourhood
+
+    def suspicion(self, rows, rng):
+        """As in :class:`ClosedForm`."""
+        if self.neighbourhood is None:
+            return None
+        coordinates = coordinates_of(rows, self.scaling)
+        x = coordinates.transform(rows.X)
+        return suspicion(x, rows.weight, rng, coordinates, self.neighbourhood)
 
     @property
     def _size(self):
@@ -85,7 +116,7 @@ class Looks(ClosedForm):
             partial(fit_projector, x, weight, rng, coordinates, (value, fine)),
             fit_coarse,
             # The look before it, seen from the surroundings.
-            lambda: LocalOperator.around(found[-1]),
+            lambda: LocalOperator.around(found[-1], self.n_neighbors),
         ]
 
 
@@ -98,14 +129,17 @@ class LocalOperator(KernelOperator):
     projector : ProjectorOperator
     field : ndarray of shape (m,)
         Its log norms of the landmarks, each as if held out.
+    n_neighbors : int
     """
 
     projector: ProjectorOperator
     field: np.ndarray
+    n_neighbors: int
 
     @classmethod
-    def around(cls, projector):
-        return cls(projector, projector.log_norms_at(projector.network.landmarks))
+    def around(cls, projector, n_neighbors):
+        field = projector.log_norms_at(projector.network.landmarks)
+        return cls(projector, field, n_neighbors)
 
     @property
     def coordinates(self):
@@ -118,18 +152,19 @@ class LocalOperator(KernelOperator):
     def transform(self, X):
         """The log norm around a row, since the outputs are those of the projector: -> (b, 1)"""
         x = self.coordinates.transform(X)
-        return kernel_novelty.surroundings(self.network, self.field, x)[:, None]
+        return self._around(x)[:, None]
 
     def log_norms_at(self, x, own=None):
         """`log_norms` of coordinates x (b, n); own as in `kernel_novelty.novelty` -> (b,)"""
-        around = kernel_novelty.surroundings(self.network, self.field, x, own)
-        return self.projector.log_norms_at(x, own) - around
+        return self.projector.log_norms_at(x, own) - self._around(x, own)
 
     def held_out(self, x, weight):
         """`log_norms` of training coordinates as if each row had been left out: -> (b,)"""
-        around = kernel_novelty.surroundings(self.network, self.field, x)
-        return self.projector.held_out(x, weight) - around
+        return self.projector.held_out(x, weight) - self._around(x)
 
     def updated(self, x, weight):
         """The operator that has seen more rows: x (b, n), weight (b,) -> LocalOperator"""
-        return self.around(self.projector.updated(x, weight))
+        return self.around(self.projector.updated(x, weight), self.n_neighbors)
+
+    def _around(self, x, own=None):
+        return kernel_novelty.surroundings(self.network, self.field, self.n_neighbors, x, own)

@@ -7,16 +7,23 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from sktn.anomaly.base import Solution
-from sktn.anomaly.closed_form import ClosedForm, Projector, fit_mean_state, select_rows
+from sktn.anomaly.calibration import fit_combination
+from sktn.anomaly.closed_form import (
+    ClosedForm,
+    MeanStateOperator,
+    Projector,
+    fit_mean_state,
+    select_rows,
+)
 from sktn.anomaly.units import coordinates_of
 from sktn.solvers import kernel_novelty
 from sktn.tables.coordinates import Coordinates
 
-# Rows that bandwidths and marginal densities are made of: a tenth of them is a neighbourhood, and
-# its share is known to a tenth of itself.
+# A tenth of so many landmarks is a neighbourhood, whose share is known to a tenth of itself.
 _ROWS = 1000
 
-# Points at which the density of a column is tabulated; between them it is interpolated.
+# Quantiles that a marginal density is made of, and points at which it is tabulated; between them it
+# is interpolated. A neighbourhood holds a tenth of them.
 _GRID = 256
 
 # The table goes on for this many bandwidths beyond the values seen.
@@ -27,10 +34,9 @@ class RobustLooks(ClosedForm):
     """For training rows of which a share is anomalous, and nobody knows which.
 
     A fine look at such rows finds clumps of anomalies typical, since they are close to each other.
-    Two looks do not: a density so wide that the neighbourhood of a row holds more rows than a clump
-    of anomalies does, as isolation forests and distances between few rows do, and the densities of
-    the single columns, an operator of bond dimension 1. Logarithms of the shares of rows that score
-    as low are averaged.
+    Two looks do not: how far a row has to look for a tenth of all rows, which is more than a clump
+    of anomalies holds, and the densities of the single columns, an operator of bond dimension 1.
+    Logarithms of the shares of rows that score as low are averaged.
 
     Parameters
     ----------
@@ -38,7 +44,7 @@ class RobustLooks(ClosedForm):
         Share of the rows in a neighbourhood: more than the largest clump of anomalies. Anomalies
         that are apart from each other may be many more.
     bond_dim : int, default=None
-        Number of landmark rows of the density; None: at most 5000.
+        Number of landmark rows; None: at most 1000, of which a tenth is known to a tenth of itself.
     scaling : {"auto", "standard", "common"}, default="auto"
         As in :class:`Projector`.
 
@@ -68,19 +74,63 @@ class RobustLooks(ClosedForm):
         """One operator of either kind: rows Rows -> Solution"""
         coordinates = coordinates_of(rows, self.scaling)
         x = coordinates.transform(rows.X)
-        some, weight = select_rows(x, rows.weight, rng, _ROWS)
-        width = kernel_novelty.choose_wide_bandwidth(
-            some, weight, coordinates.mean, coordinates.variance, self.neighbourhood
-        )
-        density = fit_mean_state(
-            x, rows.weight, rng, coordinates, (self.bond_dim or 5 * _ROWS, width)
-        )
-        marginals = _fit_marginals(some, weight, coordinates, self.neighbourhood)
-        operators = [density, marginals]
+        size = self.bond_dim or _ROWS
+        operators = fit_robust(x, rows.weight, rng, coordinates, (self.neighbourhood, size))
         held_out = np.array([operator.held_out(x, rows.weight) for operator in operators])
-        summary = {"n_iter_": 1, "bandwidths_": np.array([width])}
+        summary = {"n_iter_": 1, "bandwidths_": np.array([operators[0].width])}
         # One group: shares are averaged.
         return Solution(operators, held_out, np.zeros(2, int), summary)
+
+
+def fit_robust(x, weight, rng, coordinates, share_and_size):
+    """The two looks.
+
+    x (b, n), weight (b,), (share of the rows in a neighbourhood, landmarks at most)
+    -> ReachOperator, MarginalOperator
+    """
+    share, size = share_and_size
+    some, mass = select_rows(x, weight, rng, size)
+    width = kernel_novelty.choose_wide_bandwidth(
+        some, mass, coordinates.mean, coordinates.variance, share
+    )
+    density = fit_mean_state(x, weight, rng, coordinates, (size, width))
+    reach = ReachOperator(coordinates, density.network, density.total, share)
+    return reach, _fit_marginals(x, weight, coordinates, share)
+
+
+def suspicion(x, weight, rng, coordinates, share):
+    """How typical training rows are if some of them are strange: the logarithm of the share of
+    them that is as untypical.
+
+    x (b, n), weight (b,), share of the rows in a neighbourhood -> (b,)
+    """
+    operators = fit_robust(x, weight, rng, coordinates, (share, _ROWS))
+    scores = np.array([operator.held_out(x, weight) for operator in operators])
+    return fit_combination(scores, np.zeros(2, int), weight)(scores)
+
+
+@dataclass(frozen=True, eq=False)
+class ReachOperator(MeanStateOperator):
+    """The overlap with the landmark that a share of all landmarks is nearer than.
+
+    Attributes
+    ----------
+    share : float
+    """
+
+    share: float
+
+    def log_norms_at(self, x, own=None):
+        """`log_norms` of coordinates x (b, n); own as in `kernel_novelty.novelty` -> (b,)"""
+        return kernel_novelty.reach(self.network, self.total, self.share, x, own)
+
+    def held_out(self, x, weight):
+        """`log_norms` of training coordinates: a row is no landmark of itself. -> (b,)"""
+        return self.log_norms_at(x)
+
+    def updated(self, x, weight):
+        """A representative first batch has the neighbourhoods: -> ReachOperator"""
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,11 +197,28 @@ def _fit_marginals(x, weight, coordinates, share):
         if not known.any():
             grid[i], logs[i] = np.linspace(-_MARGIN, _MARGIN, _GRID), 0.0
             continue
-        values, mass = x[known, i], weight[known] / weight[known].sum()
-        h = kernel_novelty.choose_wide_bandwidth(values[:, None], mass, None, None, share)
-        low, high = values.min() - _MARGIN * h, values.max() + _MARGIN * h
+        values, mass = _quantiles(x[known, i], weight[known])
+        h = kernel_novelty.choose_wide_bandwidth(
+            values[:, None], mass * np.count_nonzero(known), None, None, share
+        )
+        low, high = values[0] - _MARGIN * h, values[-1] + _MARGIN * h
         grid[i], bandwidth[i] = np.linspace(low, high, _GRID), h
         kernel = np.exp(-0.5 * ((grid[i][:, None] - values) / h) ** 2)
         logs[i] = np.log(np.maximum(kernel @ mass, np.finfo(np.float64).tiny))
         missing[i] = mass @ np.interp(values, grid[i], logs[i])
     return MarginalOperator(coordinates, grid, logs, bandwidth, missing)
+
+
+def _quantiles(values, weight):
+    """At most `_GRID` values and their shares, equal values as one: (b,), (b,) -> (q,), (q,)"""
+    levels, index = np.unique(values, return_inverse=True)
+    mass = np.bincount(index, weights=weight)
+    mass = mass / mass.sum()
+    if len(levels) > _GRID:
+        bins = np.minimum((np.cumsum(mass) - mass / 2) * _GRID, _GRID - 1).astype(int)
+        total = np.bincount(bins, weights=mass)
+        means = np.bincount(bins, weights=mass * levels)[total > 0] / total[total > 0]
+        # The ends as they are: what lies beyond them is what has not been seen.
+        means[0], means[-1] = levels[0], levels[-1]
+        levels, mass = means, total[total > 0]
+    return levels, mass

@@ -133,6 +133,10 @@ class TrainedSMPO(BaseEstimator):
         self.alpha = alpha
         self.solver = solver
 
+    def suspicion(self, rows, rng):
+        """None: training rows are scored like any others."""
+        return None
+
     def solve(self, rows, rng, n_members):
         """Operators that differ in their starts and, from the second on, in their orders.
 

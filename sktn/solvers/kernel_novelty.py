@@ -38,9 +38,6 @@ _NEGLIGIBLE = 1e-4
 # Overlaps this close to 1 are those of a row with itself, up to rounding.
 _SAME = 1e-9
 
-# Where nothing is known of a row's surroundings, this much of a typical landmark is.
-_PRIOR = 1e-3
-
 # The log density where there is none: finite, below anything else, and squares of it are numbers.
 _NOTHING, _TINY = -1e150, float(np.finfo(np.float64).tiny)
 
@@ -199,33 +196,70 @@ def _without_own_share(y, y_own, spectrum, ridge, weight):
     return xp.minimum(_positive(novelty + change), 1.0)
 
 
-def surroundings(network, values, x, own=None):
-    """What a field with these values at the landmarks is around a row, without the row itself:
+def surroundings(network, values, n_neighbors, x, own=None):
+    """The mean of a field over the landmarks nearest to a row, without the row itself.
 
-        sum_l kappa_l(x) v_l / sum_l kappa_l(x) .
+    Nearest rather than by the kernel: dense and sparse regions have as many, as in local outlier
+    factors (Breunig and others, SIGMOD 2000).
 
-    Far from all landmarks it is their mean. network DiagonalNetwork, values v (m,), x (b, n), own
-    (b, n) as in `novelty` -> (b,)
+    network DiagonalNetwork, values of the field (m,), x (b, n), own (b, n) as in `novelty` -> (b,)
     """
     kernel, rows = (_around, x) if own is None else (_around_hidden, (x, own))
-    return product_sum.by_rows(kernel, network, rows, values)
+    # A shape, not a number that is traced.
+    places = np.arange(max(1, min(n_neighbors, network.bond_dim - 1)))
+    return product_sum.by_rows(kernel, network, rows, values, places)
 
 
-def _around(network, values, x):
-    kappa = product_sum.overlaps(network, x)
-    return _mean_around(values, kappa, kappa)
+def _around(network, values, places, x):
+    logs = _log_overlaps(network, x)
+    return _mean_around(values, places, logs, logs)
 
 
-def _around_hidden(network, values, rows):
-    kappa, of_own = (product_sum.overlaps(network, x) for x in rows)
-    return _mean_around(values, kappa, of_own)
+def _around_hidden(network, values, places, rows):
+    logs, of_own = (_log_overlaps(network, x) for x in rows)
+    return _mean_around(values, places, logs, of_own)
 
 
-def _mean_around(values, kappa, of_own):
-    xp = namespace(kappa)
-    others = xp.where(of_own > 1 - _SAME, 0.0, kappa)
-    mean = xp.mean(values)
-    return (others @ values + _PRIOR * mean) / (xp.sum(others, axis=1) + _PRIOR)
+def _mean_around(values, places, logs, of_own):
+    xp = namespace(logs)
+    # Logarithms: far from all landmarks overlaps are 0, and all would be as near.
+    others = xp.where(of_own > -_SAME, -xp.inf, logs)
+    nearest = xp.argpartition(-others, len(places) - 1, axis=1)[:, : len(places)]
+    return xp.mean(values[nearest], axis=1)
+
+
+def reach(network, total, share, x, own=None):
+    """The log overlap with the landmark that this share of the rows is nearer than: how far a row
+    has to look for so many. Few strange rows cannot shorten it, however close they are to each
+    other.
+
+    network of `mean_state`, total of all weights (), share (), x (b, n), own (b, n) as in `novelty`
+    -> (b,)
+    """
+    kernel, rows = (_reach, x) if own is None else (_reach_of_hidden, (x, own))
+    return product_sum.by_rows(kernel, network, rows, float(total), float(share))
+
+
+def _reach(network, total, share, x):
+    logs = _log_overlaps(network, x)
+    return _quantile_of_mass(network.readout[:, 0] * total, share, logs, logs)
+
+
+def _reach_of_hidden(network, total, share, rows):
+    logs, of_own = (_log_overlaps(network, x) for x in rows)
+    return _quantile_of_mass(network.readout[:, 0] * total, share, logs, of_own)
+
+
+def _quantile_of_mass(mass, share, logs, of_own):
+    xp = namespace(logs)
+    # Without the row itself.
+    mass = xp.where(of_own > -_SAME, xp.maximum(mass - 1, 0.0), mass)
+    order = xp.argsort(-logs, axis=1)
+    below = xp.cumsum(xp.take_along_axis(mass, order, axis=1), axis=1)
+    # Short of it by rounding is enough.
+    place = xp.argmax(below >= (share - _SAME) * below[:, -1:], axis=1)
+    last = xp.take_along_axis(order, place[:, None], axis=1)
+    return xp.take_along_axis(logs, last, axis=1)[:, 0]
 
 
 def mean_state(network, mass):
@@ -287,15 +321,22 @@ def _log_without_own_term(network, total, logs, of_own, weight):
     """
     xp = namespace(logs)
     mass = network.readout[:, 0] * total
-    # A row's weight is at its nearest landmark.
-    nearest = xp.arange(len(mass)) == xp.argmax(of_own, axis=1)[:, None]
-    mass = mass - xp.where(nearest, xp.minimum(weight[:, None], mass), 0.0)
     # A landmark without mass has no term, not even where it is the nearest.
-    logs = xp.where(mass > 0, logs, -xp.inf)
-    top = xp.max(logs, axis=1)
+    terms = logs + _log(mass)
+    # A row's weight is at its nearest landmark.
+    nearest = xp.argmax(of_own, axis=1)
+    left = mass[nearest] - xp.minimum(weight, mass[nearest])
+    own = xp.take_along_axis(logs, nearest[:, None], axis=1)[:, 0] + _log(left)
+    terms = xp.where(xp.arange(len(mass)) == nearest[:, None], own[:, None], terms)
+    top = xp.max(terms, axis=1)
     top = xp.where(xp.isfinite(top), top, _NOTHING)
-    terms = xp.where(mass > 0, mass * xp.exp(logs - top[:, None]), 0.0)
-    return top + xp.log(xp.maximum(xp.sum(terms, axis=1) / total, _TINY))
+    return top + xp.log(xp.maximum(xp.sum(xp.exp(terms - top[:, None]), axis=1) / total, _TINY))
+
+
+def _log(mass):
+    """log of masses, -inf of none."""
+    xp = namespace(mass)
+    return xp.where(mass > 0, xp.log(xp.maximum(mass, _TINY)), -xp.inf)
 
 
 def choose_landmarks(x, weight, size, rng):
@@ -359,7 +400,8 @@ def choose_wide_bandwidth(x, weight, mean, variance, share):
     """
     log_unit = _log_overlaps_at_unit(x, mean, variance)
     others = weight[:, None] * weight
-    np.fill_diagonal(others, 0)
+    # A row of weight 2 is beside itself once.
+    np.fill_diagonal(others, weight * np.maximum(weight - 1, 0))
     others /= max(others.sum(), _TINY)
     low, high = np.log(NARROW), np.log(WIDE)
     for _ in range(_BISECTIONS):

@@ -150,7 +150,10 @@ def maximize(table, weight, responsibilities, strength, previous):
     shrink = mass.sum() / (mass.sum() + to_diagonal)
     common = shrink * common + (1 - shrink) * np.diag(np.diagonal(common))
     total = common + (np.cov(means.T, aweights=safe, ddof=0) if K > 1 else 0)
-    floor = _FLOOR * np.maximum(np.diagonal(np.atleast_2d(total)), 1e-12)
+    # Where a column is constant but not 0, its scatter is rounding error of either sign.
+    moment = second.sum(axis=0).diagonal() / mass.sum()
+    smallest = np.maximum(_FLOOR * moment, 1e-12)
+    floor = _FLOOR * np.maximum(np.diagonal(np.atleast_2d(total)), smallest)
     covariances = (scatter + to_common * common) / (safe + to_common)[:, None, None]
     covariances += np.diag(floor)
     levels = [_level_shares(c, R, L) for c, L in zip(table.codes.T, table.n_levels, strict=True)]

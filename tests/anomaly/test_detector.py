@@ -11,12 +11,13 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import roc_auc_score
 
 from sktn import SMPOAnomalyDetector
-from sktn.anomaly import Adam, MeanState, Projector, Sweep, TrainedSMPO
-from sktn.anomaly.base import relative_weights
+from sktn.anomaly import Adam, Looks, MeanState, Projector, Sweep, TrainedSMPO
+from sktn.anomaly.base import KnownRows, relative_weights
 from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
 from sktn.networks import mpo
 from sktn.solvers import kernel_novelty
 from sktn.tables.coordinates import fit_coordinates, squash
+from sktn.tables.statistics import distinct_rows
 
 
 def trained(solver=None, **parameters):
@@ -176,12 +177,16 @@ def test_all_weights_zero(rng):
 def test_trimming_leaves_out_contamination(rng):
     """Strange rows that were trained on look less typical once they are left out."""
     X = np.concatenate([correlated(rng, 300), rng.uniform(-6, 6, size=(20, 3))])
-    without, with_trim = (
-        SMPOAnomalyDetector(trim=trim, random_state=0).fit(X).score_samples(X)
-        for trim in (0.0, 0.1)
-    )
-    assert with_trim[300:].mean() < without[300:].mean()
-    assert roc_auc_score(np.repeat([1, 0], [300, 20]), with_trim) > 0.95
+    # As they are, and as new rows close to them.
+    for operator, new in (("projector", X), ("looks", X + 1e-6)):
+        without, with_trim = (
+            SMPOAnomalyDetector(operator=operator, trim=trim, random_state=0)
+            .fit(X)
+            .score_samples(new)
+            for trim in (0.0, 0.1)
+        )
+        assert with_trim[300:].mean() < without[300:].mean()
+        assert roc_auc_score(np.repeat([1, 0], [300, 20]), with_trim) > 0.95
 
 
 @pytest.mark.parametrize("contamination", ["auto", 0.1, 0.5])
@@ -461,8 +466,10 @@ def test_the_strictest_look_decides_and_repetitions_are_averaged(rng):
     logs = np.array(
         [c.log_p_values(s) for c, s in zip(combination.calibrations, scores, strict=True)]
     )
-    expected = np.minimum(logs[0], (logs[1] + logs[2]) / 2)
-    np.testing.assert_array_equal(combination(scores), expected)
+    lowest = np.minimum(logs[0], (logs[1] + logs[2]) / 2)
+    np.testing.assert_array_equal(combination(scores), combination.overall.log_p_values(lowest))
+    # The lowest of two is at most p with probability p all the same.
+    assert np.mean(combination(typical) <= np.log(0.2)) == pytest.approx(0.2, abs=0.01)
 
 
 def test_looks_see_what_a_density_or_a_subspace_alone_does_not(rng):
@@ -503,6 +510,50 @@ def test_contributions_have_names(rng):
     assert contributions.feature_names[np.argmax(contributions.values)] == "b"
     unnamed = SMPOAnomalyDetector(random_state=0).fit(X.to_numpy())
     assert list(unnamed.feature_contributions(row.to_numpy()).feature_names) == ["x0", "x1", "x2"]
+
+
+def test_training_rows_are_judged_as_what_may_be_strange_itself(rng):
+    """A clump of them is strange by default, and typical where training rows are trusted."""
+    strange = 0.3 * rng.normal(size=(15, 3)) + 6
+    X, labels = np.concatenate([rng.normal(size=(300, 3)), strange]), np.repeat([1, 0], [300, 15])
+    doubtful, trusting = (
+        SMPOAnomalyDetector(operator=operator, random_state=0).fit(X)
+        for operator in ("looks", Looks(neighbourhood=None))
+    )
+    assert roc_auc_score(labels, doubtful.score_samples(X)) > 0.99
+    assert roc_auc_score(labels, trusting.score_samples(X)) < 0.9
+    # New rows are judged against the training rows by both, one by one or together.
+    new = X + 1e-6
+    np.testing.assert_array_equal(doubtful.score_samples(new), trusting.score_samples(new))
+    mixed = np.concatenate([X[:3], new[:3]])
+    np.testing.assert_allclose(
+        doubtful.score_samples(mixed), [doubtful.score_samples(x[None])[0] for x in mixed]
+    )
+    # The units are the same: a share of the training rows.
+    assert np.mean(doubtful.predict(rng.normal(size=(2000, 3))) == -1) == pytest.approx(
+        0.05, abs=0.04
+    )
+    assert np.mean(doubtful.score_to_pvalue(doubtful.score_samples(X)) < 0.1) == pytest.approx(
+        0.1, abs=0.03
+    )
+    # Left out one by one, a row that breaks only a relation between columns is seen.
+    Z = correlated(rng, 300)
+    Z[0] = [1.0, 0.0, -1.0]
+    scores = trusting.fit(Z).score_samples(Z)
+    assert np.mean(scores < scores[0]) < 0.02
+
+
+def test_rows_are_known_by_all_their_values(rng):
+    X = np.round(rng.normal(size=(200, 3)), 1)
+    X[::7, 1], X[3, 0] = np.nan, -0.0
+    X, _ = distinct_rows(X, np.ones(200))
+    known = KnownRows.of(X, np.arange(len(X)))
+    found, scores = known.find(X[::-1])
+    assert found.all()
+    np.testing.assert_array_equal(scores, np.arange(len(X))[::-1])
+    swapped = X[:, [1, 0, 2]]
+    same = (np.nan_to_num(swapped[:, None], nan=9) == np.nan_to_num(X, nan=9)).all(axis=2)
+    np.testing.assert_array_equal(known.find(swapped)[0], same.any(axis=1))
 
 
 def test_a_clump_of_anomalies_in_the_training_rows_stays_strange(rng):

@@ -326,7 +326,8 @@ def test_closed_forms_are_the_same_on_jax(rng, missing):
             found[backend] = (
                 kernel_novelty.novelty(network, spectrum, 0.01, new),
                 kernel_novelty.held_out_novelty(network, spectrum, 0.01, x, weight),
-                kernel_novelty.surroundings(network, moments.mass, new, own=new),
+                kernel_novelty.surroundings(network, moments.mass, 4, new, own=new),
+                kernel_novelty.reach(state, weight.sum(), 0.3, new, own=new),
                 kernel_novelty.log_density(state, weight.sum(), new),
                 kernel_novelty.held_out_log_density(state, weight.sum(), x, weight),
             )
@@ -334,14 +335,45 @@ def test_closed_forms_are_the_same_on_jax(rng, missing):
         np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-9)
 
 
-def test_surroundings_are_a_kernel_mean_without_the_row_itself(rng):
+def test_surroundings_are_the_nearest_landmarks_without_the_row_itself(rng):
     _, _, landmarks, mean, variance = landmark_problem(rng)
     network = kernel_novelty.start_moments(landmarks, 0.9, mean, variance).frame
     values = rng.normal(size=len(landmarks))
-    got = kernel_novelty.surroundings(network, values, landmarks)
-    kernel = np.exp(-((landmarks[:, None] - landmarks) ** 2).sum(axis=2) / (2 * 0.9**2))
-    np.fill_diagonal(kernel, 0)
-    expected = (kernel @ values + 1e-3 * values.mean()) / (kernel.sum(axis=1) + 1e-3)
+    got = kernel_novelty.surroundings(network, values, 4, landmarks)
+    squares = ((landmarks[:, None] - landmarks) ** 2).sum(axis=2)
+    expected = values[np.argsort(squares, axis=1)[:, 1:5]].mean(axis=1)
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+    # Where all overlaps are 0, some are still nearer.
+    far = landmarks[7] + 1e3 * (landmarks[7] - landmarks.mean(axis=0))
+    nearest = values[np.argsort(((far - landmarks) ** 2).sum(axis=1))[:4]].mean()
+    assert kernel_novelty.surroundings(network, values, 4, far[None])[0] == pytest.approx(nearest)
+    # All but itself, where there are fewer.
+    few = kernel_novelty.surroundings(network, values, 99, landmarks[:1])
+    assert few[0] == pytest.approx(values[1:].mean())
+
+
+def test_reach_is_the_overlap_with_a_quantile_of_the_rows(rng):
+    _, _, landmarks, mean, variance = landmark_problem(rng)
+    m = len(landmarks)
+    network = kernel_novelty.start_moments(landmarks, 0.9, mean, variance).frame
+    x = np.concatenate([landmarks[:4], rng.normal(size=(5, 3))])
+    counts = rng.integers(1, 4, size=m)
+    state = kernel_novelty.mean_state(network, counts.astype(float))
+    squares = ((x[:, None] - landmarks) ** 2).sum(axis=2)
+    expected = np.empty(9)
+    for b in range(9):
+        # Every row of weight 3 three times, without the row itself.
+        left = counts - (np.arange(m) == b) * (b < 4)
+        distances = np.sort(np.repeat(squares[b], left))
+        expected[b] = -distances[int(np.ceil(0.3 * len(distances) - 1e-6)) - 1] / (2 * 0.9**2)
+    got = kernel_novelty.reach(state, counts.sum(), 0.3, x)
     np.testing.assert_allclose(got, expected, rtol=1e-9)
-    far = kernel_novelty.surroundings(network, values, np.full((1, 3), 1e3))
-    assert far == pytest.approx(values.mean())
+    # A hidden value does not make a landmark its own neighbour.
+    hidden = x.copy()
+    hidden[:4, 1] = np.nan
+    got = kernel_novelty.reach(state, counts.sum(), 1e-6, hidden[:4], own=x[:4])
+    there = kernel_novelty.product_sum.log_overlaps(hidden[:4], landmarks, 0.9, mean, variance)
+    there[np.arange(4), np.arange(4)] = np.where(
+        counts[:4] > 1, there[np.arange(4), np.arange(4)], -np.inf
+    )
+    np.testing.assert_allclose(got, there.max(axis=1), rtol=1e-9)

@@ -94,3 +94,12 @@ def test_the_prior_leads_to_one_covariance_and_to_none_between_columns(rng):
     np.testing.assert_allclose(tied.covariances[0], tied.covariances[1], rtol=1e-5)
     diagonal = nm.fit(table(z), np.ones(60), start, 1e9, 1e9).covariances[0]
     np.testing.assert_allclose(diagonal, np.diag(np.diagonal(diagonal)), atol=1e-5)
+
+
+def test_a_column_that_is_constant_but_not_zero(rng):
+    """Its scatter is a rounding error, of either sign."""
+    z = np.c_[rng.normal(size=(60, 2)), np.full(60, -0.3), np.full(60, 1e3 / 7)]
+    for K in (1, 3):
+        start = nm.spread_start(table(z), np.ones(60), K, rng)
+        mixture = nm.fit(table(z), np.ones(60), start, 6.0, 6.0)
+        assert np.all(np.isfinite(nm.log_joint(mixture, table(z))))
