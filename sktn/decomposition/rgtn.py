@@ -246,13 +246,19 @@ class RGTNDecomposer(GraphDecomposer):
         peak = np.abs(T).max()
         work = T.astype(np.float64) / peak
         target = self._error_target(T.dtype)
-        folding, tree = fold(work / np.linalg.norm(work), target, deadline)
+        folding, tree, planted = fold(work / np.linalg.norm(work), target, deadline)
         if folding.trivial:
             self._fit_plain(T, deadline)
             return
         folded = copy(self)
-        folded._fit_folded(T, deadline.half(), folding, start=tree)
-        self._fit_plain(T, deadline, ceiling=folded.n_parameters_)
+        if planted:  # What was planted is read off at once, and seldom worth folding.
+            self._fit_plain(T, deadline.half())
+            if sum(core.size for core in tree) >= self.n_parameters_:
+                return
+            folded._fit_folded(T, deadline, folding, start=tree)
+        else:
+            folded._fit_folded(T, deadline.half(), folding, start=tree)
+            self._fit_plain(T, deadline, ceiling=folded.n_parameters_)
         if folded.n_parameters_ < self.n_parameters_:
             self.__dict__ = folded.__dict__
 

@@ -29,8 +29,8 @@ _QUICK, _AFRESH = 1e9, 8
 # Components removed (None: all but one) and slices added elsewhere.
 _TRANSFERS = ((1, 1), (1, 2), (None, 1), (None, 2))
 # Transfers that are priced, of the narrowed networks that miss least: all of them up to order five,
-# and as much time at higher orders, where a network has some thousand.
-_PRICED = 300
+# and as much time at higher orders, where a network has some thousand; fewer where a price is dear.
+_PRICED, _FEW_PRICED = 300, 60
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def _narrowed(problem, state):
 
 def _moves(problem, state):
     """All moves that make the network smaller, the most promising first."""
-    order, left = len(state.cores), _PRICED
+    order = len(state.cores)
+    left = _PRICED if state.size * problem.X.size < _QUICK else _FEW_PRICED
     bonds = [(i, j) for i in range(order) for j in range(i + 1, order)]
     narrowed = [n for n in _narrowed(problem, state) if np.isfinite(n[2].error)]
     narrowed.sort(key=lambda n: _missing(problem, n[2]))

@@ -16,8 +16,8 @@ __all__ = ["Problem", "State", "compress", "exchange", "expand", "greedy", "shri
 # Flops of a normal matrix above which solving its core alone costs more than it is worth.
 _DEAR = 1.5e10
 # Bonds whose growth is tried in an exchange, the most promising ones: at order six all are tried
-# by a thorough one.
-_OFFERS, _FEW_OFFERS = 15, 6
+# by a thorough one, up to so many parameters times entries (some seconds a trial from there).
+_OFFERS, _FEW_OFFERS, _AFFORDABLE = 15, 6, 1e9
 # To what shares a network is shrunk to be grown again, and parameters times entries from which that
 # takes seconds: there it is done once.
 _SHRUNK, _QUICK = (0.9, 0.8, 0.65, 0.5), 1e8
@@ -349,7 +349,9 @@ def exchange(problem, state, *, cycles=100, fraction=0.05, thorough=True):
 
     State that meets the target -> State that meets the target, never larger
     """
-    sweeps, patience, n_offers = (20, 4, _OFFERS) if thorough else (12, 2, _FEW_OFFERS)
+    sweeps, patience = (20, 4) if thorough else (12, 2)
+    many = thorough and state.size * problem.X.size < _AFFORDABLE
+    n_offers = _OFFERS if many else _FEW_OFFERS
     best, offers = state, _affordable_growth(problem, state, fraction)[:n_offers]
     shares = _shares(problem, best, thorough)
     for _ in range(cycles):

@@ -59,16 +59,17 @@ def test_a_split_drops_what_it_says():
 
 def test_planted_factors_are_found():
     X, size = folded_tensor()
-    found, cores = folding.fold(X, 1e-3, NEVER)
+    found, cores, planted = folding.fold(X, 1e-3, NEVER)
     assert found.factors == ((6,), (4, 5), (8,))
     assert found.shape == (6, 4, 5, 8)
     assert np.linalg.norm(graph.to_dense(cores).reshape(X.shape) - X) <= 1e-3
     assert sum(core.size for core in cores) == size
+    assert planted
 
 
 def test_primes_are_left_as_they_are():
     X = np.random.default_rng(0).normal(size=(11, 7, 5)).cumsum(axis=0)
-    found, _ = folding.fold(X / np.linalg.norm(X), 0.1, NEVER)
+    found, _, _ = folding.fold(X / np.linalg.norm(X), 0.1, NEVER)
     assert found.trivial
     model = sktn.RGTNDecomposer(0.5, random_state=0).fit(X)
     assert model.folded_shape_ == ((11,), (7,), (5,))
@@ -152,6 +153,16 @@ def test_a_search_that_cannot_be_the_smallest_ends_early():
         assert squared_error(X, cores) <= 0.01
         sizes.append(len(history))
     assert sizes[1] < 0.5 * sizes[0]
+
+
+def test_what_is_planted_is_read_before_it_is_folded():
+    X = graph.to_dense(
+        graph.random_cores([9, 8, 10, 6], ring_matrix([2, 3, 2, 2]), np.random.default_rng(0))
+    )
+    model = sktn.RGTNDecomposer(1e-4, random_state=0).fit(X)
+    assert model.n_parameters_ == graph.n_parameters(X.shape, ring_matrix([2, 3, 2, 2]))
+    assert "fold" not in {entry["action"] for entry in model.history_}
+    assert model.folded_shape_ == ((9,), (8,), (10,), (6,))
 
 
 def test_foldings_are_never_larger():
