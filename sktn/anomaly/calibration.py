@@ -12,6 +12,21 @@ import numpy as np
 # rows is far enough out for the limit law and enough to fit its one number.
 _TAIL = 0.1
 
+# Scores closer than this, relative to their size, are equal: their digits beyond it depend on which
+# rows are computed together.
+_EQUAL = 1e-9
+
+
+def levels_of(scores):
+    """Distinct scores in ascending order, the highest of those that are equal up to rounding, and
+    which of them each score is: (b,) -> (q,), (b,)"""
+    order = np.argsort(scores, kind="stable")
+    ascending = scores[order]
+    apart = np.diff(ascending) > _EQUAL * np.maximum(1.0, np.abs(ascending[1:]))
+    index = np.empty(len(scores), dtype=int)
+    index[order] = np.concatenate([[0], np.cumsum(apart)])
+    return ascending[np.append(apart, True)], index
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -38,7 +53,8 @@ class Calibration:
     def p_values(self, scores):
         """(1 + n F(s)) / (n + 1) with the empirical distribution F of n typical rows: of a new
         typical row it is at most p with probability p. scores (b,) -> (b,)"""
-        below = np.searchsorted(self.levels, scores, side="right")
+        reach = scores + _EQUAL * np.maximum(1.0, np.abs(scores))
+        below = np.searchsorted(self.levels, reach, side="right")
         share = np.concatenate([[0.0], self.shares])[below]
         return (1 + self.n_rows * share) / (self.n_rows + 1)
 
@@ -56,7 +72,7 @@ class Calibration:
 
 def fit_calibration(scores, weight):
     """scores of typical rows (b,), weight (b,) -> Calibration"""
-    levels, index = np.unique(scores, return_inverse=True)
+    levels, index = levels_of(scores)
     mass = np.bincount(index, weights=weight)
     shares = np.minimum(np.cumsum(mass) / mass.sum(), 1.0)
     # Shares of exactly a tenth are so whatever the unit of the weights.
@@ -64,7 +80,7 @@ def fit_calibration(scores, weight):
     start = levels[k]
     excess = mass[:k] @ (start - levels[:k]) / mass[:k].sum() if k > 0 else 0.0
     # Where the lowest scores are equal, anything below them is further out than can be told.
-    smallest = np.finfo(np.float64).eps * max(1.0, abs(start))
+    smallest = 10 * _EQUAL * max(1.0, abs(start))
     return Calibration(levels, shares, float(start), float(max(excess, smallest)), len(scores))
 
 
@@ -127,7 +143,7 @@ def offset_below(scores, weight, share):
 
     scores (b,), weight (b,) -> float
     """
-    levels, index = np.unique(scores, return_inverse=True)
+    levels, index = levels_of(scores)
     cumulated = np.cumsum(np.bincount(index, weights=weight))
     k = np.searchsorted(cumulated, share * cumulated[-1] * (1 + 1e-12), side="right")
     k = min(max(k, 1), len(levels) - 1)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.callback import CallbackSupportMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -89,6 +89,7 @@ class BaseChain(
     # The strengths that alpha="auto" chooses from, strongest first.
     _alphas: tuple[float, ...] = ()
 
+    @with_callbacks
     def _fit(self, reading, sample_weight, on_held_out=None):
         """Everything `fit` does once its input has been read.
 

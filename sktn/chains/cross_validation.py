@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
@@ -16,6 +17,7 @@ from sktn.backend import one_blas_thread, with_config
 from sktn.chains.base import ONE_THREAD_ROWS, BaseChain
 from sktn.chains.folds import search_rows
 from sktn.chains.importances import FeatureImportances
+from sktn.chains.progress import Progress
 from sktn.chains.search import Search, design_of, of_basis
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
@@ -49,7 +51,7 @@ def greedy_average(candidate_losses, n_candidates, n_steps=_SELECTION_STEPS):
     return best_counts / best_counts.sum(), best_loss
 
 
-class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
+class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstimator):
     """Searches a grid of bases and penalties, averages its best.
 
     A subclass has `_template()` (what every member starts from), `_read`, `_target`, `_report`
@@ -71,10 +73,14 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    # Groups are for the splitter: where metadata are routed, a search over this one passes them on.
+    __metadata_request__fit = {"groups": True}
+
     # The search uses the members' landmarks divided by this.
     _search_share = 2
     _scoring = "neg_loss"
 
+    @with_callbacks
     def _fit(self, X, y, sample_weight, groups):
         rng, template = check_random_state(self.random_state), self._template()
         template._validate_params()
@@ -84,8 +90,10 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         target = self._target(reading.y, weight, template)
         search = self._search(X, reading, target, groups, template, rng)
         grid = self._grid()
+        progress = Progress(self, self._init_callback_context(max_subtasks=None), X, y)
         with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS):
-            points, scores, losses, candidates = self._explore(search, grid, clock)
+            with progress.stage("search"):
+                points, scores, losses, candidates = self._explore(search, grid, clock)
         results, shares, found = self._choose(search, points, scores, losses, candidates)
         members = np.flatnonzero(shares)
         members = members[np.argsort(-shares[members], kind="stable")]
@@ -94,12 +102,13 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         for i, seed in zip(members, seeds, strict=True):
             clock.say(f"member {len(estimators) + 1} of {len(members)}: {points[i]}")
             member = self._member(template, points[i], search, seed)
-            estimators.append(member._fit(reading, weight))
-            if clock.over():
+            with progress.member(len(estimators), member):
+                estimators.append(member._fit(reading, weight))
+            if clock.over() or progress.stopped:
                 break
         kept = shares[members[: len(estimators)]]
         more = self._held_out(search, points, scores, shares, rng.randint(2**31 - 1))
-        return commit(
+        commit(
             self,
             {
                 **reading.fitted(),
@@ -111,6 +120,8 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
                 "weights_": kept / kept.sum(),
             },
         )
+        progress.end()
+        return self
 
     def _held_out(self, search, points, scores, shares, seed):
         """More fitted attributes, from the out-of-fold scores (M, N, c) of the search and the
@@ -135,7 +146,13 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         folds = np.full(len(reading.X), -1)
         splitter = check_cv(self.cv, reading.y, classifier=is_classifier(self))
         for k, (_, held_out) in enumerate(splitter.split(X, reading.y, groups)):
-            folds[held_out] = k
+            try:
+                folds[held_out] = k
+            except IndexError as error:
+                raise ValueError(
+                    f"cv holds out rows that X, of {len(folds)} rows, does not have ({error}): its "
+                    "parts belong to another table."
+                ) from error
         if (folds[rows] < 0).any():
             raise ValueError(
                 f"cv={self.cv!r} leaves {np.sum(folds[rows] < 0)} rows out of all held-out parts: "
@@ -354,7 +371,8 @@ class BaseChainCV(DocLinks, FeatureImportances, BaseEstimator):
         """
         router = MetadataRouter(owner=self).add_self_request(self)
         cv = check_cv(self.cv, classifier=is_classifier(self))
-        return router.add(splitter=cv, method_mapping=MethodMapping().add("fit", "split"))
+        mapping = MethodMapping().add(caller="fit", callee="split")
+        return router.add(splitter=cv, method_mapping=mapping)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score
 
 from sktn import losses
 from sktn.chains.folds import distinct, random_folds, stratified_folds
+from sktn.structure.gaps import Units
 from sktn.tables.statistics import median, quantiles
 
 # Folds: five of few rows, three of many, where a fold's loss is sure enough.
@@ -15,6 +16,10 @@ _FEW_ROWS = 600
 
 # The median absolute deviation of a normal distribution, in standard deviations.
 _NORMAL_MAD = 0.6745
+
+# Scaled targets end here, under losses whose slope is bounded and under others: of those only rows
+# without weight are farther out.
+_FARTHEST_BOUNDED, _FARTHEST = 1e6, 1e15
 
 
 def n_folds(n_rows):
@@ -194,7 +199,8 @@ def average_predictions(scores, center, scale, kind, shares=None):
     scores = np.asarray(scores, np.float64)
     if kind.log_link:
         scores = np.exp(scores)
-    return np.average(scores, axis=0, weights=shares) * scale + center
+    mean = np.average(scores, axis=0, weights=shares)
+    return Units(center, scale).original(mean)
 
 
 def real_target(y, weight, kind, scaling=None):
@@ -202,7 +208,12 @@ def real_target(y, weight, kind, scaling=None):
     values = np.asarray(y, np.float64).reshape(len(y), -1)
     check_counts(values, kind)
     center, scale = fit_scaling(values, weight, kind) if scaling is None else scaling
-    return RealTarget((values - center) / scale, weight, center, scale, kind, np.ndim(y) == 1)
+    # How far a row is from the others does not matter where the slope is bounded, and next to it
+    # the losses of the others would be lost in the digits of single precision.
+    bounded = isinstance(kind, losses.Huber | losses.Quantile)
+    reach = _FARTHEST_BOUNDED if bounded else _FARTHEST
+    scaled = np.clip(Units(center, scale).standard(values), -reach, reach)
+    return RealTarget(scaled, weight, center, scale, kind, np.ndim(y) == 1)
 
 
 def fit_scaling(targets, weight, kind):
@@ -232,7 +243,9 @@ def fit_scaling(targets, weight, kind):
         scale = np.where(scale > 0, scale, spread)
     # Rounding of a constant is not a spread.
     constant = scale <= 4 * np.finfo(np.float64).eps * np.abs(center)
-    return center * size, np.where(constant, 1.0, scale) * np.where(constant, 1.0, size)
+    scale = np.where(constant, 1.0, scale) * np.where(constant, 1.0, size)
+    # Not 0, where the targets are next to the smallest numbers.
+    return center * size, np.maximum(scale, np.finfo(np.float64).tiny)
 
 
 def check_counts(targets, kind):

@@ -23,6 +23,7 @@ from sktn.backend import one_blas_thread
 from sktn.documentation import DocLinks
 from sktn.fitted import blank, commit
 from sktn.networks import graph
+from sktn.networks.linalg import power_of_two_scale
 from sktn.solvers.als import balance
 from sktn.solvers.deadline import Deadline
 from sktn.structure import completion, gaps, modes
@@ -240,7 +241,10 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             raise ValueError(
                 f"Codes of shape {codes.shape} do not fit: {self._n_features_out} columns expected."
             )
-        samples = codes @ self._sample_basis().T
+        basis = self._sample_basis().T
+        # Entries at the end of the range may not leave it on the way, or by their rounding.
+        size = power_of_two_scale(np.append(codes.ravel(), 0), axis=0)[0]
+        samples = _in_range(codes / size @ basis, size)
         return samples.reshape(len(codes), *self.sample_layout_)
 
     def predict(self, X: Data) -> np.ndarray:
@@ -294,13 +298,30 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             The reconstruction of the training tensor.
         """
         check_is_fitted(self)
-        return graph.to_dense(self.cores_).reshape(self.tensor_shape_)
+        return _in_range(*_dense(self.cores_)).reshape(self.tensor_shape_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self._allow_nan
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _dense(cores):
+    """The tensor of a network over a number, and the number: products of entries at the end of the
+    range may not leave it on the way."""
+    # Halves: the sizes of parts that cancel may be more than the whole.
+    sizes = [power_of_two_scale(core.ravel(), axis=0) / 2 for core in cores]
+    unit = graph.to_dense([core / size for core, size in zip(cores, sizes, strict=True)])
+    return unit, np.prod(np.float64(sizes))
+
+
+def _in_range(values, size):
+    """values * size, the largest float where that is beyond it."""
+    with np.errstate(over="ignore"):
+        scaled = values * size.astype(values.dtype)
+    largest = np.finfo(values.dtype).max
+    return np.clip(scaled, -largest, largest)
 
 
 def relative_error(T, cores):
@@ -313,7 +334,8 @@ def relative_error(T, cores):
     if peak == 0.0:
         return 0.0
     exact = T[seen].astype(np.float64) / peak
-    dense = graph.to_dense(cores)[seen].astype(np.float64) / peak
+    dense, size = _dense(cores)
+    dense = dense[seen].astype(np.float64) * (size / peak)
     return float(np.linalg.norm(dense - exact) / np.linalg.norm(exact))
 
 

@@ -56,6 +56,7 @@ def prune(
     if not 0 <= max_share < 1:
         raise ValueError(f"max_share must be in [0, 1), got {max_share!r}.")
     outputs, column = orthonormal_outputs(reading, members, X)
+    outputs, _ = sobol.in_unit_scale(outputs)
     variances = [sobol.total_variances(chain) for chain in outputs]
     whole = sum(variance for variance, _ in variances)
 

@@ -73,6 +73,7 @@ def variance_shares(
     outputs, column = orthonormal_outputs(reading, members, X)
     if output is not None:
         outputs = [outputs[checked_output(output, len(outputs))]]
+    outputs, scale = sobol.in_unit_scale(outputs)
     n_features = len(names)
     wanted = [feature_indices(subset, names) for subset in subsets or []]
     variance = 0.0
@@ -97,7 +98,7 @@ def variance_shares(
         total=total / unit,
         pairs=pairs / unit,
         by_order=by_order / unit,
-        variance=float(variance),
+        variance=float(variance) * scale * scale,
         feature_names=names,
     )
     if subsets is not None:
@@ -136,7 +137,7 @@ def feature_importances(model: Any) -> np.ndarray:
     importances = np.zeros(len(reading.names))
     for member in networks_of(reading.model):
         outputs, column = orthonormal_outputs(reading, [member])
-        variances = [sobol.total_variances(chain) for chain in outputs]
+        variances = [sobol.total_variances(chain) for chain in sobol.in_unit_scale(outputs)[0]]
         whole = sum(variance for variance, _ in variances)
         involving = sum(part for _, part in variances)
         importances[column] += member.weight * involving / (whole if whole > 0 else 1.0)

@@ -12,6 +12,9 @@ from sktn.tables.basis import Basis, embed
 # Rows that are embedded at a time: their vectors stay in the cache.
 _BLOCK = 4096
 
+# A ridge of so many times the rows' weight leaves coefficients below all digits of a score.
+_STRONGEST = 1e12
+
 
 @dataclass(frozen=True, eq=False)
 class ChainProblem:
@@ -81,7 +84,8 @@ class ChainProblem:
         )
 
     def with_alpha(self, alpha):
-        return replace(self, alpha=alpha)
+        """The problem with a strength, at most one that leaves nothing but the constant."""
+        return replace(self, alpha=min(alpha, _STRONGEST * self.total_weight))
 
     def with_penalty(self, penalty):
         return replace(self, penalty=penalty.astype(self.dtype, copy=False))

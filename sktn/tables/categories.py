@@ -6,6 +6,7 @@ the dtypes decide: nothing else could be meant by them.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from numbers import Number
 
@@ -50,7 +51,7 @@ class Encoder:
         codes = np.empty(values.shape)
         for j, levels in enumerate(self.categories_):
             numbers = {level: code for code, level in enumerate(levels)}
-            _check_finite(X, self.columns[j], values[:, j])
+            _check_levels(X, self.columns[j], values[:, j])
             codes[:, j] = [numbers.get(value, np.nan) for value in values[:, j]]
         return codes
 
@@ -188,7 +189,7 @@ def fit_encoder(X, is_categorical, *, max_categories=255):
     frame = _as_frame(X)
     categories, ordered = [], np.zeros(len(columns), dtype=bool)
     for j, column in enumerate(columns):
-        _check_finite(X, column, values[:, j])
+        _check_levels(X, column, values[:, j])
         # NaN stands for missing and is no category; it is unequal to itself.
         levels = {level for level in values[:, j].tolist() if level == level}
         if frame is not None and _is_ordered(frame[:, int(column)]):
@@ -232,6 +233,40 @@ def encode(X, is_categorical, encoder):
         result[:, numeric] = values
     result[:, is_categorical] = encoder.transform(X)
     return result
+
+
+def with_plain_gaps(X):
+    """X with NaN for NA and NaT among objects, which NumPy does not read as numbers.
+
+    X array or data frame (b, n_columns), whose names must differ
+    """
+    if isinstance(X, np.ndarray):
+        return _plain(X) if X.dtype.kind == "O" else X
+    names = list(getattr(X, "columns", []))
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"X has several columns of the names {twice}: rename them.")
+    frame = _as_frame(X)
+    plain = X
+    for series in [] if frame is None else frame.iter_columns():
+        if _holds_objects(series):
+            values = series.to_numpy()
+            if _plain(values) is not values:
+                # Only pandas has columns of objects that hold numbers.
+                plain = plain.copy() if plain is X else plain
+                plain[series.name] = _plain(values)
+    return plain
+
+
+def _plain(values):
+    """Objects (...) with NaN for what is missing; the same array where that is all there is."""
+    odd = np.frompyfunc(lambda v: type(v).__name__ in ("NAType", "NaTType"), 1, 1)
+    odd = odd(np.ma.getdata(values)).astype(bool)
+    if not odd.any():
+        return values
+    values = values.copy()
+    values[odd] = np.nan
+    return values
 
 
 def _as_frame(X):
@@ -296,7 +331,13 @@ def _missing_objects(values):
     return np.array([[is_missing(value) for value in row] for row in values.tolist()], dtype=bool)
 
 
-def _check_finite(X, column, values):
+def _check_levels(X, column, values):
+    odd = [value for value in values.tolist() if not isinstance(value, Hashable)]
+    if odd:
+        raise ValueError(
+            f"Categorical column {_name(X, column)} holds a {type(odd[0]).__name__}, which is no "
+            "level. Spread it over several columns."
+        )
     if any(isinstance(value, float) and np.isinf(value) for value in values.tolist()):
         raise ValueError(
             f"Input X contains infinity: it is no level of categorical column {_name(X, column)}. "

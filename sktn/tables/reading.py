@@ -17,6 +17,7 @@ from sktn.tables.categories import (
     encode,
     fit_encoder,
     is_missing,
+    with_plain_gaps,
 )
 
 _NO_TARGET = "no target"
@@ -122,7 +123,12 @@ def read(estimator, X):
 def table_weight(sample_weight, X):
     """Weights of the rows in double, of which at least one is positive, in a range that their
     squares and single precision can hold: -> (b,)"""
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    try:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    except (TypeError, ValueError) as error:
+        if "sample" in str(error).lower():
+            raise
+        raise ValueError(f"sample_weight must be numbers, one a row: {error}.") from error
     largest = weight.max(initial=0.0)
     if not 0 < largest < np.inf:
         return weight
@@ -223,6 +229,7 @@ def _as_table(X, estimator):
         X = np.asarray(X, dtype=object) if array.dtype.kind in "US" else array
     if issparse(X) or len(X.shape) != 2:
         return check_array(X, dtype=None, estimator=estimator, input_name="X")
+    X = with_plain_gaps(X)
     if not isinstance(X, np.ma.MaskedArray):
         return X
     X = X.astype(np.float64) if X.dtype.kind in "biu" else X.copy()

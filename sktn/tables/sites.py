@@ -101,7 +101,7 @@ class Sites:
             # The first one says where a row is in a column; there is none where d is 1.
             size = max(1, _EMBEDDED // (self.n_sites * self.dim))
             parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-            return np.concatenate([self.vectors(part)[:, :, 1:2].mean(-1) for part in parts])
+            return np.concatenate([self.vectors(part)[:, :, 1:2].sum(-1) for part in parts])
 
         order = chain_order(
             feature_order,

@@ -11,7 +11,7 @@ from sktn.tables.reading import speaks_of_strings
 def read_tensor(estimator, X, *, reset, allow_nan=True, copy=False):
     """X (n_samples, I_1, ..., I_k) in floating point, NaN where missing, if that is allowed."""
     try:
-        return validate_data(
+        X = validate_data(
             estimator,
             X,
             reset=reset,
@@ -27,3 +27,8 @@ def read_tensor(estimator, X, *, reset, allow_nan=True, copy=False):
             f"{error}: {type(estimator).__name__} needs numbers. Encode the columns of X that hold "
             "strings, e.g. with OneHotEncoder, or leave them out."
         ) from error
+    if X.size == 0:
+        raise ValueError(
+            f"X has no entries: its shape is {X.shape}. Every mode needs a length of at least 1."
+        )
+    return X

@@ -590,3 +590,16 @@ def test_marginal_densities_are_kernel_densities_of_columns(rng):
     np.testing.assert_allclose(share, 0.1, rtol=0.05)
     hidden = P.log_norms_without(new, 1)
     np.testing.assert_allclose(hidden, P.transform(new)[:, [0, 2]].sum(axis=1) + P.missing[1])
+
+
+def test_scores_equal_up_to_rounding_are_equal(rng):
+    """A row alone has other last digits than among others: neither its label nor its p-value
+    depends on them."""
+    scores = np.repeat([-3.0, -2.0, 0.5], [2, 5, 13]) * (1 + 1e-14 * rng.normal(size=20))
+    calibration = fit_calibration(scores, np.ones(20))
+    assert len(calibration.levels) == 3
+    near = np.array([-3.0, -2.0, 0.5]) * (1 - 1e-14)
+    np.testing.assert_allclose(calibration.p_values(near), [3 / 21, 8 / 21, 1.0])
+    shifted = calibration.log_p_values(np.array([-3.0, -3.0 - 1e-13]))
+    assert abs(np.diff(shifted)[0]) < 1e-3
+    assert -3 < offset_below(scores, np.ones(20), 0.1) < -2

@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_friedman1
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import d2_pinball_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -251,3 +251,40 @@ def test_cv_of_other_losses(loss):
 def test_cv_names_bad_grids(params, message):
     with pytest.raises(ValueError, match=message):
         MPSRegressorCV(**params).fit(X, Y)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e200, 5e307])
+def test_targets_of_any_size_are_fitted_alike(rng, loss, size):
+    X = rng.normal(size=(60, 2))
+    y = X[:, 0] + 0.1 * rng.normal(size=60)
+    options = {"loss": loss, "alpha": 0.1, "degree": 2, "solver": "convex", "random_state": 0}
+    wanted = MPSRegressor(**options).fit(X, y).predict(X)
+    found = MPSRegressor(**options).fit(X, y * size).predict(X)
+    np.testing.assert_allclose(found / size, wanted, atol=1e-4)
+    # Next to the smallest number there are few digits left, but no division by zero.
+    assert np.isfinite(MPSRegressor(**options).fit(X, np.sign(y) * 5e-324).predict(X)).all()
+
+
+def test_one_target_far_out_moves_no_robust_fit(rng):
+    X = rng.normal(size=(80, 2))
+    y = X[:, 0] + 0.1 * rng.normal(size=80)
+    out = y.copy()
+    out[0] = 1e300
+    for loss in ("absolute_error", "huber"):
+        model = MPSRegressor(loss=loss, alpha=0.1, degree=2, solver="convex", random_state=0)
+        assert r2_score(y[1:], model.fit(X, out).predict(X[1:])) > 0.9
+
+
+def test_an_endless_strength_leaves_the_mean(rng):
+    X, y = rng.normal(size=(30, 2)), rng.normal(size=30)
+    for alpha in (1e30, 1e300):
+        model = MPSRegressor(alpha=alpha, solver="sweep", random_state=0).fit(X, y)
+        np.testing.assert_allclose(model.predict(X), y.mean(), atol=1e-9)
+
+
+def test_weights_that_are_no_numbers_are_refused(rng):
+    X, y = rng.normal(size=(30, 2)), rng.normal(size=30)
+    for weight in (np.full(30, "heavy"), [None] * 30, [[1, 2]] * 29 + [[1]]):
+        with pytest.raises(ValueError, match="sample_weight"):
+            MPSRegressor().fit(X, y, sample_weight=weight)

@@ -255,3 +255,18 @@ def test_the_search_is_a_nested_parameter():
     model = sktn.RGTNDecomposer(search=sktn.RGSearch())
     model.set_params(search__n_cycles=3)
     assert clone(model).get_params()["search__n_cycles"] == 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_entries_at_the_end_of_the_range_stay_in_it(rng, dtype):
+    """A reconstruction of the largest float may not be rounded to infinity."""
+    T = np.sign(rng.normal(size=(3, 4, 5))) * np.finfo(dtype).max
+    model = sktn.TTDecomposer(1e-6).fit(T.astype(dtype))
+    for found in (model.predict(T.astype(dtype)), model.to_tensor()):
+        np.testing.assert_allclose(found / np.finfo(dtype).max, np.sign(T), atol=1e-4)
+
+
+@pytest.mark.parametrize("Model", [sktn.TTDecomposer, sktn.RGTNDecomposer, sktn.RGTNImputer])
+def test_a_mode_of_length_zero_is_named(Model):
+    with pytest.raises(ValueError, match=r"\(3, 0, 2\)"):
+        Model().fit(np.zeros((3, 0, 2)))

@@ -406,3 +406,23 @@ def test_errors_name_the_value_and_the_remedy(regressor, rng):
         prune(model, max_share=-1)
     with pytest.raises(ValueError, match="not repeat"):
         marginal_effect(model, X, [1, 1])
+
+
+def test_shares_do_not_depend_on_the_unit_of_the_target(rng):
+    """Squares of 1e200 are no floats."""
+    X = rng.uniform(-1, 1, size=(60, 3))
+    y = X[:, 0] + X[:, 1] * X[:, 2]
+    options = {"alpha": 0.1, "degree": 2, "bond_dim": 4, "random_state": 0}
+    wanted, found = (MPSRegressor(**options).fit(X, y * size) for size in (1.0, 2.0**700))
+    np.testing.assert_allclose(
+        found.feature_importances_, wanted.feature_importances_, rtol=1e-4, atol=1e-9
+    )
+    shares = variance_shares(wanted)
+    for name in ("first_order", "total", "pairs", "by_order"):
+        np.testing.assert_allclose(
+            getattr(variance_shares(found), name), shares[name], rtol=1e-4, atol=1e-9
+        )
+    assert variance_shares(wanted).variance == pytest.approx(np.var(wanted.predict(X)), rel=0.5)
+    assert prune(found, features=["x0"]).lost_share == pytest.approx(
+        prune(wanted, features=["x0"]).lost_share, rel=1e-4
+    )

@@ -6,7 +6,9 @@ import polars as pl
 import pytest
 from sklearn.utils.validation import _check_categorical_features
 
+from sktn import MPSClassifier
 from sktn.tables.categories import check_categorical, encode, fit_encoder
+from sktn.tables.reading import read_fit
 
 nan = np.nan
 
@@ -136,3 +138,22 @@ def test_infinite_values_are_refused():
     mask = np.array([False, True])
     with pytest.raises(ValueError, match="infinity"):
         encode(X, mask, fit_encoder(X, mask))
+
+
+@pytest.mark.parametrize("gap", [pd.NA, pd.NaT, None, np.nan])
+def test_every_way_to_say_missing_among_objects(gap):
+    """In a column of a frame, in an array, and in a list."""
+    wanted = np.array([[1.0, 2.0], [np.nan, 3.0], [2.5, np.nan]])
+    rows = [[1, 2.0], [gap, 3], [2.5, gap]]
+    for X in (pd.DataFrame(rows, dtype=object), np.array(rows, dtype=object), rows):
+        np.testing.assert_array_equal(read_fit(MPSClassifier(), X).X, wanted)
+    assert rows[1][0] is gap
+
+
+def test_equal_names_and_levels_that_are_none_are_refused():
+    twice = pd.DataFrame(np.ones((3, 3)), columns=["a", "b", "a"])
+    with pytest.raises(ValueError, match=r"several columns of the names \['a'\]"):
+        read_fit(MPSClassifier(), twice)
+    lists = pd.DataFrame({"a": [[1], [2], [1]]})
+    with pytest.raises(ValueError, match="'a' holds a list, which is no level"):
+        read_fit(MPSClassifier(), lists, categorical=["a"])

@@ -124,3 +124,11 @@ def test_weights_have_no_unit(table, unit):
     sites = make_sites(X, None, is_categorical)
     other = make_sites(X, np.full(len(X), unit), is_categorical)
     np.testing.assert_allclose(other.vectors(), sites.vectors(), rtol=1e-9, atol=1e-9)
+
+
+def test_an_order_by_correlation_of_sites_that_say_nothing(rng):
+    """A basis of one function has no component that could be correlated."""
+    X = rng.normal(size=(20, 4))
+    sites = make_sites(X, None, embedding=lambda z: z[..., None] ** 0, scaling="minmax")
+    order = sites.with_order("correlation", np.random.RandomState(0)).order
+    assert sorted(order) == [0, 1, 2, 3]

@@ -1,0 +1,302 @@
+"""Every estimator of the generated cases with any of its options, by a seed."""
+
+import hostile_inputs as hostile
+import numpy as np
+from hostile_inputs import pick
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, ShuffleSplit, StratifiedKFold
+
+import sktn
+from sktn.anomaly import Looks, MeanState, Projector, RobustLooks, TrainedSMPO
+from sktn.anomaly import Sweep as AnomalySweep
+from sktn.chains.regression import LOSSES
+from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep
+from sktn.embeddings import EMBEDDINGS, Legendre, Product
+from sktn.losses import Huber, Quantile
+
+SEEDS = [0, 3, 2**32 - 1]
+
+
+def some(rng, share=0.3, **options):
+    """A few of the options: name to one of its values."""
+    return {k: pick(rng, v) for k, v in options.items() if rng.random() < share}
+
+
+def orders(rng, d):
+    """Orders of d columns along a chain."""
+    order = rng.permutation(d)
+    if rng.random() < 0.1:
+        return [np.append(order, 0), order - 1, order + 0.5, ["c0"], []]
+    return ["given", "correlation", "random", order, order.tolist()]
+
+
+def categorical(rng, d):
+    wrong = [["word"], [d], ["c0"]]
+    right = [None, "from_dtype", [int(rng.integers(d))], rng.random(d) < 0.5]
+    return wrong if rng.random() < 0.1 else right
+
+
+def waves(x):
+    """An embedding of a user's own."""
+    return np.stack([np.cos(x), np.sin(x)], axis=-1) if isinstance(x, np.ndarray) else x[..., None]
+
+
+def chain_options(rng, d):
+    relevance = np.where(rng.random(d) < 0.2, 0.0, 10.0 ** rng.uniform(-3, 3, d))
+    relevance = [relevance, relevance.tolist()]
+    if rng.random() < 0.1:
+        relevance = [[1.0, 2.0], -np.ones(d), np.full(d, np.nan), np.zeros(d)]
+    with_output = np.insert(rng.permutation(d), rng.integers(d + 1), -1)
+    solvers = ["convex", "convex", "sweep", "sweep", "auto", Convex(tol=1e-3), Sweep(max_iter=1)]
+    solvers += [Sweep(truncation_tol=1e-3, max_iter=2), Sweep(tol=0.0, max_iter=2)]
+    if rng.random() < 0.01:  # They compile programs for every shape, seconds each.
+        solvers = [Adam(max_iter=2, init=pick(rng, ["convex", "gaussian"])), LBFGS(max_iter=2)]
+    return some(
+        rng,
+        bond_dim=[1, 2, 7, 64],
+        embedding=[*sorted(set(EMBEDDINGS)), Legendre(3), waves, Product(Legendre(2), 2)],
+        degree=[1, 2, 5, 30],
+        scaling=["quantile", "standard", "minmax", "mixed", "common", "none"],
+        alpha=["auto", 0.0, 1e-12, 1.0, 1e12, 1e300],
+        interaction_penalty=[0.0, 1e-3, 5.0, 1e6, 1e300],
+        smoothness=[0.0, 0.5, 1.0, 50.0, 1e6],
+        relevance=["equal", "auto", "auto", *relevance],
+        solver=solvers,
+        max_landmarks=[1, 5, 1000],
+        n_estimators=[1, 2],
+        feature_order=[*orders(rng, d), with_output],
+        categorical_features=categorical(rng, d),
+        missing=["auto", "marginal", "indicator"],
+        time_limit=[1e-3, 5.0],
+        random_state=[*SEEDS, None, np.random.RandomState(0)],
+        verbose=[1],
+    )
+
+
+def class_weights(rng):
+    if rng.random() < 0.7:
+        return ["balanced"]
+    return [{0: 2.0}, {0: 0.0}, {"no": 1e6, "yes": 1.0}, {0: 1e300, 1: 1.0}, {False: 1e-300}]
+
+
+def mps_classifier(rng, d):
+    options = chain_options(rng, d) | some(rng, class_weight=class_weights(rng))
+    return sktn.MPSClassifier(**{"random_state": 0, **options})
+
+
+def mps_regressor(rng, d):
+    losses = [*LOSSES, *LOSSES.values(), Huber(epsilon=1e-3), Quantile(0.99), Quantile(1.5)]
+    options = chain_options(rng, d) | some(rng, loss=losses)
+    return sktn.MPSRegressor(**{"random_state": 0, **options})
+
+
+def cv_options(rng, d):
+    """Those of a search, of one basis and few strengths unless it is drawn otherwise."""
+    grid = {"bases": [("quantile", 2)], "alphas": [1.0, 0.01], "bond_dims": [3]}
+    grid |= {"relevances": ["equal"], "interaction_penalties": [1.0], "smoothnesses": [1.0]}
+    grid |= {"random_state": 0}
+    n = 40
+    halves = [(np.arange(n // 2, n), np.arange(n // 2)), (np.arange(n // 2), np.arange(n // 2, n))]
+    return grid | some(
+        rng,
+        0.2,
+        bases=[[("standard", 1), ("mixed", 3)], (("none", 2),), [("common", 30)], [("minmax", 1)]],
+        alphas=[[1e12, 1.0, 0.0], np.array([1.0]), [1e300], [-1.0], ["auto"], []],
+        bond_dims=[[1], [2, 4], (1, 64), [0]],
+        relevances=[["equal", "auto"], ["auto"], ["none"]],
+        smoothnesses=[[0.0, 5.0], [50.0]],
+        interaction_penalties=[[0.0, 4.0], [1e6]],
+        cv=[
+            2,
+            3,
+            40,
+            KFold(2),
+            StratifiedKFold(3),
+            LeaveOneOut(),
+            ShuffleSplit(2, random_state=0),
+            GroupKFold(2),
+            halves,
+        ],
+        max_members=[1, 3],
+        n_jobs=[1, 2, -1],
+        random_state=[*SEEDS, None],
+        verbose=[1],
+    )
+
+
+def mps_classifier_cv(rng, d):
+    options = some(rng, scoring=["accuracy", "neg_log_loss"], class_weight=class_weights(rng))
+    if rng.random() < 0.3:
+        options["estimator"] = mps_classifier(rng, d).set_params(random_state=None)
+    return sktn.MPSClassifierCV(**cv_options(rng, d), **options)
+
+
+def mps_regressor_cv(rng, d):
+    options = some(rng, loss=[*LOSSES, *LOSSES.values()])
+    if rng.random() < 0.3:
+        options["estimator"] = mps_regressor(rng, d).set_params(random_state=None)
+    return sktn.MPSRegressorCV(**cv_options(rng, d), **options)
+
+
+def detector(rng, d):
+    scaling = pick(rng, ["auto", "standard", "common"])
+    operators = [
+        *("looks", "projector", "mean-state", "robust"),
+        Looks(ridge=1e-6, bond_dim=3, scaling=scaling),
+        Projector(bandwidth=pick(rng, [1e-300, 1e-3, 1.0, 1e300]), scaling=scaling),
+        Projector(ridge=1e300, output_dim=pick(rng, [1, 3, 1000])),
+        MeanState(bond_dim=2, bandwidth=pick(rng, ["auto", 1e-200, 1e9])),
+        RobustLooks(neighbourhood=pick(rng, [1e-9, 0.5, 0.999]), bond_dim=pick(rng, [None, 2])),
+    ]
+    if rng.random() < 0.02:  # It compiles.
+        operators = [
+            TrainedSMPO(bond_dim=2, embedding=pick(rng, ["trigonometric", "one_hot"])),
+            TrainedSMPO(
+                spacing=2, score="two-sided", start="random", solver=AnomalySweep(max_iter=2)
+            ),
+        ]
+    options = some(
+        rng,
+        operator=operators,
+        n_estimators=[2],
+        trim=[0.1, 0.49],
+        contamination=[0.1, 0.5, 1e-6],
+        categorical_features=categorical(rng, d),
+        random_state=[*SEEDS, None],
+    )
+    return sktn.SMPOAnomalyDetector(**{"random_state": 0, **options})
+
+
+def density(rng, d):
+    # Sweeps cost most: few of them, unless the default is drawn.
+    few = {"max_iter": 2, "degree": 2, "n_components": int(rng.integers(3))}
+    options = (few if rng.random() < 0.97 else {}) | some(
+        rng,
+        bond_dim=[1, 2, 20],
+        degree=[0, 1, 3, 12],
+        alpha=[0.0, 1.0, 1e6, 1e300],
+        n_components=[0, 1, 3, 30],
+        resolution=[None, 0.1, 1e-9, 0.999],
+        truncation_tol=[0.01, 0.0],
+        feature_order=orders(rng, d),
+        max_iter=[1, 3],
+        validation_fraction=[None, 0.5, 1e-6],
+        tol=[0.0, 1.0],
+        categorical_features=categorical(rng, d),
+        random_state=[*SEEDS, None],
+    )
+    return sktn.MPSDensityEstimator(**{"random_state": 0, **options})
+
+
+def mps_imputer(rng, d):
+    options = some(
+        rng,
+        max_iter=[1, 2],
+        n_landmarks=[2, 300],
+        sample_posterior=[True],
+        categorical_features=categorical(rng, d),
+        add_indicator=[True],
+        keep_empty_features=[True],
+        random_state=[*SEEDS, None],
+        verbose=[True],
+    )
+    return sktn.MPSImputer(**{"max_iter": 1, "random_state": 0, **options})
+
+
+def search_options(rng, callback=True):
+    told = {"callback": [[].append]} if callback else {}
+    return some(
+        rng,
+        0.2,
+        target_error=[0.0, 1e-6, 0.3, 0.5, 1.0],
+        time_limit=[1e-3, 0.05],
+        tensor_shape=[[2, -1], [3, 2], [-1], [7], [-1, -1]],
+        verbose=[1],
+        random_state=[*SEEDS, None],
+        **told,
+    )
+
+
+def rgtn_decomposer(rng, order):
+    bonds = rng.integers(1, 4, (order, order))
+    searches = [sktn.RGSearch(n_scales=1), sktn.RGSearch(gates=False, n_cycles=2)]
+    searches += [sktn.RGSearch(tomography=False, reduction=False, n_cycles=1)]
+    searches += [sktn.RGSearch(information=False, expansion="tension", n_cycles=1)]
+    options = search_options(rng) | some(
+        rng,
+        0.2,
+        max_parameters=[1, 30, 10**9],
+        bond_dims=[np.maximum(bonds, bonds.T), np.full((order, order), 999), [[1]]],
+        ordered_modes=["auto", [0], [-1], [], [99]],
+        fold=["auto"],
+        search=searches,
+    )
+    return sktn.RGTNDecomposer(
+        **{"random_state": 0, "search": sktn.RGSearch(n_cycles=3), **options}
+    )
+
+
+def tt_decomposer(rng, order):
+    options = search_options(rng, callback=False)
+    options.pop("time_limit", None)
+    return sktn.TTDecomposer(**{"random_state": 0, **options})
+
+
+def rgtn_imputer(rng, order):
+    # A growth of one scale and few steps costs a hundredth of the default, which is drawn, too.
+    few = {"n_growths": 1, "n_scales": 1, "max_steps": 2, "ridge": 0.01}
+    options = (few if rng.random() < 0.97 else {}) | some(
+        rng,
+        0.2,
+        ordered_modes=["auto", [], [-1], [0, 1], [0.5]],
+        smoothness=["auto", 0.0, 1e-12, 100.0, 1e300],
+        residual=[False],
+        n_growths=[1, 2],
+        n_scales=[1, 2],
+        validation_fraction=["auto", 0.3, 1e-9, 0.99],
+        growth=[0.1, 1e-9, 1e6],
+        n_sweeps=[1],
+        patience=[1],
+        ridge=["auto", 0.0, 1e6],
+        keep_empty_features=[False],
+        add_indicator=[True],
+        time_limit=[1e-3, 0.05],
+        max_steps=[0, 3],
+        callback=[[].append],
+        verbose=[True],
+        random_state=[*SEEDS, None],
+    )
+    return sktn.RGTNImputer(**{"random_state": 0, **options})
+
+
+LABELLED, NUMBERED, WEIGHED, PLAIN, TENSOR = range(5)
+MAIN = {
+    "MPSClassifier": (mps_classifier, LABELLED),
+    "MPSClassifierCV": (mps_classifier_cv, LABELLED),
+    "MPSRegressor": (mps_regressor, NUMBERED),
+    "MPSRegressorCV": (mps_regressor_cv, NUMBERED),
+    "SMPOAnomalyDetector": (detector, WEIGHED),
+    "MPSDensityEstimator": (density, WEIGHED),
+    "MPSImputer": (mps_imputer, PLAIN),
+    "RGTNDecomposer": (rgtn_decomposer, TENSOR),
+    "TTDecomposer": (tt_decomposer, TENSOR),
+    "RGTNImputer": (rgtn_imputer, TENSOR),
+}
+
+
+def draw(name, rng):
+    """An estimator, and what its `fit` is given: X first"""
+    make, kind = MAIN[name]
+    if kind == TENSOR:
+        X = hostile.tensor(rng)
+        return make(rng, max(1, np.ndim(X) if isinstance(X, (list, np.ndarray)) else 2)), [X]
+    X = hostile.table(rng)
+    model, n = make(rng, max(1, hostile.n_columns(X))), hostile.n_rows(X)
+    if kind == PLAIN:
+        return model, [X]
+    y = None
+    if kind != WEIGHED:
+        y = hostile.labels(rng, n) if kind == LABELLED else hostile.targets(rng, n)
+    given = [X, y, hostile.weights(rng, n)]
+    if "CV" in name and rng.random() < 0.2:
+        given.append(np.arange(n) // max(1, n // 4))
+    return model, given
