@@ -119,6 +119,8 @@ def framed(model, X, kind):
     if not hasattr(model, "set_output") or not hasattr(model, "transform"):
         return
     wanted = attempt(model.transform, X)
+    if np.ndim(wanted) > 2:
+        return
     frame = attempt(clone_fitted(model).set_output(transform=kind).transform, X)
     if frame is not None and not nw.dependencies.is_into_dataframe(wanted):
         assert list(frame.columns) == list(model.get_feature_names_out())

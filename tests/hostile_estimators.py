@@ -218,16 +218,15 @@ def search_options(rng, callback=True):
 
 def rgtn_decomposer(rng, order):
     bonds = rng.integers(1, 4, (order, order))
-    searches = [sktn.RGSearch(n_scales=1), sktn.RGSearch(gates=False, n_cycles=2)]
-    searches += [sktn.RGSearch(tomography=False, reduction=False, n_cycles=1)]
-    searches += [sktn.RGSearch(information=False, expansion="tension", n_cycles=1)]
+    searches = ["paper", sktn.RGSearch(tomography=False), sktn.RGSearch(n_cycles=2)]
+    searches += [sktn.RGSearch(tomography=False, reduction=False, information=False, n_cycles=1)]
     options = search_options(rng) | some(
         rng,
         0.2,
         max_parameters=[1, 30, 10**9],
         bond_dims=[np.maximum(bonds, bonds.T), np.full((order, order), 999), [[1]]],
         ordered_modes=["auto", [0], [-1], [], [99]],
-        fold=["auto"],
+        fold=[None, "auto", [[2, 2]] * order],
         search=searches,
     )
     return sktn.RGTNDecomposer(

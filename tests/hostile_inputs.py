@@ -349,4 +349,6 @@ def values(rng, shape):
         T = T + pick(rng, [0.0, 1e-3, 0.3]) * rng.standard_normal(shape)
     if rng.random() < 0.1 and T.size:
         T.flat[rng.integers(T.size)] = pick(rng, [1e6, -1e20])
-    return T * pick(rng, [1.0, 1.0, 1.0, 1e-300, 1e300, 1e155, 1e-160]) + pick(rng, [0, 0, 0, 1e9])
+    with np.errstate(over="ignore"):
+        T = T * pick(rng, [1.0, 1.0, 1.0, 1e-300, 1e300, 1e155, 1e-160])
+    return T + pick(rng, [0, 0, 0, 1e9])

@@ -118,7 +118,9 @@ def triangular_map(landmark_kernel):
     factorise, invert = get_lapack_funcs(("pstrf", "trtri"), (landmark_kernel,))
     U, order, rank, _ = factorise(landmark_kernel)
     if rank == 0 or not landmark_kernel.size:
-        return np.zeros(0, int), np.zeros((0, 0), landmark_kernel.dtype)
+        # Nothing varies: a chain still has a row to run over.
+        kept = np.arange(len(landmark_kernel))[:1]
+        return kept, np.zeros((len(kept), 0), landmark_kernel.dtype)
     V, _ = invert(U[:rank, :rank])
     return order[:rank] - 1, np.triu(V)
 

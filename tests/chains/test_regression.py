@@ -276,6 +276,20 @@ def test_one_target_far_out_moves_no_robust_fit(rng):
         assert r2_score(y[1:], model.fit(X, out).predict(X[1:])) > 0.9
 
 
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("solver", ["convex", "sweep"])
+def test_a_column_of_one_value_and_gaps_leaves_the_mean(rng, solver, d):
+    """A kernel of zeros has no landmark that says anything."""
+    X = np.where(rng.random((20, d)) < 0.3, np.nan, 0.0)
+    X[0] = 1e-300
+    y = rng.normal(size=20)
+    for alpha in (0.1, 1e300):
+        model = MPSRegressor(alpha=alpha, degree=1, solver=solver, random_state=0).fit(X, y)
+        assert np.isfinite(model.predict(X)).all()
+        model.set_params(relevance=np.zeros(d)).fit(X, y)
+        np.testing.assert_allclose(model.predict(X), y.mean(), atol=1e-6)
+
+
 def test_an_endless_strength_leaves_the_mean(rng):
     X, y = rng.normal(size=(30, 2)), rng.normal(size=30)
     for alpha in (1e30, 1e300):
