@@ -168,7 +168,7 @@ def detector(rng, d):
 
 def density(rng, d):
     # Sweeps cost most: few of them, unless the default is drawn.
-    few = {"max_iter": 2, "degree": 2, "n_components": int(rng.integers(3))}
+    few = {"max_iter": 2, "degree": 2, "bond_dim": 3, "n_components": int(rng.integers(3))}
     options = (few if rng.random() < 0.97 else {}) | some(
         rng,
         bond_dim=[1, 2, 20],
