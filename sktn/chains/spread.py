@@ -87,7 +87,7 @@ def fit_spread(model, reading, rows, errors, weight, seed):
     table; rows (m,), errors (m, c) of these, weight (m,) -> Spread
     """
     sizes = np.abs(errors)
-    scale, units = None, np.ones_like(sizes)
+    scale, units = None, np.broadcast_to(_mean_size(sizes, weight), sizes.shape)
     if (sizes.max(axis=0, initial=0) > 0).all():
         part = replace(reading, X=reading.X[rows], y=sizes)
         scale, units = _fit_scale(model, part, weight, seed)
@@ -113,7 +113,7 @@ def _fit_scale(model, reading, weight, seed):
     }
     scale = type(model)(**{**model.get_params(deep=False), **changes})
     scale._alphas = _STRENGTHS
-    units = np.broadcast_to(np.average(reading.y, weights=weight, axis=0), reading.y.shape).copy()
+    units = np.broadcast_to(_mean_size(reading.y, weight), reading.y.shape).copy()
 
     def out_of_fold(reading, target, rows, scores, seed):
         units[rows] = target.predicted(scores[None])
@@ -121,6 +121,14 @@ def _fit_scale(model, reading, weight, seed):
 
     scale._fit(reading, weight, out_of_fold)
     return scale, units
+
+
+def _mean_size(sizes, weight):
+    """Mean sizes of errors (m, c), 1 where all are 0; sums of large ones are no floats. -> (c,)"""
+    peak = sizes.max(axis=0)
+    peak = np.where(peak > 0, peak, 1.0)
+    mean = np.average(sizes / peak, weights=weight, axis=0) * peak
+    return np.where(mean > 0, mean, 1.0)
 
 
 def _weighted_quantiles(values, weight):

@@ -231,7 +231,7 @@ def fit_scaling(targets, weight, kind):
     if kind.log_link:
         if not (mean > 0).all():
             raise ValueError(f"loss={kind!r} needs targets with a positive mean; all of y is 0.")
-        return np.zeros_like(mean), mean * size
+        return np.zeros_like(mean), np.maximum(mean * size, np.finfo(np.float64).tiny)
     if isinstance(kind, losses.SquaredError):
         center = mean
         scale = np.sqrt(np.average((targets - mean) ** 2, weights=weight, axis=0))
