@@ -91,9 +91,8 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         search = self._search(X, reading, target, groups, template, rng)
         grid = self._grid()
         progress = Progress(self, self._init_callback_context(max_subtasks=None), X, y)
-        with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS):
-            with progress.stage("search"):
-                points, scores, losses, candidates = self._explore(search, grid, clock)
+        with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS), progress.stage("search"):
+            points, scores, losses, candidates = self._explore(search, grid, clock)
         results, shares, found = self._choose(search, points, scores, losses, candidates)
         members = np.flatnonzero(shares)
         members = members[np.argsort(-shares[members], kind="stable")]
