@@ -161,9 +161,9 @@ class RealTarget:
 
     def score(self, rows, scores):
         """R^2 on some rows: scores (k, len(rows), c) of k networks -> float"""
-        predicted = self.predicted(scores)
-        truth = self.values[rows] * self.scale + self.center
-        return float(r2_score(truth, predicted, sample_weight=self.weight[rows]))
+        # In units of the scale, on which it does not depend: squares of any y are numbers there.
+        predicted = average_predictions(scores, 0.0, 1.0, self.kind)
+        return float(r2_score(self.values[rows], predicted, sample_weight=self.weight[rows]))
 
     def predicted(self, scores, shares=None):
         """Scores of k networks to numbers in units of y: (k, N, c) -> (N, c), float64"""
@@ -172,8 +172,11 @@ class RealTarget:
     def errors(self, rows, scores, shares=None):
         """What some rows are more than predicted, in units of y: (k, len(rows), c) ->
         (len(rows), c)"""
-        truth = self.values[rows] * self.scale + self.center
-        return truth - self.predicted(scores, shares)
+        truth = Units(self.center, self.scale).original(self.values[rows])
+        # Halves first: the difference of the largest numbers of both signs is not one.
+        half = 0.5 * truth - 0.5 * self.predicted(scores, shares)
+        bound = 0.5 * np.finfo(np.float64).max
+        return 2.0 * np.clip(half, -bound, bound)
 
     def shaped(self, problem, out_of_fold):
         """The problem, with what the data say of the loss: Huber's noise, from a fit by absolute
