@@ -149,6 +149,4 @@ def offset_below(scores, weight, share):
     k = min(max(k, 1), len(levels) - 1)
     if k == 0:
         return float(levels[0])
-    middle = levels[k - 1] / 2 + levels[k] / 2
-    # Between neighbouring numbers there is no third one, and outliers are strictly below.
-    return float(middle if middle > levels[k - 1] else levels[k])
+    return float(levels[k - 1] / 2 + levels[k] / 2)

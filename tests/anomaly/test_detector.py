@@ -438,11 +438,13 @@ def test_parameters_of_values_are_checked_and_nested():
         SMPOAnomalyDetector(operator=Adam()).fit(X)
 
 
-def test_offsets_between_ties_and_neighbouring_numbers():
+def test_offsets_between_ties_and_near_numbers():
     one = np.ones(4)
     assert offset_below(np.array([1.0, 1.0, 1.0, 2.0]), one, 0.1) == 1.5
     assert offset_below(np.array([1.0, 1.0, 1.0, 1.0]), one, 0.1) == 1.0
     close = np.array([1.0, np.nextafter(1.0, 2), 2.0, 3.0])
+    assert np.sum(close < offset_below(close, one, 0.25)) == 2  # equal up to rounding
+    close[1] = 1.0 + 1e-6
     assert np.sum(close < offset_below(close, one, 0.25)) == 1
 
 
