@@ -9,10 +9,8 @@ from sktn.backend import executors
 from sktn.chains.solvers import Sweep
 from sktn.networks import graph
 
-# Relative to the largest output: what rounding may make of a fit, on either executor. Minima of
-# cross-entropies are found in single precision.
+# Relative to the largest output: what rounding may make of a fit, on either executor.
 TOLERANCES = {np.float64: 1e-5, np.float32: 1e-3}
-SINGLE = {"classifier-iris", "classifier-wine", "classifier-cancer", "search"}
 
 CHAIN = {"degree": 2, "bond_dim": 3, "alpha": 0.1, "random_state": 0}
 GRID = {"bases": [("standard", 2)], "alphas": [1.0, 0.1], "max_members": 1, "bond_dims": [3]}
@@ -71,5 +69,5 @@ def test_both_executors_agree(name, dtype, monkeypatch):
     host, device = found["numpy"], found["jax"]
     assert type(device) is np.ndarray
     assert device.dtype == host.dtype
-    tolerance = TOLERANCES[np.float32 if name in SINGLE else dtype]
+    tolerance = TOLERANCES[dtype]
     np.testing.assert_allclose(device, host, rtol=0, atol=tolerance * np.abs(host).max())

@@ -15,6 +15,9 @@ _BLOCK = 4096
 # A ridge of so many times the rows' weight leaves coefficients below all digits of a score.
 _STRONGEST = 1e12
 
+# Up to here every row is a landmark by default.
+_FEW_ROWS = 1000
+
 
 @dataclass(frozen=True, eq=False)
 class ChainProblem:
@@ -100,8 +103,11 @@ class ChainProblem:
         return replace(self, basis=jax.tree.map(cast, self.basis), **arrays)
 
     def in_working_precision(self):
-        """The problem in the precision in which its minimum is looked for."""
-        if not self.loss.single_precision:
+        """The problem in the precision in which its minimum is looked for.
+
+        Few rows take no time, and keep all digits: weights are repetitions there, and executors
+        agree, to rounding."""
+        if not self.loss.single_precision or self.n_rows <= _FEW_ROWS:
             return self
         return replace(self.astype(np.float32), weight=self.weight.astype(np.float32))
 
