@@ -208,6 +208,7 @@ def test_warm_start_goes_on():
     assert model.fit(X_IRIS, Y_IRIS).loss_curve_[-1] < first
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_begins_anew_on_other_columns():
     model = MPSClassifier(solver=Adam(max_iter=2, warm_start=True), bond_dim=2, degree=2)
@@ -319,6 +320,7 @@ def test_odd_tables():
         fitted(X_IRIS[:101], Y_IRIS[:101], solver=Adam(max_iter=2, batch_size=50))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "embedding",
     [
@@ -344,6 +346,7 @@ def test_two_thousand_columns_in_float32(embedding):
     assert np.isfinite(model.predict_proba(X)).all()
 
 
+@pytest.mark.slow
 def test_a_grid_over_numbers_compiles_once():
     before = n_compiled()
     grid = {"alpha": [0.01, 0.1], "solver__learning_rate": [0.01, 0.02]}

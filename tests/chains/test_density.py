@@ -127,6 +127,7 @@ def test_it_learns_more_than_the_margins(rng, parameters):
     assert density.score(test) > KernelDensity(bandwidth="scott").fit(train).score(test) / 600
 
 
+@pytest.mark.slow
 def test_training_with_missing_values(rng):
     X = two_columns(rng)
     X[rng.uniform(size=X.shape) < 0.2] = np.nan
@@ -238,6 +239,7 @@ def test_a_single_column(rng):
     assert total == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_many_columns_in_float32(rng):
     X = rng.normal(size=(40, 300)).astype(np.float32)
     density = MPSDensityEstimator(bond_dim=2, degree=2, max_iter=1, random_state=0).fit(X)

@@ -2,5 +2,5 @@
 
 from importlib.util import find_spec
 
-OPTIONAL = {"sktn/interchange.py": ("quimb", "tensorly")}
+OPTIONAL = {"interchange/networks.py": ("quimb", "tensorly")}
 collect_ignore = [module for module, needed in OPTIONAL.items() if not all(map(find_spec, needed))]
