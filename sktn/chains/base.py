@@ -295,6 +295,7 @@ class BaseChain(
             networks = None
         else:
             found, networks = fitted_attributes(self), self.networks_
+            found.pop("spread_", None)  # of the errors of other networks
             stream = {"state": None, "seed": 0, "n_calls": 0, **self.stream_}
             coords = self.columns_.transform(reading.X, networks[0].dtype)
             sites = Sites(self.columns_, self.basis_, coords, networks[0].order)
