@@ -162,6 +162,7 @@ def detector(rng, d):
         contamination=[0.1, 0.5, 1e-6],
         categorical_features=categorical(rng, d),
         random_state=[*SEEDS, None],
+        verbose=[1],
     )
     return sktn.SMPOAnomalyDetector(**{"random_state": 0, **options})
 
@@ -183,6 +184,7 @@ def density(rng, d):
         tol=[0.0, 1.0],
         categorical_features=categorical(rng, d),
         random_state=[*SEEDS, None],
+        verbose=[1],
     )
     return sktn.MPSDensityEstimator(**{"random_state": 0, **options})
 
