@@ -260,7 +260,8 @@ assert maps() < start + 2000, (start, maps())
 
 
 @linux
-@pytest.mark.parametrize("n_fits", [8, pytest.param(300, marks=pytest.mark.slow)])
+# 500 maps a fit if nothing were freed: a hundred fits pass the bound as surely as thousands.
+@pytest.mark.parametrize("n_fits", [8, pytest.param(100, marks=pytest.mark.slow)])
 def test_fits_of_many_shapes_leave_a_bounded_number_of_memory_maps(n_fits):
     run_python(MANY_SHAPES, str(n_fits))
 
