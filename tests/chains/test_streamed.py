@@ -21,7 +21,7 @@ SMALL = {"bond_dim": 3, "degree": 2, "max_landmarks": 60, "random_state": 0}
 @pytest.fixture
 def short(monkeypatch):
     """Tables of a thousand rows are long."""
-    for module in (streamed, solvers):
+    for module in (streamed, solvers, solvers.gradient):
         monkeypatch.setattr(module, "STREAMED_ROWS", 1000)
     monkeypatch.setattr(streamed, "_BLOCK_ROWS", 500)
     monkeypatch.setattr(streamed, "_TRIAL", 1000)
@@ -119,7 +119,7 @@ def test_less_memory_means_smaller_blocks_and_batches(short, table):
             made.append((self.n_blocks, self.batch_size))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solvers, "Streamed", Spy)
+        patch.setattr(solvers.gradient, "Streamed", Spy)
         for max_memory in (2**30, 2**16):
             with sktn.config_context(max_memory=max_memory):
                 MPSClassifier(**SMALL, alpha=0.1).fit(X, y)
@@ -187,7 +187,7 @@ import numpy as np
 import sktn
 from sktn.chains import solvers, streamed
 
-streamed.STREAMED_ROWS = solvers.STREAMED_ROWS = 1000
+streamed.STREAMED_ROWS = solvers.STREAMED_ROWS = solvers.gradient.STREAMED_ROWS = 1000
 streamed._BLOCK_ROWS = 512
 solvers._ROWS_SEEN = 3000
 rng = np.random.default_rng(0)

@@ -1,232 +1,23 @@
-"""Solvers of chains as values: their own parameters, and how a problem is solved with them.
-
-A solver is given to an estimator by name, for its defaults, or as a value:
-``MPSClassifier(solver=Adam(learning_rate=0.01))``; in a grid its parameters are
-``solver__learning_rate`` and so on.
-"""
+"""Solvers that move all cores at once along the gradient."""
 
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sktn.backend import get_config
 from sktn.chains.folds import search_rows
+from sktn.chains.solvers.exact import ChainSolver, Convex
 from sktn.chains.streamed import STREAMED_ROWS, Streamed
 from sktn.initializers import STARTS
-from sktn.solvers import convex, convex_chain
-from sktn.solvers.newton import Effort
 from sktn.solvers.problem import Solution
-from sktn.solvers.sweep import SweepOptions
 
-# Of `max_memory`: the features of the rows in the convex limit.
-_DESIGN_SHARE = 1 / 2
-# Rows that "auto" looks at on tables that are streamed, repetitions counted.
-_ROWS_SEEN = 500_000
 # Rows, in landmarks, that the convex start of a gradient solver looks at: a start need not be
 # better than what the landmarks carry.
 _START_ROWS = 4
-# Rows, in landmarks, from which on sweeps look for a strength of their own, how many they look at,
-# and what they try, in units of the strength of the convex limit.
-_ROWS_BEYOND, _SWEEP_ROWS = 2, 8
-_WEAKER = (1.0, 10**-0.5, 0.1, 10**-1.5)
 # Up to this many sites a step of Adam may have its full length: a step of all cores the same way
 # multiplies the chain's norm by about exp(n * step), which leaves float32 over a thousand sites.
 _FULL_STEP_SITES = 64
-
-
-class Plan(NamedTuple):
-    """What networks are wanted.
-
-    orders : list of (n,), the sites along every network's chain
-    output_site, bond_dim, max_landmarks : int
-    rng : RandomState
-    clock : Clock
-    automatic : bool, whether a solver that holds out rows may lower the strength
-    """
-
-    orders: list
-    output_site: int
-    bond_dim: int
-    max_landmarks: int
-    rng: object
-    clock: object
-    automatic: bool = False
-
-
-class ChainSolver(BaseEstimator):
-    """A solver as a value: `solve(problem, plan)` -> Solution."""
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-
-class Convex(ChainSolver):
-    """The exact minimiser at unlimited bond dimension, a regression in an ANOVA kernel, compressed
-    to a chain whose readout is refitted.
-
-    Parameters
-    ----------
-    tol : float, default=1e-6
-        Relative decrease of the loss in a Newton step at which the solution counts as exact.
-
-    Examples
-    --------
-    >>> from sktn import MPSClassifier
-    >>> from sktn.chains.solvers import Convex
-    >>> MPSClassifier(solver=Convex(tol=1e-4)).get_params()["solver__tol"]
-    0.0001
-    """
-
-    _parameter_constraints: dict = {"tol": [Interval(Real, 0, None, closed="left")]}
-
-    def __init__(self, *, tol=1e-6):
-        self.tol = tol
-
-    def solve(self, problem, plan):
-        part = problem.in_working_precision()
-        found = [_convex(part, plan, order, self.tol)[0] for order in plan.orders]
-        return _together(found, problem)
-
-
-class Sweep(ChainSolver):
-    """The convex solution, then sweeps over its chain: one core after the other to the minimum of
-    the loss, which repairs what the compression moved and what the landmarks miss.
-
-    Parameters
-    ----------
-    max_iter : int, default=100
-        Sweeps.
-    tol : float, default=None
-        Relative decrease of the loss in a sweep at which sweeps end. None: 0.01, and 0.001 for
-        squared errors, whose sweeps are cheap. Where every row is a landmark,
-        the convex limit is the least loss there is, and no sweep is made when the chain is already
-        so near to it.
-    truncation_tol : float, default=None
-        A number updates two neighbouring cores at a time and splits them by a singular value
-        decomposition that may lose this share of the norm, so that every bond finds its own
-        dimension, of at most `bond_dim`. None: one core at a time.
-
-    Examples
-    --------
-    >>> from sktn import MPSClassifier
-    >>> from sktn.chains.solvers import Sweep
-    >>> MPSClassifier(solver=Sweep(max_iter=5)).get_params()["solver__max_iter"]
-    5
-    """
-
-    _parameter_constraints: dict = {
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left"), None],
-        "truncation_tol": [Interval(Real, 0, 1, closed="left"), None],
-    }
-
-    def __init__(self, *, max_iter=100, tol=None, truncation_tol=None):
-        self.max_iter = max_iter
-        self.tol = tol
-        self.truncation_tol = truncation_tol
-
-    def solve(self, problem, plan):
-        part = problem.in_working_precision()
-        return _together([self._solve_one(part, plan, order) for order in plan.orders], problem)
-
-    def strength(self, problem, plan, target):
-        """The strength for sweeps: they reach what landmarks do not, and bear a weaker one than the
-        convex limit of a few. One fold is held out, and weaker strengths are tried in turn, each
-        from where the one before ended, while they help.
-
-        problem : ChainProblem, its strength the first to be tried; target: what deals the folds
-        -> float
-        """
-        # Their vectors are held twice: those of all rows, and of those that are not held out.
-        most = convex_chain.rows_that_fit(problem, plan.bond_dim) // 2
-        most = min(most, _SWEEP_ROWS * plan.max_landmarks)
-        n_rows = min(most, np.count_nonzero(np.asarray(problem.weight) > 0))
-        if n_rows < _ROWS_BEYOND * plan.max_landmarks:
-            return problem.alpha
-        rows = search_rows(problem.weight, n_rows, plan.rng)
-        folds = target.folds(rows, problem.coords[rows], plan.rng)
-        if folds is None:
-            return problem.alpha
-        problem = problem.take(rows).astype(np.float32)
-        landmarks = convex.choose_landmarks(problem.weight, plan.max_landmarks, plan.rng)
-        alphas = [problem.alpha * factor for factor in _WEAKER]
-        _, losses = convex_chain.search_chains(
-            problem,
-            convex.make_design(problem, landmarks),
-            (plan.orders[0], plan.output_site, plan.bond_dim),
-            np.where(folds == 0, 0, -1),
-            alphas,
-            np.inf,
-            np.random.default_rng(plan.rng.randint(2**31 - 1)),
-            n_sweeps=2,
-        )
-        plan.clock.say("held-out losses of sweeps: " + " ".join(f"{v:.4f}" for v in losses))
-        return alphas[int(np.argmin(losses))]
-
-    def _solve_one(self, problem, plan, order):
-        tol = self.tol
-        if tol is None:
-            tol = 1e-3 if problem.loss.quadratic else 1e-2
-        # The start is found to a thousandth of a sweep's precision.
-        start, noise, least = _convex(problem, plan, order, tol / 1000)
-        two_site = self.truncation_tol is not None
-        if not two_site and start.losses[-1] - least <= tol * abs(start.losses[-1]):
-            return start
-        options = SweepOptions(
-            two_site=two_site,
-            max_bond_dim=plan.bond_dim,
-            truncation_tol=self.truncation_tol or 0.0,
-            max_sweeps=self.max_iter,
-            tol=tol,
-        )
-        found = convex_chain.refine(
-            start, problem, options, noise, plan.max_landmarks, plan.clock.over
-        )
-        n_sweeps = len(found.losses) - len(start.losses)
-        plan.clock.say(f"{n_sweeps} sweeps: loss {found.losses[-1]:.5f}")
-        return found
-
-
-def _convex(problem, plan, order, tol):
-    """The compressed convex solution for weighted site vectors, a generator for what follows, and a
-    bound that no chain's loss can be below, -inf where none is known."""
-    landmarks = convex.choose_landmarks(problem.weight, plan.max_landmarks, plan.rng)
-    noise = np.random.default_rng(plan.rng.randint(2**31 - 1))
-    # A design of more rows would not fit memory, and they say little more of so few coefficients.
-    row = max(len(landmarks), 1) * problem.dtype.itemsize
-    most = max(len(landmarks), int(_DESIGN_SHARE * get_config()["max_memory"] / row))
-    complete = len(landmarks) == np.count_nonzero(np.asarray(problem.weight) > 0)
-    if problem.n_rows > most:
-        rows = search_rows(problem.weight, most - len(landmarks), plan.rng)
-        rows = np.union1d(rows, landmarks)
-        problem, landmarks = problem.take(rows), np.searchsorted(rows, landmarks)
-    plan.clock.say(f"convex limit: {problem.n_rows} rows, {len(landmarks)} landmarks")
-    design = convex.make_design(problem, landmarks)
-    chain = order, plan.output_site, plan.bond_dim
-    found, least = convex_chain.fit_chain(
-        problem, design, chain, noise, Effort(tol=tol), plan.clock.over
-    )
-    plan.clock.say(
-        f"chain of bond dimension {plan.bond_dim}: loss {found.losses[-1]:.5f}, "
-        f"truncation error {found.truncation_error:.1e}"
-    )
-    return found, noise, least if complete else -np.inf
-
-
-def _together(solutions, problem):
-    """One solution of several networks, for site vectors phi."""
-    networks = [
-        convex_chain.unweighted(network.astype(problem.dtype), problem)
-        for s in solutions
-        for network in s.networks
-    ]
-    first = solutions[0]
-    finite = all(network.isfinite() for network in networks)
-    return Solution(networks, first.losses, first.truncation_error, finite=finite)
 
 
 class _GradientSolver(ChainSolver):
@@ -481,29 +272,6 @@ class LBFGS(_GradientSolver):
         )
         networks = chain_gradient.networks_of(result.params, orders, plan.output_site, problem)
         return Solution(networks, result.losses, converged=result.converged, finite=result.finite)
-
-
-#: Solvers by name, with their defaults.
-SOLVERS = {"convex": Convex, "sweep": Sweep, "adam": Adam, "lbfgs": LBFGS}
-
-
-def resolve(solver, n_rows):
-    """The solver that a parameter means: a value as it is, a name with its defaults; "auto":
-    "sweep", for long tables "adam" in as many passes as they need."""
-    if solver == "auto":
-        if n_rows > STREAMED_ROWS:
-            return long_table_solver(n_rows)
-        solver = "sweep"
-    if isinstance(solver, str):
-        return SOLVERS[solver]()
-    solver._validate_params()
-    return solver
-
-
-def long_table_solver(n_rows):
-    """Adam for a table that is streamed: half a million rows, and at least three passes; steps as
-    long as blocks of 500 rows allow, which cost half of those of 200."""
-    return Adam(max_iter=max(3, -(-_ROWS_SEEN // n_rows)), batch_size=500)
 
 
 def split_rows(n_rows, fraction, labels, rng):
