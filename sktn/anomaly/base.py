@@ -42,51 +42,6 @@ class Operator(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class KnownRows:
-    """Rows with a score of their own: training rows, as what may be strange itself.
-
-    Attributes
-    ----------
-    keys : ndarray of uint64 of shape (b,), ascending
-        A number made of all values of a row.
-    scores : ndarray of shape (b,)
-    """
-
-    keys: np.ndarray
-    scores: np.ndarray
-
-    @classmethod
-    def of(cls, X, scores):
-        """X (b, n) with NaN for missing, scores (b,) -> KnownRows"""
-        keys = _keys(X)
-        order = np.argsort(keys)
-        return cls(keys[order], scores[order])
-
-    def find(self, X):
-        """Which rows are known, and the scores of these: X (b, n) -> (b,) bool, (b',)"""
-        keys = _keys(X)
-        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        known = self.keys[place] == keys
-        return known, self.scores[place[known]]
-
-
-def _keys(X):
-    """A number for every row, another one for another row but for one chance in 2^64: (b,)"""
-    # All NaN are one, and so are both zeros.
-    X = np.where(np.isnan(X), np.nan, np.asarray(X, dtype=np.float64)) + 0.0
-    bits = np.ascontiguousarray(X).view(np.uint64)
-    keys = np.zeros(len(X), dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for j in range(X.shape[1]):
-            # The steps of splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
-            keys = (keys ^ bits[:, j]) + np.uint64(0x9E3779B97F4A7C15)
-            keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            keys = keys ^ (keys >> np.uint64(31))
-    return keys
-
-
-@dataclass(frozen=True, eq=False)
 class Solution:
     """What fitting an operator value returns.
 
@@ -128,14 +83,8 @@ def scores_of(operators, log_norms):
     return np.array([P.scores(norms) for P, norms in zip(operators, log_norms, strict=True)])
 
 
-def score_rows(operators, combination, X, known=None):
-    """One score a row: X (b, n_columns), known KnownRows or None -> (b,)"""
-    if known is not None:
-        found, scores = known.find(X)
-        out = np.empty(len(X))
-        out[found] = scores
-        out[~found] = score_rows(operators, combination, X[~found])
-        return out
+def score_rows(operators, combination, X):
+    """One score a row: X (b, n_columns) -> (b,)"""
     if len(X) == 0:
         return np.zeros(0)
     return combination(scores_of(operators, [P.log_norms(X) for P in operators]))

@@ -21,7 +21,6 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sktn.annotations import Data
 from sktn.anomaly.base import (
     Contributions,
-    KnownRows,
     Rows,
     relative_weights,
     score_rows,
@@ -29,6 +28,7 @@ from sktn.anomaly.base import (
 )
 from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
 from sktn.anomaly.closed_form import MeanState, Projector
+from sktn.anomaly.known_rows import KnownRows
 from sktn.anomaly.looks import Looks
 from sktn.anomaly.robust import RobustLooks
 from sktn.anomaly.trained import TrainedSMPO
@@ -122,9 +122,10 @@ class SMPOAnomalyDetector(
     -----
     Training rows and new rows are different questions. By default a row of `fit` is scored as one
     that may be strange itself, with others like it (outlier detection), and any other row against
-    the training rows (novelty detection), both in the same units; ``operator=Looks(
-    neighbourhood=None)`` trusts the training rows, and then sees single ones that break a relation
-    between columns. Other closed forms score a row that is one of
+    the training rows (novelty detection), both in the same units; between a training row and a
+    tenth of the usual distance to the next one the score passes from the one to the other.
+    ``operator=Looks(neighbourhood=None)`` trusts the training rows, and then sees single ones that
+    break a relation between columns. Other closed forms score a row that is one of
     the landmarks as if it alone had been left out.
 
     Several operators give logarithms of the share of training rows, held-out ones where in closed
@@ -220,7 +221,9 @@ class SMPOAnomalyDetector(
             kept = trimmed(held_out, rows.weight, self.trim)
             solution, combination, held_out = self._solve(value, rows, kept, seed)
             clock.say(f"learned again without {self.trim:.0%} of the rows")
-        known = None if suspicion is None else KnownRows.of(rows.X, suspicion)
+        known = None
+        if suspicion is not None:
+            known = KnownRows.of(solution.operators[0].coordinates, rows.X, suspicion)
         # The value that fitted: parameters may be changed before the next `partial_fit`.
         stream = {"value": clone(value), "seed": seed, "calls": 0, "state": solution.stream}
         found = {
@@ -286,7 +289,7 @@ class SMPOAnomalyDetector(
 
     def _found(self, operators, combination, known, rows):
         share = _OUTLIERS if self.contamination == "auto" else self.contamination
-        scores = score_rows(operators, combination, rows.X, known)
+        scores = _scores(operators, combination, known, rows.X)
         return {
             "operators_": operators,
             "offset_": offset_below(scores, rows.weight, share),
@@ -309,7 +312,7 @@ class SMPOAnomalyDetector(
             the logarithm of a probability, see the notes.
         """
         X = read(self, X)
-        return score_rows(self.operators_, self._combination, X, self._known)
+        return _scores(self.operators_, self._combination, self._known, X)
 
     def decision_function(self, X: Data) -> np.ndarray:
         """`score_samples` minus `offset_`: negative for outliers.
@@ -428,6 +431,13 @@ def _operator_value(operator):
     value = _OPERATORS[operator]() if isinstance(operator, str) else operator
     value._validate_params()
     return value
+
+
+def _scores(operators, combination, known, X):
+    def scores_of_new(X):
+        return score_rows(operators, combination, X)
+
+    return scores_of_new(X) if known is None else known.blend(X, scores_of_new)
 
 
 def _rows(reading, sample_weight):

@@ -12,8 +12,9 @@ from sklearn.metrics import roc_auc_score
 
 from sktn import SMPOAnomalyDetector
 from sktn.anomaly import Adam, Looks, MeanState, Projector, Sweep, TrainedSMPO
-from sktn.anomaly.base import KnownRows, relative_weights
+from sktn.anomaly.base import relative_weights, score_rows
 from sktn.anomaly.calibration import fit_calibration, fit_combination, offset_below, trimmed
+from sktn.anomaly.known_rows import KnownRows
 from sktn.networks import mpo
 from sktn.solvers import kernel_novelty
 from sktn.tables.coordinates import fit_coordinates, squash
@@ -525,7 +526,7 @@ def test_training_rows_are_judged_as_what_may_be_strange_itself(rng):
     assert roc_auc_score(labels, doubtful.score_samples(X)) > 0.99
     assert roc_auc_score(labels, trusting.score_samples(X)) < 0.9
     # New rows are judged against the training rows by both, one by one or together.
-    new = X + 1e-6
+    new = np.array([z for z in X + 0.3 if np.linalg.norm(X - z, axis=1).min() > 0.2])
     np.testing.assert_array_equal(doubtful.score_samples(new), trusting.score_samples(new))
     mixed = np.concatenate([X[:3], new[:3]])
     np.testing.assert_allclose(
@@ -548,14 +549,45 @@ def test_training_rows_are_judged_as_what_may_be_strange_itself(rng):
 def test_rows_are_known_by_all_their_values(rng):
     X = np.round(rng.normal(size=(200, 3)), 1)
     X[::7, 1], X[3, 0] = np.nan, -0.0
-    X, _ = distinct_rows(X, np.ones(200))
-    known = KnownRows.of(X, np.arange(len(X)))
-    found, scores = known.find(X[::-1])
-    assert found.all()
-    np.testing.assert_array_equal(scores, np.arange(len(X))[::-1])
+    X, weight = distinct_rows(X, np.ones(200))
+    known = KnownRows.of(fit_coordinates(X, weight), X, np.arange(len(X)))
+
+    def refuse(X):
+        raise AssertionError("no row is new")
+
+    found = known.blend(X[::-1], refuse)
+    np.testing.assert_array_equal(found, np.arange(len(X))[::-1])
+    # In single precision they are still the same rows.
+    found = known.blend(X.astype(np.float32), lambda X: np.zeros(len(X)))
+    np.testing.assert_allclose(found, np.arange(len(X)), rtol=1e-4)
     swapped = X[:, [1, 0, 2]]
     same = (np.nan_to_num(swapped[:, None], nan=9) == np.nan_to_num(X, nan=9)).all(axis=2)
-    np.testing.assert_array_equal(known.find(swapped)[0], same.any(axis=1))
+    new = known.blend(swapped, lambda X: np.full(len(X), -1.0)) == -1
+    np.testing.assert_array_equal(new, ~same.any(axis=1))
+
+
+def test_the_score_of_a_training_row_fades_over_to_that_of_new_rows(rng):
+    X = rng.normal(size=(200, 3))
+    model = SMPOAnomalyDetector(random_state=0).fit(X)
+    known = model._known
+    # Alone, so that none of its steps is near another row, and where coordinates are linear.
+    apart = np.sort(np.linalg.norm(X[:, None] - X, axis=2), axis=1)[:, 1]
+    row = X[np.argmax(np.where(np.abs(X).max(axis=1) < 1.5, apart, 0))]
+    steps = np.linspace(0, 1.2, 13)
+    rows = row + steps[:, None] * [known.coordinates.scale[0] * known.radius, 0, 0]
+    new = score_rows(model.operators_, model._combination, rows)
+    share = np.maximum(1 - steps, 0)
+    expected = share * model.score_samples(row[None]) + (1 - share) * new
+    np.testing.assert_allclose(model.score_samples(rows), expected)
+
+
+def test_a_copy_of_a_strange_training_row_is_as_strange(rng):
+    strange = 0.05 * rng.normal(size=(12, 3)) + [3.0, -3.0, 3.0]
+    X = np.concatenate([rng.normal(size=(300, 3)), strange])
+    model = SMPOAnomalyDetector(random_state=0).fit(X)
+    copies = strange * (1 + 1e-9)
+    np.testing.assert_allclose(model.score_samples(copies), model.score_samples(strange), 1e-5)
+    assert (model.predict(copies) == -1).all()
 
 
 def test_a_clump_of_anomalies_in_the_training_rows_stays_strange(rng):
