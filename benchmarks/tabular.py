@@ -37,13 +37,34 @@ def lightgbm():
     return LGBMClassifier(random_state=0, n_jobs=1, verbose=-1)
 
 
+def xgboost():
+    from xgboost import XGBClassifier
+
+    return XGBClassifier(random_state=0, n_jobs=1)
+
+
+def catboost():
+    from catboost import CatBoostClassifier
+
+    return CatBoostClassifier(random_state=0, thread_count=1, verbose=0, allow_writing_files=False)
+
+
+def explainable_boosting():
+    from interpret.glassbox import ExplainableBoostingClassifier
+
+    return ExplainableBoostingClassifier(random_state=0, n_jobs=1)
+
+
 def tuned_svc():
     grid = {"C": [0.1, 1, 10, 100], "gamma": ["scale", 0.01, 0.1]}
     return GridSearchCV(SVC(probability=True, random_state=0), grid, cv=3)
 
 
 RIVALS = {
+    "CatBoost": catboost,
+    "XGBoost": xgboost,
     "LightGBM": lightgbm,
+    "EBM": explainable_boosting,
     "hist. boosting": lambda: HistGradientBoostingClassifier(random_state=0),
     "random forest (300)": lambda: RandomForestClassifier(300, random_state=0),
     "SVC, tuned": lambda: scaled(tuned_svc()),
@@ -72,7 +93,7 @@ def measure(name, nominal, X, y, train, test):
     proba = np.clip(model.predict_proba(X[test]), 1e-7, 1)
     proba /= proba.sum(1, keepdims=True)
     return {
-        "accuracy": np.mean(model.predict(X[test]) == y[test]),
+        "accuracy": np.mean(np.ravel(model.predict(X[test])) == y[test]),
         "log_loss": log_loss(y[test], proba, labels=np.unique(y)),
         "fit_seconds": fitted - start,
         "predict_seconds": time.process_time() - fitted,
@@ -131,7 +152,7 @@ def main():
     results = Results(
         arguments.summary or arguments.out,
         key=("table", "model", "fold"),
-        packages=("lightgbm",),
+        packages=("lightgbm", "catboost", "xgboost", "interpret"),
         again=arguments.again,
     )
     if arguments.summary:
