@@ -46,8 +46,8 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         Bases of degree 1 have no use for it and are tried once.
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
-        settles the interaction penalty. "auto" asks the best basis, and is left out where the
-        relevances of one half of the rows do not help the other half.
+        settles the interaction penalty. "auto" is judged on rows that had no say in the relevances,
+        and left out where the rows say nothing.
     bond_dims : sequence of int, default=(24,)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
         of the convex limit. The others are fitted to every fold by sweeps, for the best two

@@ -18,7 +18,7 @@ from sktn.chains.base import ONE_THREAD_ROWS, BaseChain
 from sktn.chains.folds import search_rows
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.progress import Progress
-from sktn.chains.search import Search, design_of, of_basis
+from sktn.chains.search import Search, basis_of, design_of
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers.problem import Clock
@@ -218,19 +218,18 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
 
         -> points, scores (M, N, c), losses (M,), candidates for the average
         """
-        for scaling, degree in dict.fromkeys((p["scaling"], p["degree"]) for p in grid):
+        for scaling, degree in dict.fromkeys(map(basis_of, grid)):
             search.add_basis(scaling, degree)
         n_alphas = len(self.alphas)
         equal = [p for p in grid[::n_alphas] if p["relevance"] == "equal"]
         wanted = [p for p in grid[::n_alphas] if p["relevance"] == "auto"]
         grid, scores, losses = self._paths(search, self._promising(search, equal, clock), clock)
+        if wanted:
+            clock.say("relevances")
+            asked = {basis_of(point): (point, not equal) for point in wanted}
+            self._each(search.find_relevances, asked.values(), stop=clock.over)
+            wanted = [point for point in wanted if basis_of(point) in search.factors]
         if wanted and not clock.over():
-            # The best basis is asked, for all: what a column matters, it matters in any of them.
-            asked = grid[int(np.argmin(losses))] if grid else wanted[0]
-            clock.say(f"relevances by {asked['scaling']}, {asked['degree']}")
-            known = of_basis(asked, grid, scores)
-            search.factors = search.find_relevances(asked, self.alphas, known)
-        if search.factors is not None:
             more, *parts = self._paths(search, self._promising(search, wanted, clock), clock)
             grid = grid + more
             scores, losses = (
@@ -265,13 +264,17 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         -> points, scores (M, N, c), losses (M,)
         """
         clock.say(f"{len(designs)} designs x {len(self.alphas)} strengths")
-        items = [(point, np.multiply(self.alphas, search.unit(point))) for point in designs]
+        items = [(point, self.alphas) for point in designs]
         paths = self._each(search.path, items, stop=clock.over)
         if not paths:
             shape = 0, len(search.rows), search.n_scores
             return [], np.zeros(shape, np.float32), np.zeros(0)
         scores, losses = (np.concatenate(part) for part in zip(*paths, strict=True))
-        points = [{**p, "alpha": float(a)} for p, own in items[: len(paths)] for a in own]
+        points = [
+            {**point, "alpha": float(alpha * search.unit(point))}
+            for point in designs[: len(paths)]
+            for alpha in self.alphas
+        ]
         return points, scores, losses
 
     def _smaller_bonds(self, grid, losses, candidates, bond_dims):
@@ -280,7 +283,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         is not pursued."""
         bases = {}
         for i in sorted(candidates, key=losses.__getitem__):
-            bases.setdefault((grid[i]["scaling"], grid[i]["degree"]), i)
+            bases.setdefault(basis_of(grid[i]), i)
         for i in bases.values():
             own = [point["alpha"] for point in grid if design_of(point) == design_of(grid[i])]
             weaker = sorted((a for a in own if a <= grid[i]["alpha"]), reverse=True)
@@ -349,7 +352,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
 
     def _member(self, template, point, search, seed):
         if point["relevance"] == "auto":
-            point = {**point, "relevance": search.factors}
+            point = {**point, "relevance": search.factors[basis_of(point)]}
         return clone(template).set_params(**point, random_state=int(seed))
 
     def _weighted(self, method, X):

@@ -42,8 +42,8 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         Bases of degree 1 have no use for it and are tried once.
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
-        settles the interaction penalty. "auto" asks the best basis, and is left out where the
-        relevances of one half of the rows do not help the other half.
+        settles the interaction penalty. "auto" is judged on rows that had no say in the relevances,
+        and left out where the rows say nothing.
     bond_dims : sequence of int, default=(6, 24)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
         of the convex limit. The others are fitted to every fold by sweeps, for the best two
@@ -190,7 +190,9 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         rows = search.rows[judged]
         errors = search.target.errors(rows, scores[used][:, judged], shares[used])
         best = used[np.argmax(shares[used])]
-        model = self._member(search.estimator, points[best], search, seed)
+        # What the mean does not depend on, its error may.
+        point = {**points[best], "relevance": "equal"}
+        model = self._member(search.estimator, point, search, seed)
         weight = search.target.weight[rows]
         return {"spread_": fit_spread(model, search.reading, rows, errors, weight, seed)}
 

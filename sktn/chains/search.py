@@ -10,7 +10,7 @@ from sktn.chains.gaps import said_gaps
 from sktn.losses import SquaredError
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem
-from sktn.solvers.relevance import MAX_ROWS, prior_unit, prior_variance, relevances
+from sktn.solvers.relevance import FIRST_ROWS, prior_unit, prior_variance, relevances
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.sites import make_sites
 
@@ -23,21 +23,21 @@ _MOST_PROMISING = 4
 _LOOK_STRENGTHS = 10.0 ** np.arange(1.5, -5.1, -0.5)
 
 
+def basis_of(point):
+    return point["scaling"], point["degree"]
+
+
 def design_of(point):
     return tuple(v for k, v in point.items() if k not in ("alpha", "bond_dim"))
 
 
-def of_basis(point, grid, scores):
-    """The scores of the points of a grid that share basis and smoothness with a point."""
-    names = ("scaling", "degree", "smoothness")
-    same = [all(point[name] == other[name] for name in names) for other in grid]
-    return scores[np.flatnonzero(same)]
-
-
-def _losses_of_best(problem, scores):
-    """Losses of all rows of the best of several scores: (M, N, c) -> (N,)"""
-    best = int(np.argmin(problem.mean_loss(scores)))
-    return problem.loss.values(scores[best], problem.target).astype(np.float64)
+def _shares(n_rows, n_folds):
+    """Into how many shares folds are dealt for relevances: as few as leave the rows that a search
+    for them asks for."""
+    for n_shares in range(2, n_folds):
+        if n_rows * (n_shares - 1) >= FIRST_ROWS * n_shares:
+            return n_shares
+    return n_folds
 
 
 class Search:
@@ -47,7 +47,7 @@ class Search:
         self.estimator, self.rows, self.folds = estimator, rows, folds
         self.reading, self.target, self.seeds = reading, target, seeds
         self.n_landmarks = max(1, estimator.max_landmarks // seeds["share"])
-        self.sites, self.factors = {}, None
+        self.sites, self.factors, self.share_factors = {}, {}, {}
         loss, numbers = target.loss(np.float32)
         self.n_scores = loss.n_scores(numbers)
         rng = np.random.RandomState(seeds["landmarks"])
@@ -68,37 +68,38 @@ class Search:
 
     def problem(self, point, factors=None):
         """The problem of a point, in single precision: what is compared are whole digits."""
-        sites = self.sites[point["scaling"], point["degree"]]
+        sites = self.sites[basis_of(point)]
         loss, numbers = self.target.loss(np.float32)
         weight = self.target.weight[self.rows].astype(np.float32)
         penalty = penalty_weights(
             sites.basis,
             point["interaction_penalty"],
             point["smoothness"],
-            self._factors(point) if factors is None else factors,
+            self._factors(point, factors),
         )
         return ChainProblem(
             sites.basis, sites.coords, loss, numbers[self.rows], weight, penalty
         ).astype(np.float32)
 
-    def _factors(self, point):
+    def _factors(self, point, factors):
         """Relevances of the sites of a point."""
         if point["relevance"] == "equal":
             return 1.0
-        # A column that one basis has a site for, another may have none for.
-        return self.factors[self.sites[point["scaling"], point["degree"]].columns.kept]
+        factors = self.factors[basis_of(point)] if factors is None else factors
+        return factors[self.sites[basis_of(point)].columns.kept]
 
     def look(self, point):
         """Squared out-of-fold errors of the rows looked at, at the best of all strengths, the
         response taken for numbers: (m,)"""
-        part = self.problem(point).take(self.look_rows)
-        numbers = part.loss.response(part.target).astype(np.float32)
-        part = replace(part, loss=SquaredError(), target=numbers)
-        design = self.design(part, _LOOK_LANDMARKS)
+        parts = [problem.take(self.look_rows) for problem in self._problems(point)[0]]
+        numbers = parts[0].loss.response(parts[0].target).astype(np.float32)
+        parts = [replace(part, loss=SquaredError(), target=numbers) for part in parts]
         # In units of the prior's variance, which penalties, relevances and levels change.
-        strengths = _LOOK_STRENGTHS * prior_variance(part)
-        scores, losses = convex.search(design, part, self.folds[self.look_rows], strengths)
-        return part.loss.values(scores[np.argmin(losses)], numbers).astype(np.float64)
+        units = [prior_variance(part) for part in parts]
+        strengths = np.outer(_LOOK_STRENGTHS, units)
+        designs = self._designs(parts, _LOOK_LANDMARKS)
+        scores, losses = convex.search(designs, parts[0], self.folds[self.look_rows], strengths)
+        return parts[0].loss.values(scores[np.argmin(losses)], numbers).astype(np.float64)
 
     def mean(self, errors):
         """Mean over the rows of a look: (..., m) -> (...,)"""
@@ -123,57 +124,32 @@ class Search:
         errors = np.sqrt((excess - self.mean(excess)[:, None]) ** 2 @ weight**2)
         return [i for i in order if means[i] - means[order[0]] <= 2 * errors[i]]
 
-    def find_relevances(self, point, alphas, scores):
-        """The relevances of the columns by the basis of a point, None where those found in one half
-        of the rows are not better than equal ones on the other half, by a standard error: the
-        search, which holds out parts of the rows that relevances were found in, would think too
-        well of them.
+    def find_relevances(self, point, needed):
+        """The relevances of the columns by the basis of a point: for every share of the folds those
+        that the other rows say, so that rows which are held out had no say in how they are judged,
+        and for the models their mean. None are kept where rows say too little, unless they are
+        needed."""
+        rng, equal = np.random.RandomState(self.seeds["relevance"]), self._equal(point)
+        columns, found = self.sites[basis_of(point)].columns, []
+        n_folds = int(self.folds.max()) + 1
+        n_shares = _shares(len(self.rows), n_folds)
+        share = np.append(convex.design_of_folds(n_folds, n_shares), -1)[self.folds]
+        for k in range(n_shares):
+            own = relevances(equal.take(np.flatnonzero(share != k)), rng, first_stage=True)
+            if not own.decisive and not needed:
+                return
+            found.append(np.ones(columns.n_columns))
+            found[-1][columns.kept] = own.factors
+        self.share_factors[basis_of(point)] = found
+        self.factors[basis_of(point)] = np.exp(np.log(found).mean(axis=0))
 
-        scores (M, N, c): of the designs of the same basis with equal ones -> (n_columns,) or None
-        """
-        rng = np.random.RandomState(self.seeds["relevance"])
-        if len(scores):
-            factors = self._judged_relevances(point, alphas, scores, rng)
-        else:
-            factors = relevances(self._equal(point), rng).factors
-        if factors is None:
-            return None
-        columns = self.sites[point["scaling"], point["degree"]].columns
-        every = np.ones(columns.n_columns)
-        every[columns.kept] = factors
-        return every
-
-    def _judged_relevances(self, point, alphas, scores, rng):
-        # Halves that share no row: folds are dealt to distinct ones.
-        half = rng.permutation(self.folds.max() + 1)[self.folds] < (self.folds.max() + 1) / 2
-        judged = self.folds >= 0
-        own, others = np.flatnonzero(half & judged), np.flatnonzero(~half & judged)
-        equal = self._equal(point)
-        found = relevances(equal.take(own), rng, decisive_only=True)
-        if not found.decisive or not len(others):
-            return None
-        problem = self.problem(point, found.factors)
-        strengths = np.multiply(alphas, prior_unit(problem, equal))
-        tried, _ = convex.search(self.design(problem), problem, self.folds, strengths)
-        judged = problem.take(others)
-        before, after = (_losses_of_best(judged, part[:, others]) for part in (scores, tried))
-        gain, weight = before - after, judged.weight / judged.total_weight
-        mean = float(weight @ gain)
-        error = np.sqrt(float(weight**2 @ (gain - mean) ** 2))
-        if mean <= error:
-            return None
-        if len(own) < MAX_ROWS:
-            return relevances(equal, rng, known=found.factors).factors
-        # Both halves have as many rows as are looked at: the mean of two opinions is the surer one.
-        second = relevances(equal.take(others), rng, known=found.factors)
-        return np.sqrt(found.factors * second.factors)
-
-    def unit(self, point):
+    def unit(self, point, factors=None):
         """What the relevances of a point do to the variance of the prior: strengths are tried in
         units of it."""
         if point["relevance"] == "equal":
             return 1.0
-        return prior_unit(self.problem(point), self._equal(point))
+        factors = self.factors[basis_of(point)] if factors is None else factors
+        return prior_unit(self.problem(point, factors), self._equal(point))
 
     def _equal(self, point):
         """The problem that relevances of a point are found for."""
@@ -186,23 +162,36 @@ class Search:
         landmarks = convex.choose_landmarks(problem.weight, n_landmarks, rng)
         return convex.make_design(problem, landmarks)
 
+    def _problems(self, point):
+        """The problems of a point, one for all folds or one for each share of them, and the units
+        of their strengths."""
+        if point["relevance"] == "equal":
+            return [self.problem(point)], np.ones(1)
+        factors = self.share_factors[basis_of(point)]
+        problems = [self.problem(point, own) for own in factors]
+        return problems, np.array([self.unit(point, own) for own in factors])
+
+    def _designs(self, problems, n_landmarks=None):
+        return [self.design(problem, n_landmarks) for problem in problems]
+
     def path(self, point, alphas):
         """Out-of-fold scores (A, N, c) and losses (A,) of a design, in the convex limit."""
-        problem = self.problem(point)
-        return convex.search(self.design(problem), problem, self.folds, alphas)
+        problems, units = self._problems(point)
+        designs, strengths = self._designs(problems), np.outer(alphas, units)
+        return convex.search(designs, problems[0], self.folds, strengths)
 
     def chain_path(self, path, limit):
         """The same of chains of the bond dimension of a path of points."""
-        sites = self.sites[path[0]["scaling"], path[0]["degree"]]
-        problem = self.problem(path[0])
+        sites = self.sites[basis_of(path[0])]
+        problems, units = self._problems(path[0])
         rng = np.random.RandomState(self.seeds["order"])
-        order, output_site = ordered(sites, self.estimator.feature_order, rng, problem.weight)
+        order, output_site = ordered(sites, self.estimator.feature_order, rng, problems[0].weight)
         return convex_chain.search_chains(
-            problem,
-            self.design(problem),
+            problems,
+            self._designs(problems),
             (order, output_site, path[0]["bond_dim"]),
             self.folds,
-            [point["alpha"] for point in path],
+            np.outer([point["alpha"] / self.unit(path[0]) for point in path], units),
             limit,
             np.random.default_rng(self.seeds["order"]),
         )

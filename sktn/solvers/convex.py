@@ -295,36 +295,48 @@ def _solve_quadratic(Z, problem, W, strengths):
     return B, F, [losses + 0.5 * np.asarray(strengths) * squares]
 
 
-def search(design, problem, folds, alphas, effort=_SEARCH_EFFORT, patience=2):
-    """Out-of-fold scores along a path of strengths, all folds in one batch of problems.
+def design_of_folds(n_folds, n_designs):
+    """Which of several designs every fold has: (n_folds,)"""
+    return np.arange(n_folds) * n_designs // n_folds
+
+
+def search(designs, problem, folds, alphas, effort=_SEARCH_EFFORT, patience=2):
+    """Out-of-fold scores along a path of strengths.
 
     From the strongest to the weakest, each started at the one before. Once `patience` of them in
     turn are no better than the best so far, or one is worse by 2 %, the path is overfitting and
     ends: the rest, which would be the most expensive, keep the last scores and a loss of infinity.
     Squared losses give the whole path at once.
 
-    problem on N rows, folds (N,) integers 0..F-1, or -1 for rows that are never held out; alphas
-    (A,) -> scores (A, N, c), mean losses (A,)
+    designs: one, or several, whose penalties differ and which have a share of the folds each;
+    the folds of one are one batch of problems. problem on N rows, folds (N,) integers 0..F-1, or -1
+    for rows that are never held out; alphas (A,) or, for every design, (A, n_designs)
+    -> scores (A, N, c), mean losses (A,)
     """
+    designs = [designs] if isinstance(designs, Design) else designs
     held_out = np.flatnonzero(folds >= 0)
-    share = problem.loss.ridge_share
     weight, judged = np.asarray(problem.weight), problem.take(held_out)
     n_folds = int(folds.max()) + 1
+    own = design_of_folds(n_folds, len(designs))
+    strengths = 2 * problem.loss.ridge_share * np.reshape(alphas, (len(alphas), -1))[:, own]
     scores = np.zeros((len(alphas), len(weight), problem.n_scores), np.float32)
     losses = np.full(len(alphas), np.inf)
     if problem.loss.quadratic:
         for k in range(n_folds):
-            rows = np.flatnonzero(folds == k)
+            Z, rows = designs[own[k]].Z, np.flatnonzero(folds == k)
             held_in = np.where(folds == k, 0, weight)
-            B = ridge_path(design.Z, problem.target, held_in, 2 * np.asarray(alphas) * share)
-            scores[:, rows] = linear_system(design.Z[rows], alphas, problem.loss).scores(B)
+            B = ridge_path(Z, problem.target, held_in, strengths[:, k])
+            scores[:, rows] = linear_system(Z[rows], strengths[:, k], problem.loss).scores(B)
         return scores, judged.mean_loss(scores[:, held_out])
     W = (folds != np.arange(n_folds)[:, None]) * weight
-    start, order = None, np.argsort(-np.asarray(alphas), kind="stable")
+    batches = [(design.Z, np.flatnonzero(own == j)) for j, design in enumerate(designs)]
+    starts, order = [None] * len(batches), np.argsort(-strengths[:, 0], kind="stable")
     for step, i in enumerate(order):
-        strengths = np.full(n_folds, 2 * alphas[i] * share)
-        start, F, _ = solve(design.Z, problem, W, strengths, effort, start=start)
-        scores[i, held_out] = np.asarray(F)[folds[held_out], held_out]
+        for b, (Z, part) in enumerate(batches):
+            starts[b], F, _ = solve(Z, problem, W[part], strengths[i, part], effort, starts[b])
+            for k, fold_scores in zip(part, np.asarray(F), strict=True):
+                rows = np.flatnonzero(folds == k)
+                scores[i, rows] = fold_scores[rows]
         losses[i] = judged.mean_loss(scores[i, held_out])
         stale = step >= patience and np.argmin(losses[order]) <= step - patience
         if stale or losses[i] > 1.02 * losses.min():

@@ -117,33 +117,41 @@ def unweighted(network, problem):
     return network.scaled(1 / problem.roots)
 
 
-def search_chains(problem, design, chain, folds, alphas, limit, rng, n_sweeps=3):
+def search_chains(problems, designs, chain, folds, alphas, limit, rng, n_sweeps=3):
     """As :func:`convex.search`, with chains of a bond dimension: each fold's starts at its convex
     limit for the first strength and goes on from strength to strength by sweeps. Ends when a
     strength is worse than the one before, or than the mean loss `limit`.
 
-    alphas (A,), strongest first -> scores (A, N, c), mean losses (A,), infinite beyond the end
+    problems, designs: one or several, on the same rows; alphas (A,) or, for every design,
+    (A, n_designs), the strongest first
+    -> scores (A, N, c), mean losses (A,), infinite beyond the end
     """
     order, output_site, bond_dim = chain
     orders = order[:output_site], order[output_site:][::-1]
-    inputs = problem.inputs(orders)
-    judged = np.flatnonzero(folds >= 0)
+    first, judged = problems[0], np.flatnonzero(folds >= 0)
     options = sweep.SweepOptions(max_bond_dim=bond_dim, max_sweeps=n_sweeps)
-    parts = []
-    for k in range(int(folds.max()) + 1):
+    n_folds = int(folds.max()) + 1
+    own = convex.design_of_folds(n_folds, len(designs))
+    strengths = np.reshape(alphas, (len(alphas), -1))[:, own]
+    inputs = [problem.inputs(orders) for problem in problems]
+    rows = [np.flatnonzero(np.where(folds == k, 0, first.weight)) for k in range(n_folds)]
+    networks = []
+    for k in range(n_folds):
+        problem = problems[own[k]]
         weight = np.where(folds == k, 0, problem.weight)
-        held_in = replace(problem, weight=weight, alpha=alphas[0])
-        found, _ = fit_chain(held_in, design, chain, rng, Effort(tol=1e-4))
-        parts.append((np.flatnonzero(weight), folds == k, found.networks[0]))
-    scores = np.zeros((len(alphas), problem.n_rows, problem.n_scores), np.float32)
+        held_in = replace(problem, weight=weight, alpha=strengths[0, k])
+        found, _ = fit_chain(held_in, designs[own[k]], chain, rng, Effort(tol=1e-4))
+        networks.append(found.networks[0])
+    scores = np.zeros((len(alphas), first.n_rows, first.n_scores), np.float32)
     losses = np.full(len(alphas), np.inf)
-    for i, alpha in enumerate(alphas):
-        for k, (rows, held_out, network) in enumerate(parts):
-            part = problem.take(rows).with_alpha(alpha)
-            network, _ = sweep.sweep(network, [x[:, rows] for x in inputs], part, options)
-            parts[k] = rows, held_out, network
-            scores[i, held_out] = sweep.scores(network, [x[:, held_out] for x in inputs])
-        losses[i] = problem.take(judged).mean_loss(scores[i, judged])
+    for i in range(len(alphas)):
+        for k in range(n_folds):
+            part = problems[own[k]].take(rows[k]).with_alpha(strengths[i, k])
+            vectors, held_out = inputs[own[k]], np.flatnonzero(folds == k)
+            held_in = [x[:, rows[k]] for x in vectors]
+            networks[k], _ = sweep.sweep(networks[k], held_in, part, options)
+            scores[i, held_out] = sweep.scores(networks[k], [x[:, held_out] for x in vectors])
+        losses[i] = first.take(judged).mean_loss(scores[i, judged])
         if losses[i] > min(limit, losses.min()):
             scores[i:] = scores[i]
             break

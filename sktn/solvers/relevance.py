@@ -29,6 +29,8 @@ MAX_ROWS = 500
 # Shares of them and iterations of the two stages of the search: an iteration costs the square of
 # the rows.
 _STAGES = ((0.5, 20), (1.0, 15))
+# Rows of the first stage.
+FIRST_ROWS = MAX_ROWS // 2
 # Numbers that the kernels of all columns may take together (256 MB in float32).
 _LARGEST = 2**26
 
@@ -43,7 +45,7 @@ class Relevances(NamedTuple):
     decisive: bool
 
 
-def relevances(problem, rng, decisive_only=False, parts=None, max_rows=MAX_ROWS, known=None):
+def relevances(problem, rng, first_stage=False, parts=None, max_rows=MAX_ROWS, known=None):
     """The factors of the sites under which the response is likeliest. Where the search fails they
     are equal, with a warning.
 
@@ -51,7 +53,7 @@ def relevances(problem, rng, decisive_only=False, parts=None, max_rows=MAX_ROWS,
     ends on more of them.
 
     problem : ChainProblem, its penalty that of equal relevances
-    decisive_only : whether the search may end after its first part where that is not decisive
+    first_stage : whether the search ends after its first stage
     parts : (p, n, d), default one of ones: what the prior variances of the components are
         multiplied by in each part. Sites with components of one degree have the first part only
     max_rows : rows of the second stage
@@ -86,7 +88,7 @@ def relevances(problem, rng, decisive_only=False, parts=None, max_rows=MAX_ROWS,
             break
         # Akaike, IEEE Trans. Automatic Control 19 (1974): what a number gains by chance.
         decisive = equal - value > n
-        if size == len(rows) or (decisive_only and not decisive):
+        if size == len(rows) or first_stage:
             break
     factors = np.zeros(wanted.shape)
     factors[wanted] = np.exp(found[:n])

@@ -398,8 +398,7 @@ def test_cv_chooses_and_averages():
         random_state=0,
     ).fit(X_IRIS, Y_IRIS)
     assert model.score(X_IRIS, Y_IRIS) > 0.93
-    # Relevances of one half of the rows do not help the other half: they are not tried.
-    assert list(model.cv_results_["param_relevance"]) == ["equal"] * 6
+    assert list(model.cv_results_["param_relevance"]) == ["equal"] * 6 + ["auto"] * 6
     assert np.isclose(model.cv_results_["weight"].sum(), 1)
     assert len(model.estimators_) == len(model.weights_) <= 2
     assert model.ensemble_score_ >= model.best_score_ - 1e-6

@@ -1,4 +1,4 @@
-"""The search of a grid: a first look, and relevances that all bases share."""
+"""The search of a grid: a first look, and relevances that held-out rows had no say in."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_designs_that_are_no_worse_for_sure_are_kept():
 
 
 @pytest.mark.parametrize("looks", [True, False])
-def test_relevances_of_the_best_basis_serve_all(rng, monkeypatch, looks):
+def test_relevances_find_the_column_that_matters(rng, monkeypatch, looks):
     monkeypatch.setattr(Search, "look_pays", property(lambda self: looks))
     monkeypatch.setattr(search_module, "_MOST_PROMISING", 2)
     model = MPSRegressorCV(
@@ -64,8 +64,9 @@ def test_relevances_of_the_best_basis_serve_all(rng, monkeypatch, looks):
     X, y = planted(rng)
     search = searched(model, X, y)
     points, scores, losses, candidates = model._explore(search, model._grid(), Clock())
-    assert search.factors.shape == (4,)
-    assert search.factors[0] > 10 * search.factors[1:].max()
+    for factors in search.factors.values():
+        assert factors.shape == (4,)
+        assert factors[0] > 10 * factors[1:].max()
     found = {(p["scaling"], p["relevance"]) for p in points}
     assert ("quantile", "auto") in found
     assert len(points) == len(scores) == len(losses)
@@ -73,3 +74,43 @@ def test_relevances_of_the_best_basis_serve_all(rng, monkeypatch, looks):
     assert len(points) <= 4 * 3 if looks else len(points) == 6 * 3
     assert points[int(np.argmin(losses))]["relevance"] == "auto"
     assert set(candidates) <= set(range(len(points)))
+
+
+def test_held_out_rows_have_no_say_in_the_relevances_they_are_judged_by(rng):
+    """Where the target is noise, relevances are no better than equal ones."""
+    model = MPSRegressorCV(
+        bases=[("quantile", 8)], smoothnesses=[1.0], interaction_penalties=[1.0], bond_dims=[24]
+    )
+    X, y = rng.normal(size=(150, 20)), rng.normal(size=150)
+    search = searched(model, X, y)
+    point = model._grid()[-1]
+    assert point["relevance"] == "auto"
+    search.find_relevances(point, needed=False)
+    assert not search.factors
+    search.find_relevances(point, needed=True)
+    assert search.factors["quantile", 8].max() > 10
+    losses = search.path(point, model.alphas)[1]
+    equal = search.path({**point, "relevance": "equal"}, model.alphas)[1]
+    assert losses.min() > equal.min() - 0.02
+
+
+def test_factors_of_a_share_are_those_of_the_other_rows(rng):
+    model = MPSRegressorCV(bases=[("quantile", 8)], smoothnesses=[1.0], bond_dims=[24])
+    X, y = planted(rng)
+    # In the last fold alone another column matters.
+    search = searched(model, X, y)
+    held_out = search.folds == search.folds.max()
+    y[held_out] = np.cos(2 * X[held_out, 1])
+    target = model._target(y, np.ones(len(y)), model._template())
+    search.target = target
+    point = next(p for p in model._grid() if p["relevance"] == "auto")
+    search.find_relevances(point, needed=True)
+    first, *_, last = search.share_factors["quantile", 8]
+    assert last[1] < 0.2 * first[1]
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_folds", "n_shares"), [(100, 5, 5), (499, 5, 3), (500, 5, 2), (900, 3, 2)]
+)
+def test_few_shares_are_enough_where_rows_are_many(n_rows, n_folds, n_shares):
+    assert search_module._shares(n_rows, n_folds) == n_shares

@@ -139,8 +139,8 @@ class Sweep(ChainSolver):
         landmarks = convex.choose_landmarks(problem.weight, plan.max_landmarks, plan.rng)
         alphas = [problem.alpha * factor for factor in _WEAKER]
         _, losses = convex_chain.search_chains(
-            problem,
-            convex.make_design(problem, landmarks),
+            [problem],
+            [convex.make_design(problem, landmarks)],
             (plan.orders[0], plan.output_site, plan.bond_dim),
             np.where(folds == 0, 0, -1),
             alphas,
