@@ -10,10 +10,11 @@ k_i may have several parts, smooth and rough, with a factor each: prod_i (1 + su
 """
 
 import warnings
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve, cholesky, get_lapack_funcs
 from scipy.optimize import minimize
 
 # Variance of the prior of log r_i: as sure as a handful of rows that r_i is within e^3 of 1.
@@ -123,7 +124,7 @@ def prior_variance(problem):
 def _data(problem, y, rows, parts, wanted):
     """Kernels of the columns, response and precision of some rows; None for a constant response.
 
-    parts (p, n, d), wanted (n, p) -> n arrays (at most p, m, m), (m, c), (m,)
+    parts (p, n, d), wanted (n, p) -> n arrays (at most p, m (m + 1) / 2), (m, c), (m,)
     """
     y = y[rows] - y[rows].mean(axis=0)
     scale = np.sqrt((y**2).mean())
@@ -131,10 +132,9 @@ def _data(problem, y, rows, parts, wanted):
         return None
     a = np.asarray(problem.vectors(rows))[:, :, 1:].transpose(1, 0, 2)
     kernels = [
-        np.stack([(site * parts[p, i, 1:]) @ site.T for p in np.flatnonzero(wanted[i])])
+        packed([(site * parts[p, i, 1:]) @ site.T for p in np.flatnonzero(wanted[i])], np.float32)
         for i, site in enumerate(a)
     ]
-    kernels = [k.astype(np.float32) for k in kernels]
     weight = np.asarray(problem.weight[rows], np.float64)
     return kernels, y / scale, weight.mean() / weight
 
@@ -167,68 +167,91 @@ def _negative_log_evidence(parameters, kernels, y, precision):
     it leaves the range of floats. A mean variance beyond `_HOPELESS` counts as that much: y has
     unit variance, and no search ends there.
 
-    kernels n arrays (p_i, m, m), y (m, c), precision (m,) of the noise, relative
+    kernels n arrays (p_i, m (m + 1) / 2), lower triangles; y (m, c), precision (m,) of the noise,
+    relative
     """
     log_r, noise, log_signal = parameters[:-2], np.exp(parameters[-2]), parameters[-1]
-    dtype = kernels[0].dtype
+    dtype, (lower, diagonal) = kernels[0].dtype, _triangle(len(y))
     ends = np.cumsum([len(k) for k in kernels])
     factors = np.split(np.exp(log_r).astype(dtype), ends[:-1])
-    product, log_scale = np.ones(kernels[0].shape[1:], dtype), 0.0
+    product, log_scale = np.ones(kernels[0].shape[1], dtype), 0.0
     for r, k in zip(factors, kernels, strict=True):
-        product *= 1 + _combined(r, k)
-        size = float(np.abs(product).max())
+        product *= _one_and(r, k)
+        # Of a positive semi-definite matrix the diagonal has the largest.
+        size = float(product[diagonal].max())
         if not 1e-6 < size < 1e6:
             product /= size
             log_scale += np.log(size)
     # e^-700 is the least number that is not lost in the subtraction anyway.
     varying = product.astype(np.float64) - np.exp(-min(log_scale, 700.0))
-    mean = max(float(np.mean(varying.diagonal())), np.finfo(float).tiny)
+    mean = max(float(np.mean(varying[diagonal])), np.finfo(float).tiny)
     variance = log_signal + log_scale + np.log(mean)
     hopeless = variance > np.log(_HOPELESS)
     factor_of_product = np.exp(min(variance, np.log(_HOPELESS))) / mean
     varying *= factor_of_product
-    covariance = varying + _CONSTANT
+    covariance = np.zeros((len(y), len(y)))
+    covariance[lower] = varying + _CONSTANT
     # Single precision has rounded the product.
-    rounding = len(y) * np.finfo(product.dtype).eps * np.abs(varying.diagonal()).max()
+    rounding = len(y) * np.finfo(dtype).eps * np.abs(varying[diagonal]).max()
     np.einsum("ii->i", covariance)[:] += noise * precision + rounding
     factor = _factor(covariance, rounding)
-    solved = cho_solve(factor, y)
+    solved = cho_solve((factor, True), y, check_finite=False)
     c = y.shape[1]
-    value = 0.5 * np.vdot(y, solved) + c * np.log(np.diag(factor[0])).sum()
-    inner = 0.5 * (c * cho_solve(factor, np.eye(len(y))) - solved @ solved.T)
+    value = 0.5 * np.vdot(y, solved) + c * np.log(np.diag(factor)).sum()
+    (invert,) = get_lapack_funcs(("potri",), (factor,))
+    inner = 0.5 * (c * invert(factor, lower=True)[0][lower] - (solved @ solved.T)[lower])
     gradient = np.empty_like(parameters)
-    along_signal = np.vdot(inner, varying)
+    gradient[-2] = noise * (inner[diagonal] @ precision)
+    # The other triangle has the same.
+    inner *= 2
+    inner[diagonal] /= 2
+    along_signal = inner @ varying
     # With k_i = sum_p r_ip k_ip:
     # d prod_j (1 + k_j) / d log r_ip = prod_j (1 + k_j) r_ip k_ip / (1 + k_i)
     shared = (factor_of_product * inner).astype(dtype) * product
     for end, r, k in zip(ends, factors, kernels, strict=True):
-        rest = 1 + _combined(r, k)
-        rest = np.where(np.abs(rest) < 1e-6, np.float32(1e-6), rest)
-        weights, own = shared / rest, slice(end - len(k), end)
-        gradient[own] = r * (k.reshape(len(k), -1) @ weights.ravel())
+        rest, own = _one_and(r, k), slice(end - len(k), end)
         if hopeless:
-            ratio = (product.diagonal() / rest.diagonal()).astype(np.float64)
-            of_mean = r * (k.diagonal(axis1=1, axis2=2) @ ratio) / (len(y) * mean)
+            ratio = (product[diagonal] / rest[diagonal]).astype(np.float64)
+            of_mean = r * (k[:, diagonal] @ ratio) / (len(y) * mean)
+        # 0 / 0, in an entry of all others' product that is left out.
+        rest[rest == 0] = np.inf
+        gradient[own] = r * (k @ np.divide(shared, rest, out=rest))
+        if hopeless:
             gradient[own] -= along_signal * of_mean
-    gradient[-2] = noise * (np.diag(inner) @ precision)
     gradient[-1] = 0.0 if hopeless else along_signal
     prior = log_r / _PRIOR_VARIANCE
     gradient[:-2] += prior
     return value + 0.5 * prior @ log_r, gradient
 
 
-def _combined(r, k):
-    """sum_p r_p k_p: (p,), (p, m, m) -> (m, m)"""
-    return r[0] * k[0] if len(r) == 1 else np.tensordot(r, k, 1)
+def packed(matrices, dtype):
+    """The lower triangles of symmetric matrices: p of (m, m) -> (p, m (m + 1) / 2)"""
+    lower, _ = _triangle(len(matrices[0]))
+    return np.stack([k[lower] for k in matrices]).astype(dtype)
+
+
+@lru_cache(maxsize=8)
+def _triangle(m):
+    """Indices of the lower triangle, and where it has the diagonal."""
+    rows, columns = np.tril_indices(m)
+    return (rows, columns), np.flatnonzero(rows == columns)
+
+
+def _one_and(r, k):
+    """1 + sum_p r_p k_p: (p,), (p, T) -> (T,)"""
+    combined = r[0] * k[0] if len(r) == 1 else r @ k
+    combined += 1
+    return combined
 
 
 def _factor(covariance, rounding):
-    """The Cholesky factor; where rounding was larger than the bound says, with ten times as much on
-    the diagonal, twice at most."""
+    """The lower Cholesky factor; where rounding was larger than the bound says, with ten times as
+    much on the diagonal, twice at most."""
     for _ in range(2):
         try:
-            return cho_factor(covariance)
+            return cholesky(covariance, lower=True, check_finite=False)
         except np.linalg.LinAlgError:
             rounding *= 10
             np.einsum("ii->i", covariance)[:] += rounding
-    return cho_factor(covariance)
+    return cholesky(covariance, lower=True, check_finite=False)
