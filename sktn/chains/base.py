@@ -21,7 +21,7 @@ from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
 from sktn.chains.held_out import held_out_scores
 from sktn.chains.importances import FeatureImportances
-from sktn.chains.roughness import may_be_rough, roughened
+from sktn.chains.roughness import may_be_rough, roughened, with_roughness
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, Sweep, resolve
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.documentation import DocLinks
@@ -90,12 +90,15 @@ class BaseChain(
     _alphas: tuple[float, ...] = ()
 
     @with_callbacks
-    def _fit(self, reading, sample_weight, on_held_out=None):
+    def _fit(self, reading, sample_weight, on_held_out=None, rough=None, weaker=False):
         """Everything `fit` does once its input has been read.
 
         on_held_out: (reading, target, rows (m,), their scores by models without them (m, c), seed)
         -> more fitted attributes
+        rough: parts of the columns that a search has found
+        weaker: whether a solver that holds out rows may weaken a strength that is given
         """
+        weaker = weaker or self.alpha == "auto"
         clock, rng = Clock(self.time_limit, self.verbose), check_random_state(self.random_state)
         solver = resolve(self.solver, len(reading.X))
         target = self._make_target(reading.y, sample_weight)
@@ -105,11 +108,14 @@ class BaseChain(
             sites = self._sites(reading, target)
             problem, relevance = self._problem(sites, target, rng)
             clock.say(f"strength alpha={problem.alpha:.3g}")
-            if may_be_rough(self, problem) and not clock.over():
-                smooth = sites, problem, relevance
+            smooth = sites, problem, relevance
+            if rough is not None:
+                known = rough, self, reading, target, smooth, clock
+                sites, problem, relevance = with_roughness(*known)
+            elif may_be_rough(self, problem) and not clock.over():
                 sites, problem, relevance = roughened(self, reading, target, smooth, rng, clock)
-            plan = self._plan(sites, problem, rng, clock)
-            if self.alpha == "auto" and isinstance(solver, Sweep) and not clock.over():
+            plan = self._plan(sites, problem, rng, clock)._replace(automatic=weaker)
+            if weaker and isinstance(solver, Sweep) and not clock.over():
                 problem = problem.with_alpha(solver.strength(problem, plan, target))
             extras = self._extras(solver, target, ctx, reading)
             with jax.enable_x64(problem.dtype == np.float64):
@@ -247,8 +253,7 @@ class BaseChain(
             )
         order, output_site = ordered(sites, self.feature_order, rng, problem.weight)
         orders = [order, *(rng.permutation(n) for _ in range(self.n_estimators - 1))]
-        automatic = self.alpha == "auto"
-        return Plan(orders, output_site, self.bond_dim, self.max_landmarks, rng, clock, automatic)
+        return Plan(orders, output_site, self.bond_dim, self.max_landmarks, rng, clock)
 
     def _extras(self, solver, target, ctx, reading):
         """What gradient solvers want beyond the problem."""

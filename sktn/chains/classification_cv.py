@@ -16,7 +16,7 @@ from sktn.tables.reading import read_fit
 
 # What the basis of a table is worth trying as: interactions of standardised columns, smooth curves
 # in them, curves in their ranks, and both.
-BASES = (("standard", 1), ("standard", 3), ("quantile", 8), ("mixed", 5))
+BASES = (("standard", 1), ("standard", 3), ("quantile", 8), ("mixed", 5), ("quantile", "auto"))
 
 
 class MPSClassifierCV(ClassifierMixin, BaseChainCV):
@@ -34,10 +34,12 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     ----------
     estimator : MPSClassifier, default=None
         What every member starts from: its parameters that the grid does not name are those of all
-        members, and its `time_limit` that of the whole search. None: ``solver="convex"``.
+        members, and its `time_limit` that of the whole search. None: ``solver="convex"``, and
+        "auto" where there are two rows a landmark.
     bases : sequence of (scaling, degree), default=(("standard", 1), ("standard", 3), \
-("quantile", 8), ("mixed", 5))
-        As in :class:`MPSClassifier`.
+("quantile", 8), ("mixed", 5), ("quantile", "auto"))
+        As in :class:`MPSClassifier`. The degree "auto" is for tables of 2,000 to 50,000 rows, whose
+        columns may have rough parts; of other tables it is left out.
     alphas : sequence of float, default=(3.16, 1, ..., 0.000316)
         Strengths of the penalty; all of them are one fit.
     interaction_penalties : sequence of float, default=(0.25, 1.0, 4.0)

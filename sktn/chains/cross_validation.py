@@ -19,6 +19,7 @@ from sktn.chains.folds import search_rows
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.progress import Progress
 from sktn.chains.search import Search, basis_of, design_of
+from sktn.chains.solvers import ROWS_BEYOND
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers.problem import Clock
@@ -29,6 +30,8 @@ from sktn.tables.reading import table_weight
 _SEARCH_ROWS = 3
 # Steps of the greedy selection: shares are multiples of one in so many.
 _SELECTION_STEPS = 25
+# The degree where the data do not say.
+_SMOOTH_DEGREE = 8
 # What a task says that was not begun.
 _STOPPED = "stopped"
 
@@ -97,12 +100,20 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         members = np.flatnonzero(shares)
         members = members[np.argsort(-shares[members], kind="stable")]
         seeds = rng.randint(2**31 - 1, size=len(members))
-        estimators = []
+        estimators, weaker = [], 1.0
+        if self.estimator is None and len(reading.X) >= ROWS_BEYOND * template.max_landmarks:
+            # Beyond what landmarks carry, chains learn from all rows.
+            template.set_params(solver="auto")
         for i, seed in zip(members, seeds, strict=True):
             clock.say(f"member {len(estimators) + 1} of {len(members)}: {points[i]}")
-            member = self._member(template, points[i], search, seed)
+            point = {**points[i], "alpha": weaker * points[i]["alpha"]}
+            member, rough = self._member(template, point, search, seed)
+            first = not estimators
             with progress.member(len(estimators), member):
-                estimators.append(member._fit(reading, weight))
+                estimators.append(member._fit(reading, weight, rough=rough, weaker=first))
+            if first:
+                # What the first bears is tried once, and taken for the others.
+                weaker = estimators[0].alpha_ / points[i]["alpha"] if points[i]["alpha"] else 1.0
             if clock.over() or progress.stopped:
                 break
         kept = shares[members[: len(estimators)]]
@@ -160,8 +171,11 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         return Search(template, reading, target, rows, folds[rows], seeds)
 
     def _grid(self):
-        """All combinations, those of one design next to each other."""
+        """All combinations, those of one design next to each other. Degrees that are for the data
+        to say are not among them, unless alone."""
         self._check_grid()
+        bases = [basis for basis in self.bases if basis[1] != "auto"]
+        bases = bases or [(scaling, _SMOOTH_DEGREE) for scaling, _ in self.bases]
         weights = [("equal", omega) for omega in self.interaction_penalties]
         if "equal" not in self.relevances:
             weights = []
@@ -178,7 +192,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
                 "alpha": float(alpha),
                 "bond_dim": int(max(self.bond_dims)),
             }
-            for scaling, degree in self.bases
+            for scaling, degree in bases
             for relevance, omega in weights
             for q in (self.smoothnesses if degree > 1 else self.smoothnesses[:1])
             for alpha in self.alphas
@@ -202,10 +216,12 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         scalings = BaseChain._parameter_constraints["scaling"][0].options
         for value in self.bases:
             pair = isinstance(value, (tuple, list)) and len(value) == 2
-            if not pair or not isinstance(value[1], Integral) or value[1] < 1:
+            automatic = pair and isinstance(value[1], str) and value[1] == "auto"
+            number = pair and isinstance(value[1], Integral) and value[1] >= 1
+            if not automatic and not number:
                 raise ValueError(
-                    "bases must be pairs (scaling, degree), the degree a positive integer, like "
-                    f'("quantile", 8); got {value!r}.'
+                    "bases must be pairs (scaling, degree), the degree a positive integer or "
+                    f'"auto", like ("quantile", 8); got {value!r}.'
                 )
             if value[0] not in scalings:
                 raise ValueError(
@@ -220,7 +236,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         """
         for scaling, degree in dict.fromkeys(map(basis_of, grid)):
             search.add_basis(scaling, degree)
-        n_alphas = len(self.alphas)
+        n_alphas, rough = len(self.alphas), self._rough(search, clock)
         equal = [p for p in grid[::n_alphas] if p["relevance"] == "equal"]
         wanted = [p for p in grid[::n_alphas] if p["relevance"] == "auto"]
         grid, scores, losses = self._paths(search, self._promising(search, equal, clock), clock)
@@ -230,7 +246,9 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             self._each(search.find_relevances, asked.values(), stop=clock.over)
             wanted = [point for point in wanted if basis_of(point) in search.factors]
         if wanted and not clock.over():
-            more, *parts = self._paths(search, self._promising(search, wanted, clock), clock)
+            rough = rough + self._promising(search, wanted, clock)
+        if rough and (not grid or not clock.over()):
+            more, *parts = self._paths(search, rough, clock)
             grid = grid + more
             scores, losses = (
                 np.concatenate(pair) for pair in zip((scores, losses), parts, strict=True)
@@ -249,6 +267,27 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             grid = grid + path
             scores, losses = np.concatenate([scores, more_scores]), np.append(losses, more_losses)
         return grid, scores, losses, candidates
+
+    def _rough(self, search, clock):
+        """The designs whose degrees are for the data to say, where they say any."""
+        bases = [tuple(basis) for basis in self.bases if basis[1] == "auto"]
+        if not bases or clock.over():
+            return []
+        clock.say("smooth and rough parts of the columns")
+        model, named = search.estimator, dict.fromkeys(bases)
+        return [
+            {
+                "scaling": basis[0],
+                "degree": "auto",
+                "interaction_penalty": float(model.interaction_penalty),
+                "smoothness": float(model.smoothness),
+                "relevance": "auto",
+                "alpha": 1.0,
+                "bond_dim": int(max(self.bond_dims)),
+            }
+            for basis in named
+            if search.add_roughness(basis)
+        ]
 
     def _promising(self, search, designs, clock):
         """The designs that are worth a path of strengths."""
@@ -322,7 +361,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         if self.max_members > 1:
             shares, loss = self._choose_members(search.target, rows, scores, losses, candidates)
         results = {
-            **{f"param_{key}": np.array([point[key] for point in points]) for key in points[0]},
+            **{f"param_{key}": _column([point[key] for point in points]) for key in points[0]},
             **columns,
             "rank_test_score": 1 + np.argsort(np.argsort(-score, kind="stable"), kind="stable"),
             "weight": shares,
@@ -351,9 +390,13 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         return self._scoring
 
     def _member(self, template, point, search, seed):
-        if point["relevance"] == "auto":
+        """A model of a point, and the parts of its columns where they have any."""
+        rough = None
+        if point["degree"] == "auto":
+            point, rough = {**point, "relevance": "equal"}, search.rough
+        elif point["relevance"] == "auto":
             point = {**point, "relevance": search.factors[basis_of(point)]}
-        return clone(template).set_params(**point, random_state=int(seed))
+        return clone(template).set_params(**point, random_state=int(seed)), rough
 
     def _weighted(self, method, X):
         """The members' answers, averaged with their shares."""
@@ -380,6 +423,11 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _column(values):
+    """Values of a parameter; of several types as they are."""
+    return np.array(values, dtype=object if len(set(map(type, values))) > 1 else None)
 
 
 def with_template(estimator, default, **changes):

@@ -13,7 +13,7 @@ from sktn.chains.spread import Intervals, fit_spread
 from sktn.tables.reading import read_fit
 
 # Interactions of standardised columns, smooth curves in them, curves in their ranks, and both.
-BASES = (("standard", 1), ("standard", 3), ("quantile", 32), ("mixed", 10))
+BASES = (("standard", 1), ("standard", 3), ("quantile", 32), ("mixed", 10), ("quantile", "auto"))
 
 
 class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
@@ -27,13 +27,14 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
     ----------
     estimator : MPSRegressor, default=None
         What every member starts from: its parameters that the grid does not name are those of all
-        members, and its `time_limit` that of the whole search. None: ``solver="sweep"`` and 2,000
-        landmarks.
+        members, and its `time_limit` that of the whole search. None: ``solver="sweep"``, "auto"
+        where there are two rows a landmark, and 2,000 landmarks.
     loss : str or loss, default=None
         As in :class:`MPSRegressor`. None: that of `estimator`.
     bases : sequence of (scaling, degree), default=(("standard", 1), ("standard", 3), \
-("quantile", 32), ("mixed", 10))
-        As in :class:`MPSRegressor`.
+("quantile", 32), ("mixed", 10), ("quantile", "auto"))
+        As in :class:`MPSRegressor`. The degree "auto" is for tables of 2,000 to 50,000 rows, whose
+        columns may have rough parts; of other tables it is left out.
     alphas : sequence of float, default=(31.6, 10, ..., 1e-05)
         Strengths of the penalty; all of them are one fit.
     interaction_penalties : sequence of float, default=(0.25, 1.0, 4.0)
@@ -192,7 +193,7 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         best = used[np.argmax(shares[used])]
         # What the mean does not depend on, its error may.
         point = {**points[best], "relevance": "equal"}
-        model = self._member(search.estimator, point, search, seed)
+        model, _ = self._member(search.estimator, point, search, seed)
         weight = search.target.weight[rows]
         return {"spread_": fit_spread(model, search.reading, rows, errors, weight, seed)}
 

@@ -10,6 +10,7 @@ from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.solvers import convex
+from sktn.solvers.problem import ChainProblem
 from sktn.solvers.relevance import prior_unit, relevances
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.sites import make_sites
@@ -31,17 +32,18 @@ class Roughness(NamedTuple):
     """relevance (n_columns,): of every column
     shares (n_columns, 2): of the smooth and the rough part in it
     largest (n_columns,): degree up to which the column is looked at
-    alpha : strength, float
+    alpha : strength, float, where it was chosen
     """
 
     relevance: np.ndarray
     shares: np.ndarray
     largest: np.ndarray
-    alpha: float
+    alpha: float | None = None
 
-    def sites(self, model, reading, target, missing, dtype):
+    def sites(self, model, reading, target, missing, dtype, rows=slice(None)):
         """Waves over the ranks of the columns, as many as each needs."""
-        sites = _waves(reading, slice(None), target.weight, missing, int(self.largest.max()), dtype)
+        weight, largest = target.weight[rows], int(self.largest.max())
+        sites = _waves(reading, rows, weight, missing, largest, dtype)
         kept = sites.columns.kept
         basis = with_spectra(sites.basis, model.smoothness, self.shares[kept])
         return replace(sites, basis=up_to(basis, self.largest[kept]))
@@ -50,33 +52,46 @@ class Roughness(NamedTuple):
 def may_be_rough(model, problem):
     """Whether columns are looked at one by one: nothing that was given speaks against it, there are
     rows enough, and not so many that mini-batches would have to carry all these waves."""
-    n_rows = np.count_nonzero(np.asarray(problem.weight) > 0)
-    n_evidence = min(_EVIDENCE_ROWS, n_rows // 3)
     return (
         model.degree == "auto"
         and model.alpha == "auto"
         and isinstance(model.relevance, str)
         and model.relevance == "equal"
         and (model.embedding, model.scaling) == ("legendre", "quantile")
-        and _LEAST_ROWS <= n_rows <= STREAMED_ROWS
-        and n_evidence >= _ROWS_A_COLUMN * problem.n_sites
+        and rows_can_tell(np.asarray(problem.weight), problem.n_sites)
     )
+
+
+def rows_can_tell(weight, n_columns):
+    n_rows = np.count_nonzero(weight > 0)
+    enough = _n_evidence(n_rows) >= _ROWS_A_COLUMN * n_columns
+    return enough and _LEAST_ROWS <= n_rows <= STREAMED_ROWS
+
+
+def _n_evidence(n_rows):
+    return min(_EVIDENCE_ROWS, n_rows // 3)
 
 
 def roughened(model, reading, target, smooth, rng, clock):
     """Sites, problem with its strength, and relevances of all columns: those of the smooth prior,
     or rough ones where they are better."""
+    missing = said_gaps(model.missing, reading, target)
+    found = find_roughness(model, reading, missing, target, smooth[1], rng)
+    return smooth if found is None else with_roughness(found, model, reading, target, smooth, clock)
+
+
+def with_roughness(found, model, reading, target, smooth, clock):
+    """Sites, problem and relevances of all columns with the parts that were found, from those of
+    the smooth prior."""
     sites, problem, relevance = smooth
     missing = said_gaps(model.missing, reading, target)
-    found = find_roughness(model, reading, missing, target, problem, rng)
-    if found is None:
-        return smooth
     sites = found.sites(model, reading, target, missing, problem.dtype)
     relevance = np.where(relevance > 0, found.relevance, 0.0)
     penalty = penalty_weights(
         sites.basis, model.interaction_penalty, model.smoothness, relevance[sites.columns.kept]
     )
-    problem = replace(problem, basis=sites.basis, coords=sites.coords, alpha=found.alpha)
+    alpha = problem.alpha if found.alpha is None else found.alpha
+    problem = replace(problem, basis=sites.basis, coords=sites.coords, alpha=alpha)
     problem = problem.with_penalty(penalty)
     clock.say(f"rough prior, alpha={problem.alpha:.3g}, d={sites.dim}")
     return sites, problem, relevance
@@ -89,39 +104,55 @@ def find_roughness(model, reading, missing, target, problem, rng):
     problem : ChainProblem of the smooth prior, its strength chosen -> Roughness or None
     """
     rows = rng.permutation(search_rows(problem.weight, _EVIDENCE_ROWS + _JUDGED_ROWS, rng))
-    n_first = min(_EVIDENCE_ROWS, len(rows) // 3)
+    n_first = _n_evidence(len(rows))
     folds = target.folds(rows[n_first:], reading.X[rows[n_first:]], rng)
     if folds is None:
         return None
+    found = parts_of(model, reading, missing, target, rows[:n_first], rng)
+    if found is None:
+        return None
+    rows, smooth = rows[n_first:], problem.take(rows[n_first:]).astype(np.float32)
+    sites = found.sites(model, reading, target, missing, np.float32, rows)
+    relevance = found.relevance[sites.columns.kept]
+    penalties = [
+        penalty_weights(sites.basis, model.interaction_penalty, model.smoothness, r)
+        for r in (1.0, relevance)
+    ]
+    equal, rough = (
+        replace(smooth, basis=sites.basis, coords=sites.coords, penalty=penalty)
+        for penalty in penalties
+    )
+    unit = prior_unit(rough, equal)
+    near = [problem.alpha * factor for factor in (10**0.5, 1.0, 10**-0.5)]
+    alphas = [alpha * unit for alpha in model._alphas]
+    gain, error, best = _gain([(smooth, near), (rough, alphas)], folds, rng)
+    return None if gain <= error else found._replace(alpha=alphas[best])
+
+
+def evidence_rows(weight, rng):
+    """Rows to find the parts of columns on: a random choice."""
+    n_rows = np.count_nonzero(weight > 0)
+    return rng.permutation(search_rows(weight, _n_evidence(n_rows), rng))
+
+
+def parts_of(model, reading, missing, target, rows, rng):
+    """The parts of the columns by the evidence of some rows, None where they say too little."""
     sites = _waves(reading, rows, target.weight[rows], missing, _MAX_DEGREE, np.float32)
-    smooth, kept = problem.take(rows).astype(np.float32), sites.columns.kept
-
-    def on(basis, relevance=1.0):
-        penalty = penalty_weights(basis, model.interaction_penalty, model.smoothness, relevance)
-        return replace(smooth, basis=basis, coords=sites.coords, penalty=penalty)
-
-    equal = on(sites.basis)
+    loss, numbers = target.loss(np.float32)
+    weight = target.weight[rows].astype(np.float32)
+    penalty = penalty_weights(sites.basis, model.interaction_penalty, model.smoothness, 1.0)
+    equal = ChainProblem(sites.basis, sites.coords, loss, numbers[rows], weight, penalty)
     parts = rough_parts(sites.basis, model.smoothness)
-    found = relevances(equal.take(slice(n_first)), rng, parts=parts, max_rows=n_first)
+    found = relevances(equal, rng, parts=parts, max_rows=len(rows))
     if not found.decisive:
         return None
     relevance = found.factors.sum(axis=1)
     shares = found.factors / relevance[:, None]
     basis = with_spectra(sites.basis, model.smoothness, shares)
     largest = telling_degrees(basis, model.smoothness, relevance)
-    rough = on(up_to(basis, largest), relevance)
-    unit, last = prior_unit(rough, equal), slice(n_first, None)
-    near = [problem.alpha * factor for factor in (10**0.5, 1.0, 10**-0.5)]
-    alphas = [alpha * unit for alpha in model._alphas]
-    tries = [(smooth.take(last), near), (rough.take(last), alphas)]
-    gain, error, best = _gain(tries, folds, rng)
-    if gain <= error:
-        return None
     # Columns that are constant in those rows are as they were.
-    n_columns = sites.columns.n_columns
-    every = Roughness(
-        np.ones(n_columns), np.tile([1.0, 0.0], (n_columns, 1)), np.ones(n_columns), alphas[best]
-    )
+    n_columns, kept = sites.columns.n_columns, sites.columns.kept
+    every = Roughness(np.ones(n_columns), np.tile([1.0, 0.0], (n_columns, 1)), np.ones(n_columns))
     every.relevance[kept], every.shares[kept], every.largest[kept] = relevance, shares, largest
     return every
 

@@ -1,12 +1,14 @@
 """What the points of a grid of chains share: rows, folds, bases, relevances, designs."""
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
 from sktn.chains.base import ordered
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
+from sktn.chains.roughness import evidence_rows, parts_of, rows_can_tell
 from sktn.losses import SquaredError
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem
@@ -48,10 +50,14 @@ class Search:
         self.reading, self.target, self.seeds = reading, target, seeds
         self.n_landmarks = max(1, estimator.max_landmarks // seeds["share"])
         self.sites, self.factors, self.share_factors = {}, {}, {}
+        self.rough = None
         loss, numbers = target.loss(np.float32)
         self.n_scores = loss.n_scores(numbers)
-        rng = np.random.RandomState(seeds["landmarks"])
-        self.look_rows = search_rows(folds + 1, _LOOK_ROWS, rng)
+
+    @cached_property
+    def look_rows(self):
+        rng = np.random.RandomState(self.seeds["landmarks"])
+        return search_rows(self.folds + 1, _LOOK_ROWS, rng)
 
     def add_basis(self, scaling, degree):
         model, weight = self.estimator, self.target.weight[self.rows]
@@ -123,6 +129,29 @@ class Search:
         weight = weight / weight.sum()
         errors = np.sqrt((excess - self.mean(excess)[:, None]) ** 2 @ weight**2)
         return [i for i in order if means[i] - means[order[0]] <= 2 * errors[i]]
+
+    def add_roughness(self, basis):
+        """A basis whose columns have the parts that some rows say, which are then not judged by: as
+        in a model with ``degree="auto"``.
+
+        -> whether they were found
+        """
+        model, weight = self.estimator, self.target.weight
+        plain = (model.embedding, basis[0]) == ("legendre", "quantile")
+        if not plain or not rows_can_tell(weight, self.reading.X.shape[1]):
+            return False
+        rng = np.random.RandomState(self.seeds["relevance"])
+        rows = evidence_rows(weight, rng)
+        missing = said_gaps(model.missing, self.reading, self.target)
+        found = parts_of(model, self.reading, missing, self.target, rows, rng)
+        left = np.where(np.isin(self.rows, rows), -1, self.folds)
+        if found is None or len(np.unique(left[left >= 0])) <= self.folds.max():
+            return False
+        self.folds, self.rough = left, found
+        on = model, self.reading, self.target, missing, np.float32, self.rows
+        self.sites[basis] = found.sites(*on)
+        self.factors[basis], self.share_factors[basis] = found.relevance, [found.relevance]
+        return True
 
     def find_relevances(self, point, needed):
         """The relevances of the columns by the basis of a point: for every share of the folds those

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from sktn import MPSClassifier, MPSRegressor
+from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor
 from sktn.chains.roughness import may_be_rough
 from sktn.inspection import variance_shares
 from sktn.solvers import convex_chain
@@ -134,3 +134,59 @@ def test_sweeps_take_the_strength_that_a_held_out_fold_wants(monkeypatch, max_la
         assert alphas[0] == convex.alpha_
     MPSClassifier(**given, alpha=0.1).fit(X, y)
     assert len(asked) == steps
+
+
+SEARCH = {
+    "estimator": MPSClassifier(solver="convex", max_landmarks=300),
+    "alphas": [1.0, 0.1, 0.01],
+    "interaction_penalties": [1.0],
+    "relevances": ["equal"],
+    "max_members": 1,
+    "bond_dims": [4],
+    "random_state": 0,
+}
+
+
+def test_a_search_takes_rough_columns_where_they_are_better(rough):
+    X, y, _ = rough
+    bases = [("quantile", 4), ("quantile", "auto")]
+    model = MPSClassifierCV(bases=bases, **SEARCH).fit(X[:N], y[:N])
+    assert model.best_params_["degree"] == "auto"
+    assert list(model.cv_results_["param_degree"]) == [4] * 3 + ["auto"] * 3
+    assert model.best_score_ > model.cv_results_["mean_test_neg_log_loss"][:3].max() + 0.05
+    (member,) = model.estimators_
+    assert member.basis_.mask.sum(axis=1)[0] > 24
+    # The search sees three rows a landmark.
+    assert log_loss(y[N:], model.predict_proba(X[N:])) < -model.best_score_
+
+
+@pytest.mark.parametrize("bases", [[("quantile", 4), ("quantile", "auto")], [("quantile", "auto")]])
+def test_a_search_of_few_rows_leaves_the_automatic_degree_out(bases):
+    rng = np.random.default_rng(6)
+    X, score = turning(rng, 200)
+    model = MPSClassifierCV(bases=bases, **SEARCH).fit(X, labels(rng, score))
+    assert set(model.cv_results_["param_degree"]) == {4 if len(bases) == 2 else 8}
+
+
+def test_rows_that_say_which_columns_are_rough_are_not_judged_by(rough, monkeypatch):
+    X, y, _ = rough
+    seen = {}
+    inner = MPSClassifierCV._choose
+
+    def choose(self, search, *parts):
+        seen["folds"] = search.folds
+        return inner(self, search, *parts)
+
+    monkeypatch.setattr(MPSClassifierCV, "_choose", choose)
+    MPSClassifierCV(bases=[("quantile", "auto")], **SEARCH).fit(X[:N], y[:N])
+    assert np.sum(seen["folds"] < 0) == pytest.approx(900 * (N // 3) / N, rel=0.2)
+
+
+def test_members_beyond_the_landmarks_learn_from_all_rows(rough):
+    X, y, _ = rough
+    given = {**SEARCH, "bases": [("quantile", 4)], "estimator": None, "max_members": 2}
+    few, many = (MPSClassifierCV(**given).fit(X[:n], y[:n]) for n in (1999, 2000))
+    assert few.estimators_[0].solver == "convex"
+    assert many.estimators_[0].solver == "auto"
+    ratio = many.estimators_[0].alpha_ / many.best_params_["alpha"]
+    assert ratio <= 1

@@ -5,12 +5,13 @@ A solver is given to an estimator by name, for its defaults, or as a value:
 ``solver__learning_rate`` and so on.
 """
 
-from sktn.chains.solvers.exact import ChainSolver, Convex, Plan, Sweep
+from sktn.chains.solvers.exact import ROWS_BEYOND, ChainSolver, Convex, Plan, Sweep
 from sktn.chains.solvers.gradient import LBFGS, Adam, split_rows
 from sktn.chains.streamed import STREAMED_ROWS
 
 __all__ = [
     "LBFGS",
+    "ROWS_BEYOND",
     "SOLVERS",
     "Adam",
     "ChainSolver",

@@ -18,7 +18,7 @@ from sktn.solvers.sweep import SweepOptions
 _DESIGN_SHARE = 1 / 2
 # Rows, in landmarks, from which on sweeps look for a strength of their own, how many they look at,
 # and what they try, in units of the strength of the convex limit.
-_ROWS_BEYOND, _SWEEP_ROWS = 2, 8
+ROWS_BEYOND, _SWEEP_ROWS = 2, 8
 _WEAKER = (1.0, 10**-0.5, 0.1, 10**-1.5)
 
 
@@ -129,7 +129,7 @@ class Sweep(ChainSolver):
         most = convex_chain.rows_that_fit(problem, plan.bond_dim) // 2
         most = min(most, _SWEEP_ROWS * plan.max_landmarks)
         n_rows = min(most, np.count_nonzero(np.asarray(problem.weight) > 0))
-        if n_rows < _ROWS_BEYOND * plan.max_landmarks:
+        if n_rows < ROWS_BEYOND * plan.max_landmarks:
             return problem.alpha
         rows = search_rows(problem.weight, n_rows, plan.rng)
         folds = target.folds(rows, problem.coords[rows], plan.rng)
