@@ -57,6 +57,18 @@ def bond_dims(cores):
     return R
 
 
+def unfolded(array, k):
+    """Axis k first, the others in one: (I_1, .., I_N) -> (I_k, rest)"""
+    axes = [k, *range(k), *range(k + 1, array.ndim)]  # numpy.moveaxis takes five times as long
+    return array.transpose(axes).reshape(array.shape[k], -1)
+
+
+def folded(matrix, shape, k):
+    """The array that a matrix was unfolded from: (I_k, rest) -> shape"""
+    moved = matrix.reshape(shape[k], *shape[:k], *shape[k + 1 :])
+    return np.ascontiguousarray(moved.transpose([*range(1, k + 1), 0, *range(k + 1, len(shape))]))
+
+
 def n_parameters(sizes, R):
     """Number of entries of all cores, sum_k I_k prod_j R_kj.
 

@@ -1,15 +1,19 @@
 """Normal equations of one core of a network on a graph, exact or sketched."""
 
+from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
 
-from sktn.backend import executor_of, namespace
+from sktn.backend import executor_of
 from sktn.networks.contraction import plan_of, rounded_sizes, run_plan
-from sktn.networks.graph import bonds_of, environment, executor_for_tensor, operands_of
+from sktn.networks.graph import bonds_of, environment, executor_for_tensor, operands_of, unfolded
 
 # Flops of a normal matrix (some 0.03 s) below which it is formed exactly.
 _CHEAP = 1e9
+# Flops that take less time than the calls of a second route.
+_SHORT = 3e5
 
 
 def doubled(core, k):
@@ -17,10 +21,12 @@ def doubled(core, k):
 
     core N axes -> 2 (N - 1) axes: the bonds, then the same bonds of the partner
     """
-    flat = np.moveaxis(core, k, 0)
-    bonds = flat.shape[1:]
-    flat = flat.reshape(flat.shape[0], -1)
+    bonds, flat = core.shape[:k] + core.shape[k + 1 :], unfolded(core, k)
     return (flat.T @ flat).reshape(bonds + bonds)
+
+
+def _but(k, order):
+    return [j for j in range(order) if j != k]
 
 
 def _doubled_labels(k, order):
@@ -28,27 +34,73 @@ def _doubled_labels(k, order):
     return bonds + tuple((i, j, 1) for i, j in bonds)
 
 
+@dataclass(frozen=True)
+class _Routes:
+    """How the normal equations of one core are formed, for networks of one shape.
+
+    env plan of the environment, beside plan of B with X first, arms shapes of the other cores
+    without axes of length one
+    """
+
+    env: tuple
+    beside: tuple
+    arms: tuple
+
+
+# A search fits every shape some ten to a hundred times: to plan takes longer than to contract
+# where the tensor is small.
+@lru_cache(maxsize=4096)
+def _routes(shapes, k):
+    """Plans for core k of all networks with cores of these shapes: (N tuples), mode -> _Routes"""
+    order, shells = len(shapes), [np.broadcast_to(np.float32(0.0), s) for s in shapes]
+    modes, bonds = tuple((j,) for j in range(order)), bonds_of(k, order)
+    inputs, arrays = operands_of(shells, (k,))
+    env = tuple(m for m in modes if m != (k,)) + bonds
+    env = plan_of(tuple(inputs), env, rounded_sizes(inputs, arrays))
+    X = np.broadcast_to(np.float32(0.0), [s[j] for j, s in enumerate(shapes)])
+    with_x = [modes, *inputs]
+    beside = plan_of(tuple(with_x), ((k,), *bonds), rounded_sizes(with_x, [X, *arrays]))
+    return _Routes(env, beside, tuple(a.shape for a in arrays))
+
+
+@lru_cache(maxsize=4096)
+def _squared_route(shapes, k):
+    """Plan of A from the squared network and the shapes of its nodes, None where too large."""
+    order = len(shapes)
+    widths = {j: prod(shapes[j]) // shapes[j][j] for j in _but(k, order)}
+    if max(widths.values(), default=1) ** 2 > 2**22:
+        return None
+    output, inputs, arrays = _doubled_labels(k, order), [], []
+    for j in widths:
+        bonds = [r for axis, r in enumerate(shapes[j]) if axis != j]
+        node = np.broadcast_to(np.float32(0.0), bonds + bonds)
+        labels, node = _squeeze(_doubled_labels(j, order), node, output)
+        inputs.append(labels)
+        arrays.append(node)
+    plan = plan_of(tuple(inputs), output, rounded_sizes(inputs, arrays))
+    return (plan, tuple(a.shape for a in arrays)) if plan[3] <= 2**26 else None
+
+
 def _squeeze(labels, array, keep):
     kept = [n for n, length in enumerate(array.shape) if length > 1 or labels[n] in keep]
     return tuple(labels[n] for n in kept), array.reshape([array.shape[n] for n in kept])
 
 
-def _squared_route(cores, k, squares):
-    """Operands and plan of A from the squared network, or None where its nodes are too large."""
-    order = len(cores)
-    others = [j for j in range(order) if j != k]
-    widths = [prod(s for a, s in enumerate(cores[j].shape) if a != j) for j in others]
-    if max(widths, default=1) ** 2 > 2**22:
-        return None
+def _squared_gram(route, cores, k, squares):
+    """A from the squared network.
+
+    route plan and shapes of the nodes, squares N arrays from `doubled` or None where they are
+    to be formed -> (P_k, P_k)
+    """
+    others = _but(k, len(cores))
     for j in others:
         if squares[j] is None:
             squares[j] = doubled(cores[j], j)
-    bonds = bonds_of(k, order)
-    output = bonds + tuple((i, j, 1) for i, j in bonds)
-    nodes = [_squeeze(_doubled_labels(j, order), squares[j], output) for j in others]
-    inputs, arrays = [n[0] for n in nodes], [n[1] for n in nodes]
-    plan = plan_of(tuple(inputs), output, rounded_sizes(inputs, arrays))
-    return (plan, arrays) if plan[3] <= 2**26 else None
+    nodes = [squares[j].reshape(s) for j, s in zip(others, route[1], strict=True)]
+    # The squared network is small: on the host, whatever the tensor.
+    width = cores[k].size // cores[k].shape[k]
+    A = run_plan(route[0], nodes).reshape(width, width)
+    return 0.5 * (A + A.T)
 
 
 def gram_flops(cores, k):
@@ -56,12 +108,12 @@ def gram_flops(cores, k):
 
     cores N arrays -> float
     """
-    width = prod(cores[k].shape) // cores[k].shape[k]
+    width = cores[k].size // cores[k].shape[k]
     n_rest = prod(core.shape[j] for j, core in enumerate(cores) if j != k)
     dense = 2.0 * n_rest * width**2
     if dense < _CHEAP:
         return dense
-    route = _squared_route(cores, k, [None] * len(cores))
+    route = _squared_route(tuple(core.shape for core in cores), k)
     return dense if route is None else min(dense, route[0][2])
 
 
@@ -104,35 +156,27 @@ def normal_equations(X, cores, k, squares=None):
     if order == 1:
         A = np.ones((1, 1), dtype=cores[0].dtype)
         return A, None if X is None else X.reshape(-1, 1)
-    bonds = bonds_of(k, order)
-    modes = tuple((j,) for j in range(order))
-    size = cores[k].shape[k]
-    width = prod(cores[k].shape) // size
+    size, width = cores[k].shape[k], cores[k].size // cores[k].shape[k]
     n_rest = prod(cores[j].shape[j] for j in range(order) if j != k)
-    inputs, arrays = operands_of(cores, (k,))
-    env_plan = plan_of(
-        tuple(inputs), tuple(m for m in modes if m != (k,)) + bonds, rounded_sizes(inputs, arrays)
-    )
-    env_cost = env_plan[2] + 2 * n_rest * width * (width + size)
+    shapes = tuple(core.shape for core in cores)
+    routes = _routes(shapes, k)
+    arms = [cores[j].reshape(s) for j, s in zip(_but(k, order), routes.arms, strict=True)]
+    env_cost = routes.env[2] + 2 * n_rest * width * (width + size)
     direct_cost = 2.0 * size * width**2
     if X is not None:
         env_cost += 8 * X.size
-        with_x = [modes, *inputs]
-        b_plan = plan_of(tuple(with_x), ((k,), *bonds), rounded_sizes(with_x, [X, *arrays]))
-        direct_cost += b_plan[2]
-    if direct_cost < env_cost:
-        route = _squared_route(cores, k, [None] * order if squares is None else squares)
-        if route is not None and direct_cost + route[0][2] < env_cost:
-            # The squared network is small: on the host, whatever the tensor.
-            A = run_plan(*route).reshape(width, width)
-            B = None if X is None else _beside(X, b_plan, arrays).reshape(size, width)
-            return 0.5 * (A + A.T), B
-    if max(env_plan[3], n_rest * width) > 2**27:
+        direct_cost += routes.beside[2]
+    route = _squared_route(shapes, k) if direct_cost < env_cost > _SHORT else None
+    if route is not None and direct_cost + route[0][2] < env_cost:
+        A = _squared_gram(route, cores, k, [None] * order if squares is None else squares)
+        B = None if X is None else _beside(X, routes.beside, arms).reshape(size, width)
+        return A, B
+    if max(routes.env[3], n_rest * width) > 2**27:
         return _normal_equations_in_slices(X, cores, k, width)
     run = executor_for_tensor(n_rest * width) if X is None else executor_of(X)
     with run.precision(np.float64):
         products = run.jit(_normal_products, static=("k", "width"))
-        return run.get(products(run_plan(env_plan, run.put(arrays)), X, k=k, width=width))
+        return run.get(products(run_plan(routes.env, run.put(arms)), X, k=k, width=width))
 
 
 def _beside(X, plan, arrays):
@@ -146,8 +190,7 @@ def _normal_products(env, X, *, k, width):
     env = env.reshape(-1, width)
     if X is None:
         return env.T @ env, None
-    unfolded = namespace(X).moveaxis(X, k, 0).reshape(X.shape[k], -1)
-    return env.T @ env, unfolded @ env
+    return env.T @ env, unfolded(X, k) @ env
 
 
 def _normal_equations_in_slices(X, cores, k, width):
@@ -164,5 +207,5 @@ def _normal_equations_in_slices(X, cores, k, width):
         env = environment(some, k)
         A += env.T @ env
         if X is not None:
-            B += np.moveaxis(X[tuple(part)], k, 0).reshape(X.shape[k], -1) @ env
+            B += unfolded(X[tuple(part)], k) @ env
     return A, B

@@ -82,13 +82,9 @@ def update(X, cores, k, norm2, ridge, squares=None):
     X (I_1, .., I_N), cores N arrays -> core k, ||X - TN||^2, A (P_k, P_k)
     """
     A, B = normal.normal_equations(X, cores, k, squares)
-    moved = np.moveaxis(cores[k], k, 0)
-    old = moved.reshape(moved.shape[0], -1)
-    G = solve_core(A, B, old, ridge)
+    G = solve_core(A, B, graph.unfolded(cores[k], k), ridge)
     error = norm2 - 2.0 * np.vdot(B, G) + np.vdot(G @ A, G)  # G is float64: the sums are too
-    G = G.astype(X.dtype)
-    core = np.ascontiguousarray(np.moveaxis(G.reshape(moved.shape), 0, k))
-    return core, float(error), A
+    return graph.folded(G.astype(X.dtype), cores[k].shape, k), float(error), A
 
 
 def _sweep(X, cores, order, norm2, ridge, deadline):

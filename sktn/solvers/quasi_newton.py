@@ -10,6 +10,8 @@ and every step in between is a quasi-Newton step of all cores together. The erro
 residual itself, so it is exact to rounding, whatever the cores.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy.linalg import lapack
 
@@ -37,37 +39,46 @@ def _inverses(cores, ridge):
     return result
 
 
-def _preconditioned(inverses, gradient):
-    out = []
-    for k, (P, g) in enumerate(zip(inverses, gradient, strict=True)):
-        moved = np.moveaxis(g, k, 0)
-        flat = moved.reshape(moved.shape[0], -1) @ P
-        out.append(np.ascontiguousarray(np.moveaxis(flat.reshape(moved.shape), 0, k)))
-    return out
+class _Layout:
+    """Cores as one vector: most steps are on small networks, where every call counts."""
+
+    def __init__(self, cores):
+        self.shapes = [core.shape for core in cores]
+        self.ends = np.cumsum([core.size for core in cores])[:-1]
+
+    def vector(self, cores):
+        """N arrays -> (number of parameters,)"""
+        return np.concatenate([core.ravel() for core in cores])
+
+    def cores(self, vector):
+        """(number of parameters,) -> N arrays"""
+        parts = np.split(vector, self.ends)
+        return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def preconditioned(self, inverses, gradient):
+        """diag(A_1^-1 (x) 1, ..) g: vector -> vector"""
+        out = []
+        for k, (P, g) in enumerate(zip(inverses, self.cores(gradient), strict=True)):
+            out.append(graph.folded(graph.unfolded(g, k) @ P, g.shape, k))
+        return self.vector(out)
 
 
-def _dot(first, second):
-    return float(sum(np.vdot(a, b) for a, b in zip(first, second, strict=True)))
+def _direction(gradient, pairs, precondition):
+    """- H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4).
 
-
-def _axpy(step, direction, values):
-    return [v + v.dtype.type(step) * d for d, v in zip(direction, values, strict=True)]
-
-
-def _direction(gradient, pairs, inverses):
-    """- H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4)."""
-    q, weights = gradient, []
+    gradient vector, pairs of steps, changes of the gradient, and their products -> vector
+    """
+    q, weights = gradient.copy(), []
     for s, y, sy in reversed(pairs):
-        weights.append(_dot(s, q) / sy)
-        q = _axpy(-weights[-1], y, q)
-    q = _preconditioned(inverses, q)
+        weights.append(q.dtype.type(np.vdot(s, q) / sy))
+        q -= weights[-1] * y
+    q = precondition(q)
     if pairs:
         s, y, sy = pairs[-1]
-        scale = sy / _dot(y, _preconditioned(inverses, y))
-        q = [x * x.dtype.type(scale) for x in q]
+        q *= q.dtype.type(sy / float(np.vdot(y, precondition(y))))
     for (s, y, sy), weight in zip(pairs, reversed(weights), strict=True):
-        q = _axpy(weight - _dot(y, q) / sy, s, q)
-    return [-x for x in q]
+        q += q.dtype.type(weight - np.vdot(y, q) / sy) * s
+    return -q
 
 
 def joint(
@@ -90,16 +101,22 @@ def joint(
 
     X (I_1, .., I_N), cores N arrays, target squared error -> Fit
     """
-    objective = Residual(graph.placed(X), cores)
-    cores = balance(cores)
-    error, gradient = objective(cores)
+    layout, cores = _Layout(cores), balance(cores)
+    residual, at = Residual(graph.placed(X), cores), layout.vector(cores)
+
+    def objective(vector):
+        error, gradient = residual(layout.cores(vector))
+        return error, layout.vector(gradient)
+
+    error, gradient = objective(at)
     pairs, inverses, checked = [], None, error
     steps = 0
     while steps < max_steps and error > target:
         if steps % refresh == 0:
-            inverses = _inverses(cores, ridge)
-        direction = _direction(gradient, pairs, inverses)
-        slope = _dot(gradient, direction)
+            inverses = _inverses(layout.cores(at), ridge)
+        precondition = partial(layout.preconditioned, inverses)
+        direction = _direction(gradient, pairs, precondition)
+        slope = float(np.vdot(gradient, direction))
         if not slope < 0.0:
             if not pairs:
                 break
@@ -107,7 +124,7 @@ def joint(
             continue
         step = 1.0
         for _ in range(8):
-            trial = _axpy(step, direction, cores)
+            trial = at + at.dtype.type(step) * direction
             value, new = objective(trial)
             if value <= error + 1e-4 * step * slope:
                 break
@@ -118,12 +135,11 @@ def joint(
                 break
             pairs = []
             continue
-        s = [a - b for a, b in zip(trial, cores, strict=True)]
-        y = [a - b for a, b in zip(new, gradient, strict=True)]
-        sy = _dot(s, y)
+        s, y = trial - at, new - gradient
+        sy = float(np.vdot(s, y))
         if sy > 0.0:
             pairs = [*pairs[-memory + 1 :], (s, y, sy)]
-        cores, error, gradient = trial, value, new
+        at, error, gradient = trial, value, new
         steps += 1
         if steps % 5 == 0:
             decrease, checked = checked - error, error
@@ -133,4 +149,4 @@ def joint(
                 break
         if deadline.expired():
             break
-    return Fit(balance(cores), error, steps)
+    return Fit(balance(layout.cores(at)), error, steps)

@@ -21,11 +21,6 @@ __all__ = [
 _WIDEST = 1500
 
 
-def _unfold(core, k):
-    moved = np.moveaxis(core, k, 0)
-    return moved.reshape(moved.shape[0], -1)
-
-
 def growth(residual, cores, i, j, width, rng, half_steps=2):
     """Best new slices of bond ij against a residual, by alternating half-steps.
 
@@ -48,10 +43,7 @@ def growth(residual, cores, i, j, width, rng, half_steps=2):
         A, B = normal.normal_equations(residual, trial, k)
         G = solve_core(A, B, np.zeros_like(B, dtype=np.float64), 1e-7)
         gain = float(2.0 * np.vdot(B, G) - np.vdot(G @ A.astype(np.float64), G))
-        moved = np.moveaxis(trial[k], k, 0)
-        trial[k] = np.ascontiguousarray(
-            np.moveaxis(G.reshape(moved.shape), 0, k).astype(residual.dtype)
-        )
+        trial[k] = graph.folded(G.astype(residual.dtype), trial[k].shape, k)
     return trial[i], trial[j], max(gain, 0.0)
 
 
@@ -184,7 +176,7 @@ def removals(cores, sizes, bonds=None):
         r = shape[position]
         # The environment of core k changes with the other side's gauge, its inverse with mine.
         inverse = inverses[k].reshape(before, r, after, before, r, after)
-        G = _unfold(cores[k], k).astype(np.float64).reshape(-1, before, r, after)
+        G = graph.unfolded(cores[k], k).astype(np.float64).reshape(-1, before, r, after)
         G = np.einsum("nbra,rs->snba", G, mine).reshape(r, -1, before * after)
         half = np.einsum("bracqd,rs->sbacqd", inverse, mine, optimize=True)
         block = np.einsum("sbacqd,qs->sbacd", half, mine, optimize=True)

@@ -64,19 +64,15 @@ def planted(problem, measured, tries=6, restarts=15):
             problem.rng,
             deadline=problem.deadline,
         )
-        chosen = explained[:2]
-        chosen += [
-            r
-            for _, r in tomography.candidates(cuts, problem.sizes, seed, deadline=problem.deadline)
-        ]
-        chosen = [r for r in dict.fromkeys(chosen) if cuts.parameters(r) < limit]
-        for n, candidate in enumerate(chosen[:tries]):
+        left = tries
+        for candidate in _cheapest_first(problem, cuts, explained[:2], seed):
             R = cuts.matrix(candidate)
+            if left == 0 or problem.expired():
+                break
             if cuts.parameters(candidate) >= limit or R.prod(axis=1).max() > 2000:
                 continue
-            if problem.expired():
-                return best
-            for _ in range(restarts if n < len(explained[:2]) else 1):
+            left -= 1
+            for _ in range(restarts if candidate in explained[:2] else 1):
                 cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
                 state = problem.state(
                     als(
@@ -95,3 +91,14 @@ def planted(problem, measured, tries=6, restarts=15):
                 problem.note("tomography", state)
                 break
     return best
+
+
+def _cheapest_first(problem, cuts, explained, seed):
+    """What explains the ranks, and if none of it is confirmed, what they do not forbid.
+
+    -> iterator of ranks tuples
+    """
+    yield from explained
+    for ranks in tomography.candidates(cuts, seed, deadline=problem.deadline):
+        if ranks not in explained:
+            yield ranks

@@ -1,6 +1,7 @@
 """The structure search: starts off the spectra, expansion, compression, exchange, neighbours."""
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -24,6 +25,8 @@ _EXCESS = (1.0, 2.0, 4.0)
 # Random complete graphs that are starts: what one draw decides, up to a quarter of the size on
 # light fields, the best of three decides less.
 _DRAWS = 3
+# Starts of the same size after which no further ones are drawn: the trees and the greedy one.
+_AGREE = 4
 # Networks that are exchanged thoroughly, and whose neighbours are searched: the second where it is
 # nearly as small as the first, since that phase is the dearest.
 _FINALISTS, _EQUAL = 2, 1.03
@@ -94,18 +97,26 @@ def _verified(whole, cores):
 
 def _to_target(problem, settings, begun):
     measured = _spectra(problem) if settings.tomography else []
-    found = readings.planted(problem, measured) if settings.tomography else None
-    if found is None and problem.expired():
-        return _direct(problem)
-    results = [] if found is None else [_pruned(problem, settings, found)]
-    if results and (readings.exact(problem, measured) or problem.expired()):
-        return results[0]
+    starts = _tree_starts(problem, measured)
+    first = next(starts, None)
+    # The spectra's tree needs no fit: whatever the time, there is a network that meets the target.
+    known = [first] if first is not None and problem.met(first) else []
+    if settings.tomography and not problem.expired():
+        half = replace(problem, deadline=problem.deadline.half())
+        found = readings.planted(half, measured)
+        if found is not None:
+            known.append(_pruned(problem, settings, found))
+            if readings.exact(problem, measured):
+                return min(known, key=_smaller)
+    if problem.expired():
+        return min(known or [_direct(problem)], key=_smaller)
     problem = replace(problem, cuts=readings.needed(problem, measured))
+    results = list(known)
     if begun is not None:
         state = problem.state(Fit(begun, squared_error(problem.X, begun), 0))
         problem.note("fold", state)
         results.append(_pruned(problem, settings, state))
-    for start in _tree_starts(problem, measured):
+    for start in chain([first] if first is not None else [], starts):
         results.append(_pruned(problem, settings, start))
         if problem.expired() or min(results, key=_smaller).size > _HOPELESS * settings.ceiling:
             return min(results, key=_smaller)
@@ -126,7 +137,8 @@ def _loops(problem, settings, found):
         results.append(_pruned(problem, settings, steps.greedy(problem)))
     # Above order six random starts begin as products, as the greedy one does.
     for draw in range(0 if problem.X.ndim > 6 else _DRAWS):
-        if not _quick(problem, found + results) or (draw and problem.expired()):
+        known = found + results
+        if not _quick(problem, known) or _agreed(known) or (draw and problem.expired()):
             break
         results.append(_pruned(problem, settings, steps.widen(problem, _complete(problem))))
     return results
@@ -136,6 +148,12 @@ def _quick(problem, results):
     """Whether further starts cost little: as much as the smallest network so far lets expect."""
     smallest = min((state.size for state in results), default=0)
     return smallest * problem.X.size < _QUICK
+
+
+def _agreed(results):
+    """Whether so many starts have ended at the smallest size that one more would, too."""
+    smallest = min(state.size for state in results)
+    return sum(state.size == smallest for state in results) >= _AGREE
 
 
 def _finished(problem, settings, results):

@@ -19,12 +19,13 @@ from math import prod
 
 import numpy as np
 
-from sktn.networks import graph
 from sktn.solvers.deadline import NEVER
 
 __all__ = ["Cuts", "candidates", "explanations", "spectra", "spectrum"]
 
 
+# Numbers that the minimum cuts of many candidates are found among at once.
+_BLOCK = 2**21
 # Longest side of an unfolding whose spectrum takes some seconds.
 _WIDEST = 3000
 
@@ -100,6 +101,9 @@ class Cuts:
         self.sizes = tuple(int(size) for size in sizes)
         self.order = order
         self.pairs = list(combinations(range(order), 2))
+        self.ends = np.zeros((len(self.pairs), order))
+        for n, pair in enumerate(self.pairs):
+            self.ends[n, list(pair)] = 1.0
         self.legs = np.log(np.asarray(sizes, dtype=float))
         self.need = np.log(np.asarray(ranks, dtype=float))
         self.sure = np.broadcast_to(sure, self.need.shape)
@@ -118,27 +122,36 @@ class Cuts:
         i, j = np.array(self.pairs).T
         return (sides[:, i] != sides[:, j]).astype(float)
 
+    def widths(self, logs):
+        """Minimum cuts.
+
+        logs (m, n_pairs) of bond dimensions -> (m, n_subsets) logarithms of ranks
+        """
+        cuts = logs @ self.all_cuts.T
+        if len(logs) * self.leg_cost.size <= _BLOCK:
+            return (cuts[:, None] + self.leg_cost).min(axis=2)
+        return np.array([(row + self.leg_cost).min(axis=1) for row in cuts])
+
     def feasible(self, ranks):
         """Whether every minimum cut is wide enough.
 
-        ranks (n_pairs,) integers -> bool
+        ranks (.., n_pairs) integers -> (..) bool
         """
-        logs = np.log(np.asarray(ranks, dtype=float))
-        if np.any(self.direct @ logs < self.need - 1e-9):
-            return False
-        cuts = self.all_cuts @ logs
-        return bool(np.all((self.leg_cost + cuts).min(axis=1) >= self.need - 1e-9))
+        ranks = np.asarray(ranks, dtype=float)
+        logs = np.log(ranks.reshape(-1, ranks.shape[-1]))
+        wide = (logs @ self.direct.T >= self.need - 1e-9).all(axis=1)
+        wide[wide] = (self.widths(logs[wide]) >= self.need - 1e-9).all(axis=1)
+        return wide.reshape(ranks.shape[:-1])
 
     def mismatch(self, ranks):
         """Sum of absolute log ratios of predicted ranks to measured ones.
 
         Ranks that are not sure, read off a spectrum without a gap, only bound from below.
 
-        ranks (n_pairs,) integers -> float
+        ranks (m, n_pairs) integers -> (m,)
         """
-        cuts = self.all_cuts @ np.log(np.asarray(ranks, dtype=float))
-        apart = (self.leg_cost + cuts).min(axis=1) - self.need
-        return float(np.where(self.sure, np.abs(apart), np.maximum(-apart, 0.0)).sum())
+        apart = self.widths(np.log(np.asarray(ranks, dtype=float))) - self.need
+        return np.where(self.sure, np.abs(apart), np.maximum(-apart, 0.0)).sum(axis=1)
 
     def estimate(self, ranks):
         """Bond dimensions that explain the given ranks, by non-negative least squares.
@@ -151,8 +164,9 @@ class Cuts:
         return np.exp(solution)
 
     def parameters(self, ranks):
-        """Size of the network with these bond dimensions."""
-        return graph.n_parameters(self.sizes, self.matrix(ranks))
+        """Sizes of networks: ranks (.., n_pairs) -> (..) integers"""
+        paid = np.exp(np.log(np.asarray(ranks, dtype=float)) @ self.ends) @ self.sizes
+        return np.rint(paid).astype(np.int64)
 
     def matrix(self, ranks):
         """Bond matrix of a list of ranks: (n_pairs,) -> (N, N)."""
@@ -186,89 +200,76 @@ def explanations(cuts, seed, rng, restarts=8, deadline=NEVER):
 def _matched(cuts, ranks, deadline):
     """Steepest descent of the mismatch, then of the size: (mismatch, parameters, ranks)."""
 
-    def score(ranks):
-        apart = cuts.mismatch(ranks)
-        return (apart if apart > 1e-6 else 0.0, cuts.parameters(ranks), ranks)
-
-    def changed(ranks):
-        for n, r in enumerate(ranks):
-            for by in (-1, 1):
-                if r + by >= 1:
-                    yield _changed(ranks, n, by)
-
     def lowest(trials):
-        found = best
-        for trial in trials:
-            if deadline.expired():
-                break
-            found = min(found, score(trial))
-        return found
+        """The lowest of trials (m, n_pairs)."""
+        apart, paid = cuts.mismatch(trials), cuts.parameters(trials)
+        apart[apart <= 1e-6] = 0.0
+        n = np.lexsort((paid, apart))[0]
+        return float(apart[n]), int(paid[n]), tuple(trials[n].tolist())
 
-    best = score(ranks)
-    while True:
-        ones = list(changed(best[2]))
-        trial = lowest(ones)
+    best = lowest(np.array([ranks]))
+    while not deadline.expired():
+        ones = _beside(best[2])
+        trial = min(lowest(ones), best)
         if trial == best:
-            trial = lowest({two for one in ones for two in changed(one)})
+            trial = min(lowest(np.concatenate([_beside(one) for one in ones])), best)
         if trial == best:
-            return best
+            break
         best = trial
+    return best
 
 
-def candidates(cuts, sizes, seed, max_visited=3000, max_found=24, deadline=NEVER):
+def _beside(ranks):
+    """Ranks with one of them changed by one: (n,) -> (m, n)"""
+    step = np.eye(len(ranks), dtype=int)
+    near = np.asarray(ranks) + np.concatenate([step, -step])
+    return near[near.min(axis=1) >= 1]
+
+
+def candidates(cuts, seed, max_visited=500, max_found=24, deadline=NEVER):
     """Feasible bond matrices near a seed, cheapest first.
 
     A best-first walk over +1, -1 and exchange moves. The seed itself is made feasible first.
 
-    seed (n_pairs,) integers -> list of (parameters, ranks tuple)
+    seed (n_pairs,) integers -> list of ranks tuples
     """
     ranks = [max(1, int(r)) for r in seed]
-
-    def cost(r):
-        return graph.n_parameters(sizes, cuts.matrix(r))
-
     while not cuts.feasible(ranks):
         logs = np.log(ranks)
         short = np.maximum(cuts.need - cuts.direct @ logs, 0.0)
         if short.max() <= 1e-9:  # Only a cut through legs is short: any bond may be the cure.
             short = np.ones_like(short)
-        help_ = short @ cuts.direct
-        price = np.array([cost(_changed(ranks, n, 1)) for n in range(len(ranks))], dtype=float)
-        gain = help_ * np.log1p(1.0 / np.array(ranks)) / (price - cost(ranks))
+        price = cuts.parameters(ranks + np.eye(len(ranks))) - cuts.parameters(ranks)
+        gain = short @ cuts.direct * np.log1p(1.0 / np.array(ranks)) / price
         ranks[int(np.argmax(gain))] += 1
         if max(ranks) > 200 or deadline.expired():
             return []
     start = tuple(ranks)
-    heap, seen, found = [(cost(start), start)], {start}, {start: cost(start)}
-    visited = 0
-    while heap and visited < max_visited and not deadline.expired():
-        _, node = heapq.heappop(heap)
-        visited += 1
-        for other in _neighbours(node):
-            if other in seen:
-                continue
-            seen.add(other)
-            if cuts.feasible(other):
-                price = cost(other)
-                if price <= 1.3 * found[start]:
-                    found[other] = price
-                    heapq.heappush(heap, (price, other))
-        if visited > 40 * max_found and len(found) > max_found:
+    first = int(cuts.parameters(start))
+    heap, seen, found = [(first, start)], {start}, {start: first}
+    for _ in range(max_visited):
+        if not heap or deadline.expired():
             break
+        _, node = heapq.heappop(heap)
+        others = _neighbours(node)
+        prices = cuts.parameters(others)
+        others, prices = others[prices <= 1.3 * first], prices[prices <= 1.3 * first]
+        new = [n for n, other in enumerate(map(tuple, others.tolist())) if other not in seen]
+        others, prices = others[new], prices[new]
+        fits = cuts.feasible(others)
+        seen.update(map(tuple, others.tolist()))
+        for price, other in zip(
+            prices[fits].tolist(), map(tuple, others[fits].tolist()), strict=True
+        ):
+            found[other] = price
+            heapq.heappush(heap, (price, other))
     ordered = sorted((price, ranks) for ranks, price in found.items())
-    return ordered[:max_found]
-
-
-def _changed(ranks, n, by):
-    return tuple(r + by if m == n else r for m, r in enumerate(ranks))
+    return [ranks for _, ranks in ordered[:max_found]]
 
 
 def _neighbours(ranks):
-    for n, r in enumerate(ranks):
-        lower = _changed(ranks, n, -1) if r > 1 else None
-        if lower is not None:
-            yield lower
-            for m in range(len(ranks)):
-                if m != n:
-                    yield _changed(lower, m, 1)
-        yield _changed(ranks, n, 1)
+    """One wider, one narrower, one narrower and another one wider: (n,) -> (m, n)"""
+    step = np.eye(len(ranks), dtype=int)
+    exchange = (step[None] - step[:, None]).reshape(-1, len(ranks))
+    near = np.asarray(ranks) + np.concatenate([step, -step, exchange[exchange.any(axis=1)]])
+    return near[near.min(axis=1) >= 1]
