@@ -82,7 +82,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self._warn_if_missed()
         return self
 
-    def _fit_tensor(self, T, deadline, start=None, ceiling=np.inf):
+    def _fit_tensor(self, T, deadline):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
         filling = completion.Settings(deadline=deadline)
         filled = gaps.filled(T, rng, filling)
@@ -102,20 +102,21 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             kept=tuple(kept),
             deadline=deadline,
             history=history,
-            # A start is of the tensor as it is, modes of length one included.
-            start=start if len(kept) == T.ndim else None,
-            ceiling=ceiling,
         )
         self._check_task(task)
         with one_blas_thread(T.size < _ONE_THREAD):
             cores = self._solved(task, norm)
-        cores = modes.unsqueezed(cores, kept, T.shape)
+        cores = modes.unsqueezed(cores, *self._network_modes(kept, T.shape))
         if not kept:  # A single entry: its value is in the scale, its sign is not.
             cores[0] = cores[0] * np.sign(filled.ravel()[0])
         if norm > 0.0:
-            share = norm ** (1.0 / T.ndim) * peak ** (1.0 / T.ndim)
+            share = norm ** (1.0 / len(cores)) * peak ** (1.0 / len(cores))
             cores = [core * share for core in balance(cores)]
         self._store(cores, T, history.entries)
+
+    def _network_modes(self, kept, shape):
+        """Modes of the network that are longer than one, and lengths of all."""
+        return kept, shape
 
     def _check_task(self, task):
         """Refuse what the parameters ask for but the tensor's shape does not allow."""
@@ -139,7 +140,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self.cores_ = [np.ascontiguousarray(core.astype(T.dtype)) for core in cores]
         self.bond_dims_ = graph.bond_dims(self.cores_)
         self.reconstruction_error_ = relative_error(T, self.cores_)
-        self.n_parameters_ = graph.n_parameters(T.shape, self.bond_dims_)
+        self.n_parameters_ = sum(core.size for core in self.cores_)
         self.compression_ratio_ = self.n_parameters_ / T.size
         self.history_ = history
         self.tensor_shape_ = T.shape
@@ -327,7 +328,7 @@ def _in_range(values, size):
 def relative_error(T, cores):
     """||T - TN|| / ||T|| over observed entries, safe near the ends of the float range.
 
-    T (I_1, .., I_N) NaN where missing, cores N arrays -> float
+    T (I_1, .., I_N) NaN where missing, cores of a network on T or on a folding of it -> float
     """
     seen = ~np.isnan(T)
     peak = float(np.max(np.abs(T), where=seen, initial=0.0))
@@ -335,7 +336,7 @@ def relative_error(T, cores):
         return 0.0
     exact = T[seen].astype(np.float64) / peak
     dense, size = _dense(cores)
-    dense = dense[seen].astype(np.float64) * (size / peak)
+    dense = dense.reshape(T.shape)[seen].astype(np.float64) * (size / peak)
     return float(np.linalg.norm(dense - exact) / np.linalg.norm(exact))
 
 

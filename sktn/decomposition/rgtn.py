@@ -1,6 +1,5 @@
 """Tensor network decomposition with an automatic or a fixed structure."""
 
-from copy import copy
 from math import prod
 from numbers import Integral
 
@@ -9,10 +8,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sktn.decomposition.base import SEARCH_CONSTRAINTS, GraphDecomposer, warn_if_cut
-from sktn.structure import fixed, modes, rg
+from sktn.structure import fixed, modes, portfolio, rg
 from sktn.structure.certificate import size_bound
 from sktn.structure.comparisons import paper
-from sktn.structure.folding import Folding, fold
+from sktn.structure.folding import Folding
 
 __all__ = ["RGSearch", "RGTNDecomposer"]
 
@@ -221,46 +220,21 @@ class RGTNDecomposer(GraphDecomposer):
             raise ValueError(
                 f"fold={self.fold!r} is nothing that search='paper' takes: give fold=None."
             )
-        if folding is not None:
-            self._fit_folded(T, deadline, folding)
-        elif self._may_fold(T):
-            self._fit_smaller(T, deadline)
-        else:
-            self._fit_plain(T, deadline)
-
-    def _fit_plain(self, T, deadline, **known):
-        self.folded_shape_ = tuple((n,) for n in T.shape)
-        super()._fit_tensor(T, deadline, **known)
-
-    def _fit_folded(self, T, deadline, folding, **known):
+        self._folding, self._free = None, folding is None and self._may_fold(T)
+        folding = folding or Folding(tuple((n,) for n in T.shape))
         self.folded_shape_ = folding.factors
-        super()._fit_tensor(T.reshape(folding.shape), deadline, **known)
+        super()._fit_tensor(T.reshape(folding.shape), deadline)
         self.tensor_shape_ = T.shape
 
-    def _fit_smaller(self, T, deadline):
-        """The smaller network of two: the folded tensor's and that of the tensor as it is.
-
-        The folded one comes first, in half of the time: it tells how small the other must be to be
-        worth its last phase.
-        """
-        peak = np.abs(T).max()
-        work = T.astype(np.float64) / peak
-        target = self._error_target(T.dtype)
-        folding, tree, planted = fold(work / np.linalg.norm(work), target, deadline)
-        if folding.trivial:
-            self._fit_plain(T, deadline)
-            return
-        folded = copy(self)
-        if planted:  # What was planted is read off at once, and seldom worth folding.
-            self._fit_plain(T, deadline.half())
-            if sum(core.size for core in tree) >= self.n_parameters_:
-                return
-            folded._fit_folded(T, deadline, folding, start=tree)
-        else:
-            folded._fit_folded(T, deadline.half(), folding, start=tree)
-            self._fit_plain(T, deadline, ceiling=folded.n_parameters_)
-        if folded.n_parameters_ < self.n_parameters_:
-            self.__dict__ = folded.__dict__
+    def _network_modes(self, kept, shape):
+        if self._folding is None:
+            return kept, shape
+        factors = [(n,) for n in shape]
+        for k, lengths in zip(kept, self._folding.factors, strict=True):
+            factors[k] = lengths
+        self.folded_shape_ = tuple(factors)
+        shape = Folding(self.folded_shape_).shape
+        return modes.squeezed(shape), shape
 
     def _may_fold(self, T):
         """Whether foldings are tried: where the error is asked for, of a tensor without gaps."""
@@ -292,7 +266,8 @@ class RGTNDecomposer(GraphDecomposer):
         self.size_bound_ = None
         if self._promised() is not None and task.X.ndim > 0:
             spare = len(task.shape) - len(task.kept)
-            self.size_bound_ = spare + size_bound(task.X, task.target, task.deadline)
+            X = task.X if self._folding is None else task.X.reshape(self._folding.shape)
+            self.size_bound_ = spare + size_bound(X, task.target, task.deadline)
 
     def _sample_modes(self):
         return tuple(range(len(self.folded_shape_[0])))
@@ -314,7 +289,7 @@ class RGTNDecomposer(GraphDecomposer):
                 "give target_error alone, or another search."
             )
         self._ordered()
-        self._settings(task)
+        self._settings()
         self._given(task)
 
     def _ordered(self):
@@ -327,7 +302,7 @@ class RGTNDecomposer(GraphDecomposer):
             return None
         return modes.bond_matrix(self.bond_dims, len(task.shape))[np.ix_(task.kept, task.kept)]
 
-    def _settings(self, task):
+    def _settings(self):
         named = isinstance(self.search, RGSearch)
         search = self.search if named else RGSearch()
         search._validate_params()
@@ -336,7 +311,6 @@ class RGTNDecomposer(GraphDecomposer):
             tomography=search.tomography,
             information=search.information,
             cycles=search.n_cycles,
-            ceiling=task.ceiling,
         )
 
     def _solved(self, task, norm):
@@ -362,4 +336,7 @@ class RGTNDecomposer(GraphDecomposer):
         if self.search == "paper" and task.X.ndim > 2:
             ordered = [task.kept.index(k) for k in self._ordered() if k in task.kept]
             return paper.search(task, ordered=ordered)
-        return rg.search(task, self._settings(task), budget)
+        if self._free:
+            self._folding, cores = portfolio.search(task, self._settings())
+            return cores
+        return rg.search(task, self._settings(), budget)

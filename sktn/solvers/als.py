@@ -95,7 +95,8 @@ def _sweep(X, cores, order, norm2, ridge, deadline):
         for k in order:
             cores[k], error, _ = update(X, cores, k, norm2, ridge, squares)
             squares[k] = None
-            if not np.isfinite(error):
+            # Cores that have grown against each other: what is left of the sum is its rounding.
+            if not np.isfinite(error) or error < -np.sqrt(np.finfo(X.dtype).eps) * norm2:
                 return cores, np.inf
             if deadline.expired():  # The error after any update is exact: no need to go round.
                 break

@@ -1,9 +1,11 @@
 """What every search of the field shares: fit a given graph, score it, keep the best."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import Fit, als
+from sktn.solvers.als import Fit, als, squared_error
 from sktn.structure import modes
 
 __all__ = ["Evaluator", "padded"]
@@ -106,6 +108,8 @@ class Evaluator:
             norm2=1.0,
             deadline=self.task.deadline,
         )
+        # The error itself, not the solver's difference of large numbers.
+        fit = replace(fit, error=squared_error(self.X, fit.cores))
         value = self.fitness(graph.bond_dims(fit.cores), fit.error)
         self.seen[key] = min(self.seen.get(key, (np.inf, None)), (value, fit), key=lambda p: p[0])
         self.offer(fit)

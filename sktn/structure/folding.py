@@ -18,14 +18,14 @@ import numpy as np
 from sktn.networks import graph
 from sktn.structure import readings, tomography, trees, tucker
 
-__all__ = ["Folding", "fold"]
+__all__ = ["MOST_MODES", "WORTH", "Folding", "applied", "fold", "pairs", "priced"]
 
 # Modes of a folded tensor: contractions of more are slow to plan.
-_MOST_MODES = 10
+MOST_MODES = 10
 # Share of the squared error allowed that the tree takes; the rest is for splits.
 _TREE_SHARE = 0.5
 # A split must save this share of the parameters, what its error would buy elsewhere counted.
-_WORTH = 0.02
+WORTH = 0.02
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class _Split:
     dropped: float
 
 
-def _pairs(length):
+def pairs(length):
     """Ways to write a length as a product of two factors."""
     return [(a, length // a) for a in range(2, length) if length % a == 0 and a < length]
 
@@ -86,7 +86,7 @@ def _arranged(core, k, pair, second):
     return cut.reshape(pair[0] * prod(R1), pair[1] * prod(R2)), first, R1, R2
 
 
-def _priced(core, k, size, room, value):
+def priced(core, k, size, room, value):
     """The best split of a centred core: of all factorisations and all sharings of its bonds.
 
     size parameters of the core, room squared error, value parameters that a unit of it is worth
@@ -94,7 +94,7 @@ def _priced(core, k, size, room, value):
     """
     best = None
     bonds = [j for j in range(core.ndim) if j != k and core.shape[j] > 1]
-    for pair in _pairs(core.shape[k]):
+    for pair in pairs(core.shape[k]):
         for n in range(len(bonds) + 1):
             for second in combinations(bonds, n):
                 matrix, _, R1, R2 = _arranged(core, k, pair, second)
@@ -109,7 +109,7 @@ def _priced(core, k, size, room, value):
     return best
 
 
-def _applied(cores, split):
+def applied(cores, split):
     """The network after a split: N arrays of N axes -> N + 1 arrays of N + 1 axes"""
     k, order = split.k, len(cores)
     matrix, first, R1, R2 = _arranged(cores[k], k, split.pair, split.second)
@@ -146,7 +146,7 @@ def fold(X, target, deadline):
     """
     allowed = target**2
     folding = Folding(tuple((n,) for n in X.shape))
-    if X.ndim >= _MOST_MODES or not any(_pairs(n) for n in X.shape):
+    if X.ndim >= MOST_MODES or not any(pairs(n) for n in X.shape):
         return folding, None, False
     core, factors = tucker.reduce(X, 0.02 * allowed)
     measured = tomography.spectra(core, deadline=deadline)
@@ -158,18 +158,18 @@ def fold(X, target, deadline):
     cores = tucker.expand(trees.truncated(core, R), factors)
     room = allowed - float(np.sum((X - graph.to_dense(cores)) ** 2))
     total = sum(core.size for core in cores)
-    while len(cores) < _MOST_MODES and not deadline.expired():
+    while len(cores) < MOST_MODES and not deadline.expired():
         found = []
         for k, core in enumerate(cores):
-            if _pairs(core.shape[k]):
+            if pairs(core.shape[k]):
                 centred = trees.centred(cores, k)
                 # Along good networks the squared error falls about like one over the size.
-                split = _priced(centred[k], k, core.size, 0.25 * room, total / allowed)
-                if split is not None and split.worth > _WORTH * total:
+                split = priced(centred[k], k, core.size, 0.25 * room, total / allowed)
+                if split is not None and split.worth > WORTH * total:
                     found.append((split.worth, split, centred))
         if not found:
             break
         _, split, centred = max(found, key=lambda item: item[0])
-        cores, room = _applied(centred, split), room - split.dropped
+        cores, room = applied(centred, split), room - split.dropped
         folding, total = folding.split(split.k, split.pair), sum(core.size for core in cores)
     return folding, cores, planted

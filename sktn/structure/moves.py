@@ -12,6 +12,7 @@ __all__ = [
     "append_slices",
     "growth",
     "local_gauge",
+    "partial_trace",
     "removals",
     "remove_component",
 ]
@@ -72,7 +73,7 @@ def local_gauge(cores, grams, i, j):
             flat = np.moveaxis(cores[behind], seen, 0).reshape(cores[behind].shape[seen], -1)
             gram = (flat @ flat.T).astype(np.float64)
         else:
-            gram = _partial_trace(grams[seen], cores[seen], seen, behind)
+            gram = partial_trace(grams[seen], cores[seen], seen, behind)
         values, vectors = np.linalg.eigh(gram)
         values = np.maximum(values, 1e-12 * max(values[-1], 1e-300))
         factors.append((np.sqrt(values), vectors))
@@ -109,7 +110,11 @@ def unit_grams(cores):
     return grams, level
 
 
-def _partial_trace(gram, core, k, bond):
+def partial_trace(gram, core, k, bond):
+    """The Gram matrix of core k's environment on one bond, the others traced out.
+
+    gram (P_k, P_k), core k N axes -> (R, R)
+    """
     shape = tuple(s for axis, s in enumerate(core.shape) if axis != k)
     position = bond if bond < k else bond - 1
     before = int(np.prod(shape[:position]))

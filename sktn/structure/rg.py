@@ -37,7 +37,8 @@ class Settings:
     """What the search uses; each mechanism can be switched off.
 
     cycles of exchange, ceiling parameters of a network that is known already: what ends far above
-    it is not finished
+    it is not finished, stage "starts" leaves out the last phase, "finish" all before it, "whole"
+    neither
     """
 
     reduction: bool = True
@@ -46,6 +47,7 @@ class Settings:
     cycles: int = 100
     reduction_share: float = 0.02
     ceiling: float = np.inf
+    stage: str = "whole"
 
 
 def search(task, settings, budget=None):
@@ -96,6 +98,10 @@ def _verified(whole, cores):
 
 
 def _to_target(problem, settings, begun):
+    if begun is not None:
+        begun = problem.state(Fit(begun, squared_error(problem.X, begun), 0))
+        if settings.stage == "finish":
+            return _finished(problem, settings, [_pruned(problem, settings, begun)])
     measured = _spectra(problem) if settings.tomography else []
     starts = _tree_starts(problem, measured)
     first = next(starts, None)
@@ -113,9 +119,8 @@ def _to_target(problem, settings, begun):
     problem = replace(problem, cuts=readings.needed(problem, measured))
     results = list(known)
     if begun is not None:
-        state = problem.state(Fit(begun, squared_error(problem.X, begun), 0))
-        problem.note("fold", state)
-        results.append(_pruned(problem, settings, state))
+        problem.note("fold", begun)
+        results.append(_pruned(problem, settings, begun))
     for start in chain([first] if first is not None else [], starts):
         results.append(_pruned(problem, settings, start))
         if problem.expired() or min(results, key=_smaller).size > _HOPELESS * settings.ceiling:
@@ -134,7 +139,10 @@ def _loops(problem, settings, found):
     """
     results = []
     if not found or _quick(problem, found):
-        results.append(_pruned(problem, settings, steps.greedy(problem)))
+        limit = _HOPELESS * min((state.size for state in found), default=problem.X.size)
+        grown = steps.greedy(problem, limit=limit)
+        if problem.met(grown) or not found:
+            results.append(_pruned(problem, settings, grown))
     # Above order six random starts begin as products, as the greedy one does.
     for draw in range(0 if problem.X.ndim > 6 else _DRAWS):
         known = found + results
@@ -167,6 +175,8 @@ def _finished(problem, settings, results):
         rivals = rivals[:1]
     rivals = [state for state in rivals if state.size <= _RIVAL * rivals[0].size]
     rivals = [_traded(problem, settings, state, thorough=False) for state in rivals]
+    if settings.stage == "starts":
+        return min(rivals, key=_smaller)
     last = {}
     for state in sorted(rivals, key=_smaller):
         if state.size <= _EQUAL * min(rivals, key=_smaller).size:

@@ -204,15 +204,22 @@ def _proportional(sizes, R, goal):
     return best
 
 
-def greedy(problem, *, sweeps=5, refit=40, max_steps=500):
+def _too_far(problem, state, R, excess=2.0):
+    """Whether wider bonds would leave the target far behind: where bonds are narrow, one more
+    component of each multiplies the size."""
+    grown = graph.n_parameters(problem.sizes, R) / state.size
+    return grown * problem.target > excess * state.error
+
+
+def greedy(problem, *, sweeps=5, refit=40, limit=None, max_steps=500):
     """From rank one always the bond whose widening by one lowers the error most, then a good fit.
 
     Networks that are fitted well at every step find loops that a tree, once it is there, hides.
     After Hashemizadeh et al., arXiv:2008.05437, with the residual's own slices.
 
-    -> State (the target may be missed where nothing is gained)
+    -> State (the target may be missed where nothing is gained, or beyond ``limit`` parameters)
     """
-    order = problem.X.ndim
+    order, limit = problem.X.ndim, problem.X.size if limit is None else limit
     R = np.ones((order, order), dtype=int)
     state = problem.fit(graph.random_cores(problem.X.shape, R, problem.rng, problem.X.dtype), refit)
     for _ in range(max_steps):
@@ -228,7 +235,7 @@ def greedy(problem, *, sweeps=5, refit=40, max_steps=500):
         if not trials:
             break
         best, bond = min(trials, key=lambda trial: trial[0].error)
-        if best.size > problem.X.size:
+        if best.size > limit:
             break
         state = problem.fit(best.cores, refit, tol=1e-4, give_up=False)
         problem.note("greedy", state, bond)
@@ -248,7 +255,7 @@ def widen(problem, state, *, most=2.0, slack=1.15):
         ratio = min(state.error / problem.target, most)
         R = graph.bond_dims(state.cores)
         wider = _proportional(problem.sizes, R, ratio * state.size)
-        if not (wider > R).any():
+        if not (wider > R).any() or _too_far(problem, state, wider):
             break
         before = state.error
         state = problem.fit(padded(state.cores, wider, problem.rng), 12, give_up=False)

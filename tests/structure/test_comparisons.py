@@ -7,8 +7,10 @@ from numpy.testing import assert_allclose
 import sktn
 from sktn.networks import graph, normal
 from sktn.solvers.als import squared_error
-from sktn.structure.comparisons import paper, svdins
+from sktn.structure.comparisons import enumeration, paper, svdins
+from sktn.structure.evaluate import Evaluator
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix
+from sktn.structure.task import Task
 
 
 @pytest.fixture
@@ -158,3 +160,16 @@ def test_sparse_diagonals_find_a_planted_network(rng):
     assert model.n_parameters_ <= 1.5 * graph.n_parameters(X.shape, R)
     first = sktn.SVDinsTNDecomposer(0.01, n_tries=1, gamma=1e-6, **options).fit(X)
     assert first.n_parameters_ > model.n_parameters_
+
+
+def test_an_evaluator_believes_the_error_itself():
+    """Cores that grow against each other: the solver's sums are rounding, and looked like zero."""
+    y, x = np.meshgrid(np.linspace(0, 6, 12), np.linspace(0, 6, 10), indexing="ij")
+    views = np.arange(4)[:, None, None] * 0.1
+    X = np.stack([np.sin(k * (y + views)) * np.cos(k * x) / k for k in (1, 3, 7)], axis=-1)
+    X /= np.linalg.norm(X)
+    evaluator = Evaluator(Task(X, 0.05, np.random.default_rng(0)))
+    enumeration.search(evaluator, rounds=1)
+    for _, fit in evaluator.seen.values():
+        if fit is not None and fit.cores:
+            assert fit.error == pytest.approx(squared_error(X, fit.cores), rel=1e-9, abs=1e-12)

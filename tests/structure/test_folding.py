@@ -40,7 +40,7 @@ def test_a_split_of_full_rank_keeps_the_tensor():
     for pair in ((2, 3), (3, 2)):
         for second in ((), (0,), (2,), (0, 2)):
             split = folding._Split(1, pair, second, 10**6, 0.0, 0.0)
-            halves = folding._applied(cores, split)
+            halves = folding.applied(cores, split)
             assert [core.shape[k] for k, core in enumerate(halves)] == [4, *pair, 5]
             dense = graph.to_dense(halves).reshape(X.shape)
             assert_allclose(dense, graph.to_dense(cores), atol=1e-10)
@@ -50,8 +50,8 @@ def test_a_split_drops_what_it_says():
     X = np.random.default_rng(1).normal(size=(4, 6, 5)).cumsum(axis=1)
     X /= np.linalg.norm(X)
     cores = trees.centred(tensor_train(X, 1e-3), 1)
-    split = folding._priced(cores[1], 1, cores[1].size, 0.5, 0.0)
-    dense = graph.to_dense(folding._applied(cores, split)).reshape(X.shape)
+    split = folding.priced(cores[1], 1, cores[1].size, 0.5, 0.0)
+    dense = graph.to_dense(folding.applied(cores, split)).reshape(X.shape)
     before = graph.to_dense(cores)
     assert split.dropped > 0.0
     assert np.vdot(dense - before, dense - before) == pytest.approx(split.dropped)

@@ -1,0 +1,85 @@
+"""The search over a tensor and its foldings: quick networks of several, one of them finished."""
+
+from dataclasses import dataclass, replace
+
+from sktn.structure import rg
+from sktn.structure.folding import Folding, fold
+from sktn.structure.refolding import refold
+
+__all__ = ["search"]
+
+# Networks so much larger than the smallest are not split further: what splits save differs by less.
+_RIVAL = 1.2
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network on a folded tensor.
+
+    folding of the tensor, cores on the folded one
+    """
+
+    folding: Folding
+    cores: list
+
+    @property
+    def size(self):
+        return sum(core.size for core in self.cores)
+
+
+def search(task, settings):
+    """The smallest network found of a tensor or of a folding of it.
+
+    The tensor as it is comes first; the cores of its network are split, one after the other. The
+    folding that the spectra ask for leads elsewhere, and is searched from its trees. The last, dear
+    phase is for the smallest.
+
+    task with X (I_1, .., I_N) of norm 1 -> Folding, cores
+    """
+    flat = Folding(tuple((n,) for n in task.X.shape))
+    folding, tree, planted = fold(task.X, task.target, task.deadline)
+    sooner = replace(task, deadline=task.deadline.half())
+    if planted:  # What was planted is read off at once, and seldom worth folding.
+        best = _refolded(task, _Network(flat, rg.search(sooner, settings)))
+        if tree is None or sum(core.size for core in tree) >= best.size:
+            return best.folding, best.cores
+        other = _searched(task, settings, _Network(folding, tree))
+        best = min(best, other, key=_size)
+        return best.folding, best.cores
+    starts = replace(settings, stage="starts")
+    best = _refolded(task, _Network(flat, rg.search(sooner, starts)))
+    if not folding.trivial and not task.deadline.expired():
+        sooner = replace(task, deadline=task.deadline.half())
+        other = _searched(sooner, replace(starts, ceiling=best.size), _Network(folding, tree))
+        if other.size < _RIVAL * best.size:
+            best = min(best, _refolded(task, other), key=_size)
+    if not task.deadline.expired():
+        done = _searched(task, replace(settings, stage="finish"), best)
+        best = min(best, _refolded(task, done), key=_size)
+    return best.folding, best.cores
+
+
+def _size(network):
+    return network.size
+
+
+def _folded(task, folding):
+    """The task of the folded tensor; its history names the modes of the tensor."""
+    own = [k for k, lengths in enumerate(folding.factors) for _ in lengths]
+
+    def history(entry):
+        bond = entry["bond"]
+        task.history({**entry, "bond": None if bond is None else tuple(own[k] for k in bond)})
+
+    return replace(task, X=task.X.reshape(folding.shape), history=history)
+
+
+def _searched(task, settings, start):
+    """The search on a folding, from a network on it."""
+    folded = replace(_folded(task, start.folding), start=start.cores)
+    return _Network(start.folding, rg.search(folded, settings))
+
+
+def _refolded(task, network):
+    quiet = replace(task, history=lambda entry: task.history({**entry, "bond": None}))
+    return _Network(*refold(quiet, network.folding, network.cores))
