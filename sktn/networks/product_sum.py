@@ -64,9 +64,16 @@ def squared_distances(x, landmarks):
     x (b, n), landmarks (m, n) -> (b, m)
     """
     xp = namespace(x, landmarks)
-    sizes = xp.sum(x * x, axis=1)[:, None] + xp.sum(landmarks * landmarks, axis=1)
-    squares = sizes - 2 * (x @ landmarks.T)
-    return xp.where(squares <= _ROUNDING * x.shape[1] * sizes, 0.0, squares)
+    a, b = xp.sum(x * x, axis=1), xp.sum(landmarks * landmarks, axis=1)
+    squares, rounding = x @ (-2 * landmarks.T), _ROUNDING * x.shape[1]
+    squares += a[:, None]
+    squares += b
+    if xp is not np:
+        return xp.where(squares <= rounding * (a[:, None] + b), 0.0, squares)
+    # Few are so close: in place, and only where they may be.
+    close = np.nonzero(squares <= rounding * (a.max(initial=0) + b.max(initial=0)))
+    squares[close] *= squares[close] > rounding * (a[close[0]] + b[close[1]])
+    return squares
 
 
 def log_overlaps(x, landmarks, bandwidth, mean, variance):
