@@ -10,7 +10,7 @@ is factorised in double by LAPACK.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import cholesky, eigh, solve_triangular
+from scipy.linalg import cholesky, eigh, get_lapack_funcs
 
 from sktn.backend import namespace
 from sktn.networks import product_sum
@@ -60,8 +60,7 @@ def start_moments(landmarks, bandwidth, mean, variance):
     """Moments without any rows: landmarks (m, n), mean, variance (n,)."""
     gram = np.exp(product_sum.log_overlaps(landmarks, landmarks, bandwidth, mean, variance))
     gram[np.diag_indices_from(gram)] += _JITTER
-    m = len(landmarks)
-    inverse = solve_triangular(cholesky(gram, lower=True), np.eye(m), lower=True)
+    m, inverse = len(landmarks), _inverse_factor(gram)
     frame = product_sum.DiagonalNetwork(landmarks, inverse.T, float(bandwidth), mean, variance)
     return Moments(frame, np.zeros((m, m)), np.zeros(m))
 
@@ -429,12 +428,18 @@ def _exact_held_out(overlaps, weight, ridge):
     noise = np.maximum(ridge / weight, _JITTER)
     gram = overlaps.copy()
     gram[np.diag_indices_from(gram)] += noise
-    factor = cholesky(gram, lower=True, overwrite_a=True)
-    inverse = solve_triangular(factor, np.eye(len(gram)), lower=True, overwrite_b=True)
+    inverse = _inverse_factor(gram)
     # w t = 1 - noise [(K + noise)^-1]_bb, with t as in `held_out_novelty`.
     leverage = (1 - noise * np.einsum("kb,kb->b", inverse, inverse)) / weight
     own = np.minimum(weight, 1.0) * leverage
     return np.minimum(_positive(ridge * leverage / np.maximum(1 - own, 1e-12)), 1)
+
+
+def _inverse_factor(gram):
+    """L^-1 of a positive definite matrix L L^T, which is overwritten: (m, m) -> (m, m)"""
+    factor = cholesky(gram, lower=True, overwrite_a=True)
+    (invert,) = get_lapack_funcs(("trtri",), (factor,))
+    return invert(factor, lower=True, overwrite_c=True)[0]
 
 
 def _positive(values):
