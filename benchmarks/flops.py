@@ -19,7 +19,7 @@ import numpy as np
 
 from sktn import initializers, losses
 from sktn.embeddings import Legendre
-from sktn.networks import mps
+from sktn.networks import folding, mps
 from sktn.solvers import chain_gradient
 from sktn.solvers.problem import ChainProblem
 from sktn.tables.basis import embed, fit_basis
@@ -75,7 +75,7 @@ def step_inputs(n, d, D, batch):
 
 def data_loss(params, data, weight, context):
     phi = embed(context["basis"], data["coords"]) / context["roots"]
-    inputs = mps.fold_inputs(phi, context["index"][0])
+    inputs = folding.fold_inputs(phi, context["index"][0])
     out, log_scale = mps.contract_arms(params["arms"][0], params["readout"][0], inputs)
     scores = out * jnp.exp(log_scale)[:, None]
     return losses.weighted_mean(context["loss"].values(scores, data["target"]), weight)

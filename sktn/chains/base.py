@@ -15,39 +15,23 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sktn.annotations import Data
-from sktn.backend import get_config, one_blas_thread
-from sktn.chains import predict
-from sktn.chains.folds import search_rows
-from sktn.chains.gaps import said_gaps
+from sktn.backend import one_blas_thread
+from sktn.chains import predict, prior
 from sktn.chains.held_out import held_out_scores
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.roughness import may_be_rough, roughened, with_roughness
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, Sweep, resolve
-from sktn.chains.streamed import STREAMED_ROWS
 from sktn.documentation import DocLinks
 from sktn.embeddings import EMBEDDINGS
 from sktn.fitted import commit, fitted_attributes
-from sktn.solvers import convex
-from sktn.solvers.problem import ChainProblem, Clock
-from sktn.solvers.relevance import prior_unit, relevances
+from sktn.solvers.problem import Clock
 from sktn.tables.lazy import LazyCoordinates
-from sktn.tables.penalty import penalty_weights
 from sktn.tables.reading import read
-from sktn.tables.sites import Sites, make_sites
+from sktn.tables.sites import Sites
 
-# Rows and landmarks on which the strength is chosen: its loss is flat around the minimum, and both
-# are enough to find it.
-_ALPHA_ROWS, _ALPHA_LANDMARKS = 3000, 500
-# The degree of smooth columns.
-_DEFAULT_DEGREE = 8
-# The strength where it cannot be chosen: partial_fit, which cannot look ahead, and tables too small
-# for folds.
-_DEFAULT_ALPHA = 0.1
 # Tables below this many rows are fitted with one BLAS thread: their products are too short for a
 # second one to pay, and beside other processes it is waited for.
 ONE_THREAD_ROWS = 4000
-# Of `max_memory`: site vectors of landmarks in double precision.
-_WIDE = 1 / 8
 # Numbers in all networks of an estimator (8 GB in float32).
 _LARGEST_NETWORK = 2**31
 
@@ -105,8 +89,8 @@ class BaseChain(
         ctx = self._init_callback_context(max_subtasks=getattr(solver, "max_iter", 1))
         ctx.call_on_fit_task_begin(estimator=self, X=reading.X, y=reading.y)
         with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS):
-            sites = self._sites(reading, target)
-            problem, relevance = self._problem(sites, target, rng)
+            sites = prior.table_sites(self, reading, target)
+            problem, relevance = prior.pose(self, sites, target, rng)
             clock.say(f"strength alpha={problem.alpha:.3g}")
             smooth = sites, problem, relevance
             if rough is not None:
@@ -144,104 +128,6 @@ class BaseChain(
             estimator=self, X=reading.X, y=reading.y, reconstruction_attributes={}
         )
         return self
-
-    def _problem(self, sites, target, rng):
-        """The problem with its penalty and strength, and the relevances of the table's columns."""
-        problem = _bare_problem(sites, target)
-        relevance = self._relevance(sites, problem, rng)
-        equal = self._penalised(problem, sites.columns, np.ones(len(relevance)))
-        problem = self._penalised(problem, sites.columns, relevance)
-        kept = relevance[sites.columns.kept]
-        # Strengths are tried in units of the prior's variance, which relevances change.
-        unit = 1.0
-        if self.alpha == "auto" and np.any(kept != 1):
-            unit = prior_unit(problem, equal)
-        return self._with_alpha(problem, target, rng, unit), relevance
-
-    def _sites(self, reading, target):
-        return make_sites(
-            reading.X,
-            target.weight,
-            reading.is_nominal,
-            embedding=self.embedding,
-            degree=self._least_degree(),
-            scaling=self.scaling,
-            missing=said_gaps(self.missing, reading, target),
-            dtype=self._precision(reading.X),
-        )
-
-    def _least_degree(self):
-        return _DEFAULT_DEGREE if self.degree == "auto" else self.degree
-
-    def _precision(self, X):
-        """Single where site vectors of the landmarks would fill memory in double, and for tables
-        that are streamed: mini-batches are noise enough. Else that of the table."""
-        vectors = min(len(X), self.max_landmarks) * X.shape[1] * (self._least_degree() + 1)
-        large = 8 * vectors > _WIDE * get_config()["max_memory"] or len(X) > STREAMED_ROWS
-        return np.float32 if large else X.dtype
-
-    def _penalised(self, problem, columns, relevance):
-        penalty = penalty_weights(
-            problem.basis, self.interaction_penalty, self.smoothness, relevance[columns.kept]
-        )
-        return problem.with_penalty(penalty)
-
-    def _relevance(self, sites, problem, rng):
-        """The factors of all columns of the table, 0 for those without a site."""
-        columns = sites.columns
-        relevance = np.zeros(columns.n_columns)
-        if isinstance(self.relevance, str):
-            relevance[columns.kept] = 1.0
-            if self.relevance == "auto":
-                penalised = self._penalised(problem, columns, relevance)
-                relevance[columns.kept] = relevances(penalised, rng).factors
-            return relevance
-        given = np.asarray(self.relevance, dtype=np.float64)
-        if given.shape != relevance.shape or not (np.isfinite(given) & (given >= 0)).all():
-            raise ValueError(
-                f"relevance must be {len(relevance)} finite numbers, none negative, one for every "
-                f"column of X (or group of columns that shares a site); got {self.relevance!r}."
-            )
-        relevance[columns.kept] = given[columns.kept]
-        return relevance
-
-    def _with_alpha(self, problem, target, rng, unit):
-        """The problem with its strength, and what the data say of the shape of its loss."""
-        rows = search_rows(problem.weight, _ALPHA_ROWS, rng)
-        folds = []
-
-        def search(problem, alphas):
-            if not folds:
-                folds.append(target.folds(rows, problem.coords[rows], rng))
-            if folds[0] is None:
-                return None
-            part = problem.take(rows).astype(np.float32)
-            landmarks = convex.choose_landmarks(part.weight, _ALPHA_LANDMARKS, rng)
-            scores, found = convex.search(
-                convex.make_design(part, landmarks), part, folds[0], alphas
-            )
-            best = int(np.argmin(found))
-            return float(alphas[best]), scores[best]
-
-        automatic = self.alpha == "auto"
-        alphas = [a * unit for a in self._alphas] if automatic else [float(self.alpha)]
-
-        def out_of_fold(problem):
-            found = search(problem, alphas)
-            return None if found is None else (found[1], rows)
-
-        problem = target.shaped(problem, out_of_fold)
-        if not automatic:
-            return problem.with_alpha(float(self.alpha))
-        found = search(problem, alphas)
-        if found is None:
-            warnings.warn(
-                f"alpha='auto' needs distinct rows to hold out, and there are too few: alpha="
-                f"{_DEFAULT_ALPHA} was taken. Give more rows, or a number.",
-                UserWarning,
-                stacklevel=5,
-            )
-        return problem.with_alpha(_DEFAULT_ALPHA * unit if found is None else found[0])
 
     def _plan(self, sites, problem, rng, clock):
         n, d = problem.n_sites, problem.basis.dim
@@ -289,11 +175,12 @@ class BaseChain(
         target = self._make_target(reading.y, sample_weight, model=None if first else self, **known)
         clock, rng = Clock(None, self.verbose), check_random_state(self.random_state)
         if first:
-            sites = self._sites(reading, target)
-            problem = _bare_problem(sites, target)
-            relevance = self._relevance(sites, problem, rng)
-            alpha = _DEFAULT_ALPHA if self.alpha == "auto" else float(self.alpha)
-            problem = self._penalised(problem, sites.columns, relevance).with_alpha(alpha)
+            sites = prior.table_sites(self, reading, target)
+            problem = prior.bare_problem(sites, target)
+            relevance = prior.column_relevances(self, sites, problem, rng)
+            alpha = prior.DEFAULT_ALPHA if self.alpha == "auto" else float(self.alpha)
+            problem = prior.penalised(self, problem, relevance[sites.columns.kept])
+            problem = problem.with_alpha(alpha)
             found = _table(reading, target, sites, relevance, problem)
             plan = self._plan(sites, problem, rng, clock)
             stream = {"state": None, "weight": 0.0, "seed": rng.randint(2**31 - 1), "n_calls": 0}
@@ -304,8 +191,8 @@ class BaseChain(
             stream = {"state": None, "seed": 0, "n_calls": 0, **self.stream_}
             coords = self.columns_.transform(reading.X, networks[0].dtype)
             sites = Sites(self.columns_, self.basis_, coords, networks[0].order)
-            problem = _bare_problem(sites, target)
-            problem = self._penalised(problem, self.columns_, self.relevance_)
+            problem = prior.bare_problem(sites, target)
+            problem = prior.penalised(self, problem, self.relevance_[self.columns_.kept])
             plan = Plan(
                 [network.order for network in networks],
                 networks[0].output_site,
@@ -361,13 +248,6 @@ class BaseChain(
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _bare_problem(sites, target):
-    """The problem before its penalty and strength are known."""
-    loss, numbers = target.loss(sites.coords.dtype)
-    weight = target.weight.astype(sites.coords.dtype)
-    return ChainProblem(sites.basis, sites.coords, loss, numbers, weight, None)
 
 
 def ordered(sites, feature_order, rng, weight):

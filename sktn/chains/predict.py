@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sktn.backend import get_executor
-from sktn.networks import mps
+from sktn.networks import folding, mps
 from sktn.networks.arms import run_arm
 from sktn.tables.basis import embed, embed_sites
 
@@ -61,12 +61,12 @@ def _ends(basis, network, coords):
 
 
 def _compiled_scores(basis, network, coords):
-    phi = mps.fold_inputs(embed(basis, coords), network["index"])
+    phi = folding.fold_inputs(embed(basis, coords), network["index"])
     out, log_scale = mps.contract_arms(network["arms"], network["readout"], phi)
     return out * jnp.exp(log_scale)[:, None]
 
 
 def _compiled_bond_vectors(basis, network, coords):
-    phi = mps.fold_inputs(embed(basis, coords), network["index"])
+    phi = folding.fold_inputs(embed(basis, coords), network["index"])
     (left, right), log_scale = mps.environments(network["arms"], phi)
     return jnp.concatenate([left, right], axis=1) * jnp.exp(log_scale.sum(0) / 2)[:, None]

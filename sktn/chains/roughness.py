@@ -8,11 +8,11 @@ import numpy as np
 
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
+from sktn.chains.prior import penalised
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem
 from sktn.solvers.relevance import prior_unit, relevances
-from sktn.tables.penalty import penalty_weights
 from sktn.tables.sites import make_sites
 from sktn.tables.spectra import rough_parts, telling_degrees, up_to, with_spectra
 
@@ -87,12 +87,9 @@ def with_roughness(found, model, reading, target, smooth, clock):
     missing = said_gaps(model.missing, reading, target)
     sites = found.sites(model, reading, target, missing, problem.dtype)
     relevance = np.where(relevance > 0, found.relevance, 0.0)
-    penalty = penalty_weights(
-        sites.basis, model.interaction_penalty, model.smoothness, relevance[sites.columns.kept]
-    )
     alpha = problem.alpha if found.alpha is None else found.alpha
     problem = replace(problem, basis=sites.basis, coords=sites.coords, alpha=alpha)
-    problem = problem.with_penalty(penalty)
+    problem = penalised(model, problem, relevance[sites.columns.kept])
     clock.say(f"rough prior, alpha={problem.alpha:.3g}, d={sites.dim}")
     return sites, problem, relevance
 
@@ -114,14 +111,8 @@ def find_roughness(model, reading, missing, target, problem, rng):
     rows, smooth = rows[n_first:], problem.take(rows[n_first:]).astype(np.float32)
     sites = found.sites(model, reading, target, missing, np.float32, rows)
     relevance = found.relevance[sites.columns.kept]
-    penalties = [
-        penalty_weights(sites.basis, model.interaction_penalty, model.smoothness, r)
-        for r in (1.0, relevance)
-    ]
-    equal, rough = (
-        replace(smooth, basis=sites.basis, coords=sites.coords, penalty=penalty)
-        for penalty in penalties
-    )
+    waves = replace(smooth, basis=sites.basis, coords=sites.coords)
+    equal, rough = (penalised(model, waves, r) for r in (1.0, relevance))
     unit = prior_unit(rough, equal)
     near = [problem.alpha * factor for factor in (10**0.5, 1.0, 10**-0.5)]
     alphas = [alpha * unit for alpha in model._alphas]
@@ -140,8 +131,8 @@ def parts_of(model, reading, missing, target, rows, rng):
     sites = _waves(reading, rows, target.weight[rows], missing, _MAX_DEGREE, np.float32)
     loss, numbers = target.loss(np.float32)
     weight = target.weight[rows].astype(np.float32)
-    penalty = penalty_weights(sites.basis, model.interaction_penalty, model.smoothness, 1.0)
-    equal = ChainProblem(sites.basis, sites.coords, loss, numbers[rows], weight, penalty)
+    equal = ChainProblem(sites.basis, sites.coords, loss, numbers[rows], weight, None)
+    equal = penalised(model, equal, 1.0)
     parts = rough_parts(sites.basis, model.smoothness)
     found = relevances(equal, rng, parts=parts, max_rows=len(rows))
     if not found.decisive:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sktn.annotations import Data
+from sktn.chains.prior import least_degree
 from sktn.losses import Gamma
 
 # The scale is smooth and known from errors that scatter by three quarters of it: little can be
@@ -104,7 +105,7 @@ def _fit_scale(model, reading, weight, seed):
         "solver": "convex",
         "alpha": "auto",
         # Not looked at for rough columns: noise hides what is fine.
-        "degree": model._least_degree(),
+        "degree": least_degree(model),
         "bond_dim": min(model.bond_dim, _BOND_DIM),
         "max_landmarks": min(model.max_landmarks, _LANDMARKS),
         "n_estimators": 1,

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.chains.base import network_attributes
 from sktn.chains.density import MPSDensityEstimator
 from sktn.networks import chain as chains
+from sktn.networks.folding import fold, unfold
 from sktn.networks.mps import MPS, from_padded
 from sktn.tables.basis import embed
 from sktn.tables.columns import GroupedColumns
@@ -29,8 +30,10 @@ class Member:
 
     def open(self):
         """-> cores (n, D, d, D), readout (D, c, D) before scaling, output_site, order (n,)"""
-        arms, readout = self.network.padded()
-        return chains.open_arms(arms, readout, self.network.index, self.network.n_sites)
+        network = self.network
+        arms, readout = (array.astype(np.float64) for array in network.padded())
+        cores = unfold(arms, network.output_site, network.n_sites)
+        return cores, readout, network.output_site, network.order
 
     def outputs(self):
         """Scalar chains of all outputs, the order of their sites, and the mean vectors."""
@@ -53,10 +56,8 @@ class Member:
 
     def with_cores(self, cores, readout):
         """The network in the format of the estimator, from cores in the order of the chain."""
-        network = self.network
-        p = network.output_site
-        arms = chains.close_arms(cores, max(p, network.n_sites - p), network.index)
-        return from_padded(arms, readout, network.order, p).astype(network.dtype)
+        order, p = self.network.order, self.network.output_site
+        return from_padded(fold(cores, p), readout, order, p).astype(self.network.dtype)
 
 
 def check_chain(model):

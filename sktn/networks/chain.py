@@ -8,36 +8,6 @@ products of small matrices a site, and compiling would cost more than it saves.
 import numpy as np
 
 
-def open_arms(arms, readout, index, n):
-    """The folded network of :mod:`sktn.networks.mps` as cores along the chain.
-
-    arms (h, 2, D, d, D), readout (D, c, D), index (h, 2)
-    -> cores (n, D, d, D), readout (D, c, D), output_site, order (n,): the table's site at each
-    place
-    """
-    left, right = index[:, 0] < n, index[:, 1] < n
-    mirrored = arms[right, 1][::-1].transpose(0, 3, 2, 1)
-    cores = np.concatenate([arms[left, 0], mirrored]).astype(np.float64)
-    order = np.concatenate([index[left, 0], index[right, 1][::-1]])
-    return cores, readout.astype(np.float64), int(left.sum()), order
-
-
-def close_arms(cores, h, index):
-    """Inverse of `open_arms`: the cores folded at the output, padded in front with identities.
-
-    cores (n, D, d, D), length h of the arms, index (h, 2) -> arms (h, 2, D, d, D)
-    """
-    n, D, d, _ = cores.shape
-    arms = np.zeros((h, 2, D, d, D))
-    # A padding site must pass every vector on unchanged when it is fed the constant.
-    arms[:, :, :, 0] = np.eye(D)
-    left, right = index[:, 0] < n, index[:, 1] < n
-    p = int(left.sum())
-    arms[left, 0] = cores[:p]
-    arms[right, 1] = cores[p:][::-1].transpose(0, 3, 2, 1)
-    return arms
-
-
 def scalar_chain(cores, readout, output_site, output):
     """The chain of one output: its slice of the readout becomes part of a neighbouring core.
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sktn import losses
-from sktn.networks import mps
+from sktn.networks import folding, mps
 from sktn.solvers import gradient
 from sktn.tables.basis import embed
 
@@ -24,7 +24,7 @@ def chain_loss(params, batch, weight, context):
     ones = jnp.ones((*context["index"].shape[1:], phi.shape[-1]), phi.dtype)
 
     def one(arms, readout, index):
-        out, log_scale = mps.contract_arms(arms, readout, mps.fold_inputs(phi, index))
+        out, log_scale = mps.contract_arms(arms, readout, folding.fold_inputs(phi, index))
         scores = out * jnp.exp(log_scale)[:, None]
         value = losses.weighted_mean(context["loss"].values(scores, batch["target"]), weight)
         penalty = mps.mean_and_penalty(arms, readout, ones)[1]
@@ -35,7 +35,7 @@ def chain_loss(params, batch, weight, context):
 
 def context_of(problem, orders, output_site):
     """What `chain_loss` needs beyond parameters and rows."""
-    index = np.stack([mps.site_index(problem.n_sites, output_site, order) for order in orders])
+    index = np.stack([folding.site_index(problem.n_sites, output_site, order) for order in orders])
     ridge = problem.alpha * problem.loss.ridge_share / max(problem.total_weight, 1e-300)
     return {
         "basis": problem.basis,
@@ -63,8 +63,8 @@ def networks_of(params, orders, output_site, problem):
     params = jax.tree.map(np.asarray, params)
     networks = []
     for arms, readout, order in zip(params["arms"], params["readout"], orders, strict=True):
-        index = mps.site_index(len(order), output_site, order)
-        arms, readout = mps.absorb_padding(arms, readout, index, len(order))
+        index = folding.site_index(len(order), output_site, order)
+        arms, readout = folding.absorb_padding(arms, readout, index, len(order))
         network = mps.from_padded(arms, readout, order, output_site)
         networks.append(network.scaled(1 / problem.roots))
     return networks
@@ -80,7 +80,7 @@ def started(start, rng, problem, orders, output_site, bond_dim):
             n,
             bond_dim,
             problem.n_scores,
-            mask[mps.site_index(n, output_site, order)],
+            mask[folding.site_index(n, output_site, order)],
             problem.dtype,
         )
         for order in orders

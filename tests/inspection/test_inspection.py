@@ -1,9 +1,8 @@
 """Exact readings against sums over all subsets, all levels and all rows."""
 
+from dataclasses import replace
 from itertools import combinations, product
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,8 +33,10 @@ from sktn.inspection import (
     truncate,
     variance_shares,
 )
+from sktn.inspection.members import Member
 from sktn.networks import chain as chains
-from sktn.networks import entanglement, mps, shapley, sobol
+from sktn.networks import entanglement, folding, mps, shapley, sobol
+from sktn.networks.mps import from_padded
 
 
 def random_chain(rng, n=6, D=4, d=3):
@@ -58,11 +59,14 @@ def test_scalar_chain_is_the_dense_tensor(rng):
         cores, readout, _, _ = random_chain(rng, n=5)
         W = mps.to_dense(cores, readout, p)
         phi = rng.normal(size=(7, 5, 3))
-        with jax.enable_x64(True):
-            arms = np.asarray(mps.fold(jnp.asarray(cores), p))
-        opened = chains.open_arms(arms, readout, mps.site_index(5, p), 5)
-        np.testing.assert_allclose(opened[0], cores, rtol=1e-6)
+        order = rng.permutation(5)
+        member = Member(1.0, None, None, None, np.ones(2), np.zeros(2))
+        network = from_padded(folding.fold(cores, p), readout, order, p)
+        opened = replace(member, network=network).open()
         assert opened[2] == p
+        np.testing.assert_array_equal(opened[3], order)
+        # Only directions that no row can reach have gone.
+        np.testing.assert_allclose(mps.to_dense(*opened[:3]), W, rtol=1e-10)
         dense = np.einsum("abcdeo,xa,xb,xc,xd,xe->xo", W, *phi.swapaxes(0, 1))
         for c in range(2):
             chain = chains.scalar_chain(cores, readout, p, c)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sktn.backend import get_executor, namespace
-from sktn.networks import mpo, mps, ring, smpo
+from sktn.networks import folding, mpo, mps, ring, smpo
 
 B, N, D, E, d, o, c = 6, 5, 3, 2, 4, 2, 2
 
@@ -26,24 +26,24 @@ def arrays(rng):
 
 
 def folded_inner(cores, readout, other, other_readout, metric):
-    arms, others = mps.fold(cores, 2), mps.fold(other, 2)
+    arms, others = folding.fold(cores, 2), folding.fold(other, 2)
     xp = namespace(metric)
     metric = xp.concatenate([metric, xp.ones_like(metric[:1])])
-    metric = metric[mps.site_index(N, 2)]
+    metric = metric[folding.site_index(N, 2)]
     return mps.inner(arms, readout, others, other_readout, metric)
 
 
 KERNELS = {
-    "fold": (lambda cores: mps.fold(cores, 1), "cores"),
-    "unfold": (lambda cores: mps.unfold(mps.fold(cores, 4), 4, N), "cores"),
+    "fold": (lambda cores: folding.fold(cores, 1), "cores"),
+    "unfold": (lambda cores: folding.unfold(folding.fold(cores, 4), 4, N), "cores"),
     "contract": (lambda *a: mps.contract(*a, 2), "cores readout phi"),
     "inner": (folded_inner, "cores readout other other_readout metric"),
     "mean_and_penalty": (
-        lambda cores, readout, g: mps.mean_and_penalty(mps.fold(cores, 2), readout, g),
+        lambda cores, readout, g: mps.mean_and_penalty(folding.fold(cores, 2), readout, g),
         "cores readout g",
     ),
     "canonicalize": (
-        lambda cores, readout: mps.canonicalize(mps.fold(cores, 2), readout),
+        lambda cores, readout: mps.canonicalize(folding.fold(cores, 2), readout),
         "cores readout",
     ),
     "log_squared_norms": (mpo.log_squared_norms, "operator phi"),

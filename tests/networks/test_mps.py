@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sktn.initializers import near_constant
-from sktn.networks import mps
+from sktn.networks import folding, mps
 from sktn.networks.entanglement import bond_spectra
 
 
@@ -21,8 +21,8 @@ def _double_precision():
 
 
 # One program each is faster than one for every operation.
-fold = partial(jax.jit, static_argnums=1)(mps.fold)
-unfold = partial(jax.jit, static_argnums=(1, 2))(mps.unfold)
+fold = partial(jax.jit, static_argnums=1)(folding.fold)
+unfold = partial(jax.jit, static_argnums=(1, 2))(folding.unfold)
 contract = partial(jax.jit, static_argnums=3)(mps.contract)
 inner = jax.jit(mps.inner)
 mean_and_penalty = jax.jit(mps.mean_and_penalty)
@@ -60,7 +60,7 @@ def value(cores, readout, phi, p):
 
 def folded(weights, p):
     """Numbers of the sites (n, ...) in the order of the arms, 1 on padding sites."""
-    index = mps.site_index(len(weights), p)
+    index = folding.site_index(len(weights), p)
     return np.concatenate([weights, np.ones_like(weights[:1])])[index]
 
 
@@ -90,7 +90,7 @@ def test_a_site_of_the_table_can_stand_anywhere(rng):
     cores, readout = random_chain(rng, n)
     phi = random_inputs(rng, 4, n, 2)
     order = rng.permutation(n)
-    inputs = mps.fold_inputs(phi, mps.site_index(n, p, order))
+    inputs = folding.fold_inputs(phi, folding.site_index(n, p, order))
     out, log_scale = mps.contract_arms(fold(cores, p), readout, inputs)
     expected = dense_values(cores, readout, phi[:, order], p)
     np.testing.assert_allclose(out * np.exp(log_scale)[:, None], expected, rtol=1e-10)
@@ -100,7 +100,7 @@ def test_environments_are_the_two_bond_vectors(rng):
     n, p = 4, 1
     cores, _readout = random_chain(rng, n)
     phi = random_inputs(rng, 3, n, 2)
-    inputs = mps.fold_inputs(phi, mps.site_index(n, p))
+    inputs = folding.fold_inputs(phi, folding.site_index(n, p))
     vectors, log_scale = mps.environments(fold(cores, p), inputs)
     left, right = np.asarray(vectors) * np.exp(log_scale)[:, :, None]
     matrices = np.einsum("bns,nlsr->bnlr", phi, cores)
@@ -116,7 +116,7 @@ def test_inner_is_the_dense_inner_product(rng, n, p):
     half = rng.normal(size=(n, 2, 2))
     metric = half @ half.transpose(0, 2, 1)
     eye = np.eye(2)[None]
-    index = mps.site_index(n, p)
+    index = folding.site_index(n, p)
     # A padding site is fed the constant alone.
     padding = np.zeros((1, 2, 2))
     padding[0, 0, 0] = 1
@@ -250,7 +250,7 @@ def test_long_chains_in_float32(rng, p, factor):
 
 def test_default_start_is_finite_for_2000_sites(rng):
     n, p, d, D = 2000, 999, 4, 5
-    index = mps.site_index(n, p)
+    index = folding.site_index(n, p)
     mask = np.where((index < n)[:, :, None], 1.0, np.eye(1, d)[None])
     arms, readout = near_constant(rng, n, D, 3, mask, np.float32)
     assert arms.dtype == readout.dtype == np.float32
@@ -258,7 +258,7 @@ def test_default_start_is_finite_for_2000_sites(rng):
     phi[:, :, 0] = 1
 
     def loss(params):
-        out, log_scale = mps.contract_arms(*params, mps.fold_inputs(phi, index))
+        out, log_scale = mps.contract_arms(*params, folding.fold_inputs(phi, index))
         penalty = mean_and_penalty(*params, np.ones((*index.shape, d), np.float32))[1]
         return jnp.sum((out * jnp.exp(log_scale)[:, None] - 1) ** 2) + penalty
 
@@ -357,22 +357,22 @@ def test_new_orders_and_output_sites_of_one_shape_compile_once(rng):
     phi = random_inputs(rng, 4, n, 2)
     compiled = jax.jit(
         lambda arms, readout, phi, index: mps.contract_arms(
-            arms, readout, mps.fold_inputs(phi, index)
+            arms, readout, folding.fold_inputs(phi, index)
         )
     )
     for p, order in [(2, None), (3, None), (2, [4, 2, 0, 1, 3])]:
-        compiled(fold(cores, p), readout, phi, mps.site_index(n, p, order))
+        compiled(fold(cores, p), readout, phi, folding.site_index(n, p, order))
     assert compiled._cache_size() == 1
 
 
 @pytest.mark.parametrize(("n", "p"), [(4, 2), (5, 1), (5, 4), (3, 0), (3, 3)])
 def test_trained_padding_is_absorbed(rng, n, p):
-    index = mps.site_index(n, p)
+    index = folding.site_index(n, p)
     arms = rng.normal(size=(len(index), 2, 3, 2, 3))
     arms[index == n, :, 1:] = 0
     readout, phi = rng.normal(size=(3, 2, 3)), random_inputs(rng, 4, n, 2)
-    out, log_scale = mps.contract_arms(arms, readout, mps.fold_inputs(phi, index))
-    arms, readout = mps.absorb_padding(arms, readout, index, n)
+    out, log_scale = mps.contract_arms(arms, readout, folding.fold_inputs(phi, index))
+    arms, readout = folding.absorb_padding(arms, readout, index, n)
     cores = np.asarray(unfold(arms, p, n))
     np.testing.assert_allclose(
         value(cores, readout, phi, p), out * np.exp(log_scale)[:, None], rtol=1e-10

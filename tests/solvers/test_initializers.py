@@ -6,7 +6,7 @@ import pytest
 from sktn import MPSClassifier
 from sktn.chains.solvers import LBFGS
 from sktn.initializers import STARTS, linear, near_constant, product_state
-from sktn.networks import mps
+from sktn.networks import folding, mps
 
 N, D, C, COMPONENTS = 5, 4, 3, 3
 
@@ -17,12 +17,12 @@ def mask():
     full = np.ones((N + 1, COMPONENTS))
     full[1, 2] = 0
     full[N, 1:] = 0
-    return full[mps.site_index(N, 2)]
+    return full[folding.site_index(N, 2)]
 
 
 def values(arms, readout, phi):
-    index = mps.site_index(N, 2)
-    out, log_scale = mps.contract_arms(arms, readout, mps.fold_inputs(phi, index))
+    index = folding.site_index(N, 2)
+    out, log_scale = mps.contract_arms(arms, readout, folding.fold_inputs(phi, index))
     return np.asarray(out * np.exp(log_scale)[:, None])
 
 
@@ -78,13 +78,15 @@ def test_a_product_state_multiplies_overlaps(rng, mask, phi):
     vectors[0, 0] = [1, 0, 0]
     arms, readout = product_state(rng, N, D, C, mask, np.float32, vectors, noise=0.0)
     readout[0, :, 0] = 1
-    overlaps = np.einsum("htbs,hts->bht", mps.fold_inputs(phi, mps.site_index(N, 2)), vectors)
+    overlaps = np.einsum(
+        "htbs,hts->bht", folding.fold_inputs(phi, folding.site_index(N, 2)), vectors
+    )
     expected = overlaps.reshape(6, -1).prod(axis=1)
     np.testing.assert_allclose(values(arms, readout, phi)[:, 0], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_linear_model_is_exact(rng, mask, phi):
-    index = mps.site_index(N, 2)
+    index = folding.site_index(N, 2)
     weights = rng.normal(size=(N + 1, COMPONENTS, C))
     weights[N] = 0
     intercept = rng.normal(size=C)

@@ -1,0 +1,140 @@
+"""What an estimator's parameters say of a table before anything is learned: its sites, how much
+every column matters, the ridge and its strength.
+
+`model` is the estimator, of which parameters are read, never changed.
+"""
+
+import warnings
+
+import numpy as np
+
+from sktn.backend import get_config
+from sktn.chains.folds import search_rows
+from sktn.chains.gaps import said_gaps
+from sktn.chains.streamed import STREAMED_ROWS
+from sktn.solvers import convex
+from sktn.solvers.problem import ChainProblem
+from sktn.solvers.relevance import prior_unit, relevances
+from sktn.tables.penalty import penalty_weights
+from sktn.tables.sites import make_sites
+
+# Rows and landmarks on which the strength is chosen: its loss is flat around the minimum, and both
+# are enough to find it.
+_ALPHA_ROWS, _ALPHA_LANDMARKS = 3000, 500
+# The degree of smooth columns.
+_DEFAULT_DEGREE = 8
+#: The strength where it cannot be chosen: partial_fit, which cannot look ahead, and tables too
+#: small for folds.
+DEFAULT_ALPHA = 0.1
+# Of `max_memory`: site vectors of landmarks in double precision.
+_WIDE = 1 / 8
+
+
+def pose(model, sites, target, rng):
+    """The problem with its penalty and strength, and the relevances of the table's columns."""
+    problem = bare_problem(sites, target)
+    relevance = column_relevances(model, sites, problem, rng)
+    kept = relevance[sites.columns.kept]
+    equal = penalised(model, problem, np.ones(len(kept)))
+    problem = penalised(model, problem, kept)
+    # Strengths are tried in units of the prior's variance, which relevances change.
+    unit = 1.0
+    if model.alpha == "auto" and np.any(kept != 1):
+        unit = prior_unit(problem, equal)
+    return _with_strength(model, problem, target, rng, unit), relevance
+
+
+def bare_problem(sites, target):
+    """The problem before its penalty and strength are known."""
+    loss, numbers = target.loss(sites.coords.dtype)
+    weight = target.weight.astype(sites.coords.dtype)
+    return ChainProblem(sites.basis, sites.coords, loss, numbers, weight, None)
+
+
+def table_sites(model, reading, target):
+    return make_sites(
+        reading.X,
+        target.weight,
+        reading.is_nominal,
+        embedding=model.embedding,
+        degree=least_degree(model),
+        scaling=model.scaling,
+        missing=said_gaps(model.missing, reading, target),
+        dtype=_precision(model, reading.X),
+    )
+
+
+def least_degree(model):
+    return _DEFAULT_DEGREE if model.degree == "auto" else model.degree
+
+
+def _precision(model, X):
+    """Single where site vectors of the landmarks would fill memory in double, and for tables that
+    are streamed: mini-batches are noise enough. Else that of the table."""
+    vectors = min(len(X), model.max_landmarks) * X.shape[1] * (least_degree(model) + 1)
+    large = 8 * vectors > _WIDE * get_config()["max_memory"] or len(X) > STREAMED_ROWS
+    return np.float32 if large else X.dtype
+
+
+def penalised(model, problem, relevance):
+    """The problem with its ridge; relevance (n_sites,) or one for all."""
+    return problem.with_penalty(
+        penalty_weights(problem.basis, model.interaction_penalty, model.smoothness, relevance)
+    )
+
+
+def column_relevances(model, sites, problem, rng):
+    """The factors of all columns of the table, 0 for those without a site: (n_columns,)"""
+    columns = sites.columns
+    relevance = np.zeros(columns.n_columns)
+    if isinstance(model.relevance, str):
+        relevance[columns.kept] = 1.0
+        if model.relevance == "auto":
+            equal = penalised(model, problem, relevance[columns.kept])
+            relevance[columns.kept] = relevances(equal, rng).factors
+        return relevance
+    given = np.asarray(model.relevance, dtype=np.float64)
+    if given.shape != relevance.shape or not (np.isfinite(given) & (given >= 0)).all():
+        raise ValueError(
+            f"relevance must be {len(relevance)} finite numbers, none negative, one for every "
+            f"column of X (or group of columns that shares a site); got {model.relevance!r}."
+        )
+    relevance[columns.kept] = given[columns.kept]
+    return relevance
+
+
+def _with_strength(model, problem, target, rng, unit):
+    """The problem with its strength, and what the data say of the shape of its loss."""
+    rows = search_rows(problem.weight, _ALPHA_ROWS, rng)
+    folds = []
+
+    def search(problem, alphas):
+        if not folds:
+            folds.append(target.folds(rows, problem.coords[rows], rng))
+        if folds[0] is None:
+            return None
+        part = problem.take(rows).astype(np.float32)
+        landmarks = convex.choose_landmarks(part.weight, _ALPHA_LANDMARKS, rng)
+        scores, found = convex.search(convex.make_design(part, landmarks), part, folds[0], alphas)
+        best = int(np.argmin(found))
+        return float(alphas[best]), scores[best]
+
+    automatic = model.alpha == "auto"
+    alphas = [a * unit for a in model._alphas] if automatic else [float(model.alpha)]
+
+    def out_of_fold(problem):
+        found = search(problem, alphas)
+        return None if found is None else (found[1], rows)
+
+    problem = target.shaped(problem, out_of_fold)
+    if not automatic:
+        return problem.with_alpha(float(model.alpha))
+    found = search(problem, alphas)
+    if found is None:
+        warnings.warn(
+            f"alpha='auto' needs distinct rows to hold out, and there are too few: alpha="
+            f"{DEFAULT_ALPHA} was taken. Give more rows, or a number.",
+            UserWarning,
+            stacklevel=5,
+        )
+    return problem.with_alpha(DEFAULT_ALPHA * unit if found is None else found[0])
