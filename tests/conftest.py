@@ -1,5 +1,6 @@
 """Settings of the whole suite."""
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -10,6 +11,13 @@ from sktn.backend import get_executor
 # verdict and its time the same.
 settings.register_profile("sktn", deadline=None, derandomize=True, max_examples=20)
 settings.load_profile("sktn")
+
+
+def pytest_configure(config):
+    # XLA spends most of a quick test on making programs of milliseconds faster. Slow tests run the
+    # programs that users get.
+    if config.option.markexpr == "not slow":
+        jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

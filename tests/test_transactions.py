@@ -89,7 +89,19 @@ def quiet(function, *args):
         return function(*args)
 
 
-@pytest.mark.parametrize("name", TRANSACTIONS)
+# Those that are fitted by a code of their own; the others share it, or take their time.
+QUICK = {"MPSClassifier", "MPSClassifierCV", "SMPOAnomalyDetector", "MPSDensityEstimator"}
+QUICK |= {"MPSImputer", "RGTNDecomposer", "RGTNImputer", "TTDecomposer", "SVDinsTNDecomposer"}
+QUICK |= {"PixelOrder", "PixelPadding", "PixelPatches", "PixelPooling"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in TRANSACTIONS
+    ],
+)
 def test_an_interrupted_or_refused_fit_leaves_no_trace(name):
     (X, y), (other, labels) = training(0), training(1)
     other, labels = 100 + 7 * other[:20], np.array(["no", "yes"])[labels[:20]]

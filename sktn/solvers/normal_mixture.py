@@ -131,17 +131,16 @@ def maximize(table, weight, responsibilities, strength, previous):
     safe = np.maximum(mass, 1e-10 * mass.sum())
     first, second = np.zeros((K, n)), np.zeros((K, n, n))
     for rows, gaps in table.blocks((K * n + 1, K * n * n + 1)):
-        r, filled = R[rows], table.z[rows][:, None]
+        r, filled = R[rows], table.z[rows]
         if gaps and previous is None:
             filled = np.where(np.isnan(filled), _column_means(table.z, weight), filled)
         elif gaps:
-            filled, spread = completed(previous, table.z[rows])
+            filled, spread = completed(previous, filled)
+            filled = filled.swapaxes(0, 1)
             second += np.einsum("bk,bkij->kij", r, spread)
-        filled = np.broadcast_to(filled, (len(rows), K, n))
-        for k in range(K):
-            scaled = r[:, k, None] * filled[:, k]
-            first[k] += scaled.sum(axis=0)
-            second[k] += scaled.T @ filled[:, k]
+        scaled = r.T[..., None] * filled  # (K, b, n)
+        first += scaled.sum(axis=1)
+        second += scaled.swapaxes(1, 2) @ filled
     means = first / safe[:, None]
     scatter = second - safe[:, None, None] * means[:, :, None] * means[:, None, :]
     to_common, to_diagonal = strength

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sklearn
 from sklearn.base import clone
+from sklearn.datasets import load_iris
 from sklearn.model_selection import GroupKFold, cross_val_score
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressorCV
@@ -85,10 +86,12 @@ def test_a_refused_search_tears_its_callbacks_down(table):
     assert notes.n_set_up == notes.n_torn_down
 
 
-def test_a_callback_ends_the_epochs_of_a_chain(table):
+def test_a_callback_ends_the_epochs_of_a_chain():
+    # The rows of a chunk in test_classification.py, whose program serves here.
+    table = tuple(part[::3] for part in load_iris(return_X_y=True))
     notes = Notes(stop_at="epoch")
-    solver = Adam(max_iter=5, n_iter_no_change=None)
-    model = MPSClassifier(alpha=0.1, bond_dim=2, degree=1, solver=solver, random_state=0)
+    solver = Adam(max_iter=5, n_iter_no_change=None, batch_size=25)
+    model = MPSClassifier(alpha=0.1, bond_dim=4, degree=3, solver=solver, random_state=0)
     model.set_callbacks(notes).fit(*table)
     assert model.n_iter_ == 1
     assert notes.ended == ["epoch", "fit"]

@@ -30,10 +30,12 @@ from sktn.chains.target import ClassTarget
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 X_BC, Y_BC = load_breast_cancer(return_X_y=True)
 FAST = {"bond_dim": 4, "degree": 3, "alpha": 0.1, "random_state": 0}
+# One table and one batch size: these fits share a compiled program.
+ADAM = {"init": "constant", "batch_size": 25}
 SOLVERS = [
     {"solver": "convex"},
     {"solver": "sweep"},
-    {"solver": Adam(init="constant", max_iter=30, batch_size=25, n_iter_no_change=None)},
+    {"solver": Adam(**ADAM, max_iter=30, n_iter_no_change=None)},
     {"solver": LBFGS(init="constant", max_iter=50)},
 ]
 
@@ -50,9 +52,17 @@ def test_every_solver_learns_iris(settings):
     assert model.loss_curve_[-1] < model.loss_curve_[0]
 
 
-@pytest.mark.parametrize("settings", SOLVERS, ids=lambda s: str(s["solver"])[:5])
+@pytest.mark.parametrize(
+    ("settings", "dtype"),
+    [
+        # A program of its own, of ten seconds.
+        pytest.param(s, dtype, marks=pytest.mark.slow if compiled else ())
+        for dtype in (np.float32, np.float64)
+        for s in SOLVERS
+        for compiled in [dtype == np.float32 and isinstance(s["solver"], LBFGS)]
+    ],
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_precision_follows_the_input(settings, dtype):
     X = X_IRIS.astype(dtype)
     model = fitted(X, Y_IRIS, **settings)
@@ -202,7 +212,7 @@ def _generator_at_the_split(model):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_goes_on():
-    solver = Adam(init="constant", max_iter=10, n_iter_no_change=None, warm_start=True)
+    solver = Adam(**ADAM, max_iter=10, n_iter_no_change=None, warm_start=True)
     model = fitted(X_IRIS, Y_IRIS, solver=solver)
     first = model.loss_curve_[-1]
     assert model.fit(X_IRIS, Y_IRIS).loss_curve_[-1] < first
@@ -218,12 +228,13 @@ def test_warm_start_begins_anew_on_other_columns():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_gradients_go_on_from_the_convex_limit():
-    anew, solver = (Adam(init=i, max_iter=2, learning_rate=1e-3) for i in ("constant", "convex"))
+    settings = {**ADAM, "max_iter": 2, "learning_rate": 1e-3}
+    anew, solver = Adam(**settings), Adam(**settings | {"init": "convex"})
     anew = fitted(X_IRIS, Y_IRIS, solver=anew)
     model = fitted(X_IRIS, Y_IRIS, solver=solver)
     assert model.loss_curve_[0] < anew.loss_curve_[-1]
     assert model.score(X_IRIS, Y_IRIS) > 0.93
-    chunk = MPSClassifier(**FAST, solver=solver).partial_fit(X_IRIS, Y_IRIS, [0, 1, 2])
+    chunk = MPSClassifier(**FAST, solver=solver).partial_fit(X_IRIS[::3], Y_IRIS[::3], [0, 1, 2])
     assert chunk.score(X_IRIS, Y_IRIS) > 0.93
 
 
@@ -252,7 +263,7 @@ def test_the_score_of_an_ensemble_for_two_classes_is_its_log_odds():
 
 
 def test_partial_fit_needs_classes_and_learns_from_chunks():
-    model = MPSClassifier(**FAST, solver=Adam(init="constant", batch_size=25))
+    model = MPSClassifier(**FAST, solver=Adam(**ADAM))
     with pytest.raises(ValueError, match="classes must be passed"):
         model.partial_fit(X_IRIS, Y_IRIS)
     order = np.random.default_rng(0).permutation(150)
@@ -265,14 +276,15 @@ def test_partial_fit_needs_classes_and_learns_from_chunks():
 
 
 def test_partial_fit_weights_classes():
-    solver = Adam(init="constant", batch_size=25)
+    solver = Adam(**ADAM)
     weight = np.array([1.0, 8.0, 1.0])
     by_class = MPSClassifier(**FAST, solver=solver, class_weight=dict(enumerate(weight)))
     by_row, equal = MPSClassifier(**FAST, solver=solver), MPSClassifier(**FAST, solver=solver)
-    for _ in range(2):  # the second chunk has the target of a fitted model
-        by_class.partial_fit(X_IRIS, Y_IRIS, [0, 1, 2])
-        by_row.partial_fit(X_IRIS, Y_IRIS, [0, 1, 2], sample_weight=weight[Y_IRIS])
-        equal.partial_fit(X_IRIS, Y_IRIS, [0, 1, 2])
+    X, y = X_IRIS[::3], Y_IRIS[::3]
+    for _ in range(6):  # the second chunk has the target of a fitted model
+        by_class.partial_fit(X, y, [0, 1, 2])
+        by_row.partial_fit(X, y, [0, 1, 2], sample_weight=weight[y])
+        equal.partial_fit(X, y, [0, 1, 2])
         proba = by_class.predict_proba(X_IRIS)
         np.testing.assert_allclose(proba, by_row.predict_proba(X_IRIS), rtol=1e-6)
         assert proba[:, 1].mean() > equal.predict_proba(X_IRIS)[:, 1].mean() + 0.02
@@ -317,7 +329,7 @@ def test_odd_tables():
     assert np.isfinite(fitted(huge, y).predict_proba(huge)).all()
     # A last batch of a single row.
     with pytest.warns(ConvergenceWarning):
-        fitted(X_IRIS[:101], Y_IRIS[:101], solver=Adam(max_iter=2, batch_size=50))
+        fitted(X_IRIS[:126], Y_IRIS[:126], solver=Adam(max_iter=2, batch_size=25))
 
 
 @pytest.mark.slow

@@ -42,7 +42,9 @@ def test_every_loss_learns(loss):
     "params",
     [
         {"solver": Adam(init="constant", max_iter=150, learning_rate=0.05)},
-        {"solver": LBFGS(init="constant", max_iter=200)},
+        pytest.param(
+            {"solver": LBFGS(init="constant", max_iter=200)}, marks=pytest.mark.slow, id="LBFGS"
+        ),
         {"solver": "convex"},
         {"solver": Sweep(truncation_tol=0.05)},
     ],
@@ -125,7 +127,7 @@ def test_weights_are_repetitions():
         np.testing.assert_allclose(weighted.predict(X[TEST]), repeated.predict(X[TEST]), rtol=1e-4)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+@pytest.mark.parametrize("loss", ["squared_error", pytest.param("huber", marks=pytest.mark.slow)])
 def test_partial_fit_goes_on(loss):
     model = MPSRegressor(
         **FAST, loss=loss, solver=Adam(init="constant", batch_size=20, learning_rate=0.03)
@@ -137,6 +139,7 @@ def test_partial_fit_goes_on(loss):
     assert model.score(X[TEST], Y[TEST]) > max(first, 0.8)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_early_stopping_scores_held_out_rows():
     solver = Adam(init="constant", early_stopping=True, validation_fraction=0.2, max_iter=60)
@@ -180,7 +183,7 @@ def test_frames_pipelines_and_searches():
 def test_models_survive_pickle_and_hold_numpy_only(tmp_path):
     model = MPSRegressor(**FAST, solver=Adam(init="constant", max_iter=2))
     with pytest.warns(ConvergenceWarning):
-        model.fit(X, Y)
+        model.fit(X[TRAIN], Y[TRAIN])
     joblib.dump(model, tmp_path / "model")
     for again in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model")):
         np.testing.assert_array_equal(again.predict(X), model.predict(X))

@@ -9,7 +9,7 @@ import pytest
 
 import sktn
 from sktn import MPSClassifier, MPSRegressor
-from sktn.chains import solvers, streamed
+from sktn.chains import prior, solvers, streamed
 from sktn.chains.solvers import Adam
 from sktn.tables import sites
 from sktn.tables.lazy import LazyCoordinates
@@ -21,7 +21,7 @@ SMALL = {"bond_dim": 3, "degree": 2, "max_landmarks": 60, "random_state": 0}
 @pytest.fixture
 def short(monkeypatch):
     """Tables of a thousand rows are long."""
-    for module in (streamed, solvers, solvers.gradient):
+    for module in (streamed, solvers, solvers.gradient, prior):
         monkeypatch.setattr(module, "STREAMED_ROWS", 1000)
     monkeypatch.setattr(streamed, "_BLOCK_ROWS", 500)
     monkeypatch.setattr(streamed, "_TRIAL", 1000)
@@ -76,14 +76,15 @@ def _convex_choice(X, y):
             said.append(problem.alpha)
             return super().solve(problem, plan, **extras)
 
-    MPSClassifier(**SMALL, solver=Spy(max_iter=1)).fit(X, y)
+    MPSClassifier(**SMALL, solver=Spy(max_iter=1, batch_size=500)).fit(X, y)
     return said[0]
 
 
 def test_what_is_best_on_the_held_out_rows_is_kept(short, table):
     X, y = table
+    diverging = Adam(learning_rate=1e6, max_iter=3, batch_size=500)
     with pytest.warns(UserWarning, match="no longer finite"):
-        model = MPSClassifier(**SMALL, solver=Adam(learning_rate=1e6, max_iter=3)).fit(X, y)
+        model = MPSClassifier(**SMALL, solver=diverging).fit(X, y)
     # The start, of which the table's noise is none.
     assert model.score(X, y) > 0.8
 
@@ -130,12 +131,10 @@ def test_less_memory_means_smaller_blocks_and_batches(short, table):
 
 def test_rows_of_weight_zero_are_not_there(short, table):
     X, y = table
-    weight = np.ones(N)
-    weight[:200] = 0
-    wrong = y.copy()
-    wrong[:200] = 1 - y[:200]
-    one = MPSClassifier(**SMALL).fit(X, y, sample_weight=weight)
-    other = MPSClassifier(**SMALL).fit(X, wrong, sample_weight=weight)
+    weight = np.r_[np.zeros(200), np.ones(N)]
+    longer = np.r_[X[:200], X]
+    one = MPSClassifier(**SMALL).fit(longer, np.r_[y[:200], y], sample_weight=weight)
+    other = MPSClassifier(**SMALL).fit(longer, np.r_[1 - y[:200], y], sample_weight=weight)
     np.testing.assert_array_equal(one.decision_function(X), other.decision_function(X))
 
 
@@ -185,7 +184,7 @@ STREAMED = """
 import sys
 import numpy as np
 import sktn
-from sktn.chains import solvers, streamed
+from sktn.chains import prior, solvers, streamed
 
 streamed.STREAMED_ROWS = solvers.STREAMED_ROWS = solvers.gradient.STREAMED_ROWS = 1000
 streamed._BLOCK_ROWS = 512

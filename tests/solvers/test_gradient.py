@@ -295,15 +295,15 @@ def test_lbfgs_solves_least_squares(problem):
 
 def test_lbfgs_says_when_it_did_not_converge(problem):
     data, weight, params = problem
-    found = minimize_lbfgs(least_squares, params, data, weight, CONTEXT, max_iter=1, tol=1e-9)
+    found = minimize_lbfgs(least_squares, params, data, weight, CONTEXT, max_iter=50, tol=0.0)
     assert not found.converged
-    assert found.losses.shape == (1,)
+    assert found.losses.shape == (50,)
 
 
 def test_lbfgs_that_is_never_finite_returns_the_start(problem):
     data, weight, params = problem
     context = {"ridge": np.float32(np.nan)}
-    found = minimize_lbfgs(least_squares, params, data, weight, context, max_iter=5)
+    found = minimize_lbfgs(least_squares, params, data, weight, context, max_iter=50)
     assert not found.finite
     assert not found.converged
     assert not np.any(found.params["w"])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 from sktn import MPSClassifier, MPSRegressor, MPSRegressorCV, losses
 from sktn.chains.solvers import Adam
@@ -97,12 +98,19 @@ def test_relevances_of_an_estimator(table):
     assert given.fit(X, y).score(X, y) == pytest.approx(model.score(X, y), abs=0.02)
     equal = MPSRegressor(degree=3, bond_dim=4, random_state=0).fit(X, y)
     np.testing.assert_array_equal(equal.relevance_, [1, 1, 1, 1, 1, 0])
-    stream = MPSClassifier(degree=2, bond_dim=2, relevance="auto", solver=Adam())
-    stream.partial_fit(X, y > 0, [False, True]).partial_fit(X, y > 0)
-    assert stream.relevance_[0] > stream.relevance_[3]
     for wrong in ([1, 1], [1, 1, 1, 1, 1, -1], [np.nan] * 6):
         with pytest.raises(ValueError, match="relevance must be 6 finite numbers"):
             MPSRegressor(relevance=wrong).fit(X, y)
+
+
+def test_relevances_are_found_on_the_first_chunk():
+    # The rows of a chunk in test_classification.py, whose program serves here.
+    X, y = (part[::3] for part in load_iris(return_X_y=True))
+    solver = Adam(init="constant", batch_size=25)
+    stream = MPSClassifier(bond_dim=4, degree=3, relevance="auto", solver=solver, random_state=0)
+    stream.partial_fit(X, y, [0, 1, 2]).partial_fit(X, y)
+    # Petals tell more than the width of sepals.
+    assert min(stream.relevance_[2:]) > stream.relevance_[1]
 
 
 def test_the_search_asks_for_relevances_where_rows_allow(table):
