@@ -23,7 +23,7 @@ from sktn.networks import folding, mps
 from sktn.solvers import chain_gradient
 from sktn.solvers.problem import ChainProblem
 from sktn.tables.basis import embed, fit_basis
-from sktn.tables.columns import fit_columns
+from sktn.tables.column_fit import fit_columns
 from sktn.tables.penalty import penalty_weights
 
 clock = time.process_time if "--cpu-time" in sys.argv else time.perf_counter

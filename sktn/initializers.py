@@ -117,14 +117,16 @@ def zeros(rng, n_cores, bond_dim, n_outputs, mask, dtype, noise=0.1):
     return gaussian(rng, n_cores, bond_dim, n_outputs, mask, dtype, scale=noise)
 
 
-def linear(rng, n_cores, bond_dim, n_outputs, mask, dtype, weights, intercept, noise=0.0):
+def linear(rng, n_cores, bond_dim, n_outputs, mask, dtype, model, noise=0.0):
     """A linear model, f_c(x) = b_c + sum_is w_isc phi_is(x_i), exactly; needs D >= c + 1.
 
     Bond index 0 carries the constant, index 1 + c the partial sum of output c; with noise the
     others are those of `near_constant`.
 
-    weights (h, 2, d, c), intercept (c,), mask (h, 2, d) -> arms (h, 2, D, d, D), readout (D, c, D)
+    model: weights (h, 2, d, c) and intercept (c,), mask (h, 2, d)
+    -> arms (h, 2, D, d, D), readout (D, c, D)
     """
+    weights, intercept = model
     if bond_dim < n_outputs + 1:
         raise ValueError(
             f"A linear model of {n_outputs} outputs needs bond_dim >= {n_outputs + 1}, "

@@ -17,8 +17,9 @@ from sktn.embeddings import EMBEDDINGS, make_embedding
 from sktn.losses import quadratic_log_norm, relu_log_frobenius
 from sktn.networks import mpo, smpo
 from sktn.solvers import born_sweep, gradient
+from sktn.solvers.sweep import Split
 from sktn.tables.basis import embed, fit_basis
-from sktn.tables.columns import fit_columns
+from sktn.tables.column_fit import fit_columns
 from sktn.tables.sites import Sites
 
 # Numbers that the features of all sites take, up to which sweeps are the default. They are faster
@@ -300,9 +301,7 @@ def _sweep(operator, coords, weight, alpha, solver):
         cores,
         [phi[:, k, None, : dims[k]] for k in range(n)],
         objective,
-        two_site=solver.truncation_tol is not None,
-        max_bond_dim=D,
-        truncation_tol=solver.truncation_tol or 0.0,
+        split=None if solver.truncation_tol is None else Split(D, solver.truncation_tol),
         max_sweeps=solver.max_iter,
         tol=solver.tol,
     )

@@ -8,6 +8,7 @@ from sktn.chains import born_machine
 from sktn.chains.born_machine import BornMachine
 from sktn.networks import born
 from sktn.solvers import likelihood
+from sktn.solvers.sweep import Split
 from sktn.tables.sites import chain_order
 
 # Strength of the ridge where held-out rows do not choose it.
@@ -98,6 +99,7 @@ def make_chain(u, shares, weight, settings, rng):
 
 def chain_path(chain, weight, settings, alphas):
     """Steps of the sweeps, see `likelihood.path`."""
+    tol = settings.truncation_tol
     return likelihood.path(
         chain.start,
         chain.sites,
@@ -105,9 +107,7 @@ def chain_path(chain, weight, settings, alphas):
         chain.degrees,
         alphas,
         tol=settings.tol,
-        two_site=settings.truncation_tol is not None,
-        max_bond_dim=settings.bond_dim,
-        truncation_tol=settings.truncation_tol or 0.0,
+        split=None if tol is None else Split(settings.bond_dim, tol),
     )
 
 

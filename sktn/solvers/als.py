@@ -7,6 +7,7 @@ step, kept only where the error falls.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
@@ -14,7 +15,7 @@ from scipy.linalg import lapack
 from sktn.networks import graph, normal
 from sktn.solvers.deadline import NEVER
 
-__all__ = ["Fit", "als", "balance", "squared_error"]
+__all__ = ["Fit", "Stop", "als", "balance", "squared_error"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,24 @@ class Fit:
     cores: list
     error: float
     sweeps: int
+
+
+class Stop(NamedTuple):
+    """When a solver ends.
+
+    most : sweeps or steps
+    tol : decreases of less than this share of the error do not count
+    target : squared error that is small enough
+    give_up : whether to end, too, where the last decrease, repeated to the end, would not reach the
+        target: in a search most trials fail, and should fail early
+    deadline : Deadline
+    """
+
+    most: int = 100
+    tol: float = 1e-4
+    target: float = 0.0
+    give_up: bool = False
+    deadline: object = NEVER
 
 
 def solve_core(A, B, old, ridge):
@@ -103,27 +122,13 @@ def _sweep(X, cores, order, norm2, ridge, deadline):
     return cores, error
 
 
-def als(
-    X,
-    cores,
-    *,
-    max_sweeps=100,
-    tol=1e-4,
-    target=0.0,
-    ridge=1e-9,
-    extrapolate=True,
-    give_up=True,
-    norm2=None,
-    order=None,
-    deadline=NEVER,
-):
-    """Sweep over the cores until the target, a standstill, or ``max_sweeps``.
+def als(X, cores, stop, *, ridge=1e-9, norm2=None, order=None):
+    """Sweep over the cores until the target, a standstill, or the end of the sweeps.
 
-    With ``give_up`` the sweeps also stop when the last decrease, repeated in every sweep left,
-    would not reach the target: in a search most trials fail, and should fail early. No core is
-    solved after the deadline, but the first, which finds the error.
+    No core is solved after the deadline, but the first, which finds the error.
 
-    X (I_1, .., I_N), cores N arrays, target squared error -> Fit
+    X (I_1, .., I_N), cores N arrays, stop Stop, norm2 ||X||^2 where it is known, order: of the
+    cores in a sweep -> Fit
     """
     n_cores = len(cores)
     norm2 = float(np.vdot(X, X)) if norm2 is None else norm2
@@ -135,13 +140,13 @@ def als(
     step, sweep = 0.7, 0
     floor = 4.0 * np.finfo(X.dtype).eps * norm2
     error = np.inf
-    while sweep < max_sweeps and not (sweep and deadline.expired()):
+    while sweep < stop.most and not (sweep and stop.deadline.expired()):
         trial = cores
-        jumped = extrapolate and previous is not None and step > 0.05
+        jumped = previous is not None and step > 0.05
         if jumped:
             trial = [c + step * (c - p) for c, p in zip(cores, previous, strict=True)]
             kept = cores
-        new, error = _sweep(X, trial, order, norm2, ridge, deadline)
+        new, error = _sweep(X, trial, order, norm2, ridge, stop.deadline)
         sweep += 1
         if jumped and not error <= last:
             # Too far: from where the sweeps were, without the jump.
@@ -157,13 +162,13 @@ def als(
             break
         previous, cores = cores, new
         decrease = last - error
-        if error <= max(target, floor):
+        if error <= max(stop.target, floor):
             break
-        if decrease <= tol * error and sweep > 1:
+        if decrease <= stop.tol * error and sweep > 1:
             break
-        if give_up and target > 0 and sweep > 2 and np.isfinite(last):
-            left = max_sweeps - sweep
-            if error - 2.0 * left * decrease > target:
+        if stop.give_up and stop.target > 0 and sweep > 2 and np.isfinite(last):
+            left = stop.most - sweep
+            if error - 2.0 * left * decrease > stop.target:
                 break
         last = error
     return Fit(balance(cores), max(float(error), 0.0), sweep)

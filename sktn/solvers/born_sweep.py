@@ -89,9 +89,7 @@ def sweep(
     sites,
     objective,
     *,
-    two_site=False,
-    max_bond_dim=10,
-    truncation_tol=1e-3,
+    split=None,
     max_sweeps=10,
     tol=1e-4,
     n_newton=1,
@@ -107,12 +105,9 @@ def sweep(
         for a missing one.
     objective : LogLikelihood or LogNorms
         On N rows.
-    two_site : bool
-        Update pairs of neighbours and split them; else single cores, at fixed bond dimensions.
-    max_bond_dim : int
-    truncation_tol : float
-        Of two-site updates: singular values whose squares sum to less than its square, relative to
-        all of them, are cut off.
+    split : Split, default=None
+        Update pairs of neighbours and split them like this. None: single cores, at fixed bond
+        dimensions.
     n_newton, n_cg : int
         Newton steps of an update, conjugate gradient steps of each of them.
 
@@ -121,8 +116,8 @@ def sweep(
     Result
     """
     chain = _Chain(cores, sites)
-    width = min(2, len(cores)) if two_site else 1
-    split = Split(max_bond_dim, truncation_tol) if two_site else _QR
+    width = 1 if split is None else min(2, len(cores))
+    split = _QR if split is None else split
     logs = chain.logs()
     losses, converged = [objective.value(logs)], False
     while len(losses) <= max_sweeps and not converged:

@@ -18,12 +18,16 @@ from scipy.linalg import lapack
 from sktn.networks import graph, normal
 from sktn.networks.residual import Residual
 from sktn.solvers.als import Fit, balance
-from sktn.solvers.deadline import NEVER
 
 __all__ = ["joint"]
 
+# Of the trace of a normal matrix, added to its diagonal: matrices grow old between refreshments.
+_RIDGE = 0.1
+# Steps between refreshments, and the steps that are remembered.
+_REFRESH, _MEMORY = 20, 10
 
-def _inverses(cores, ridge):
+
+def _inverses(cores):
     """Inverse of every core's damped normal matrix.
 
     cores N arrays -> N arrays (P_k, P_k)
@@ -32,7 +36,7 @@ def _inverses(cores, ridge):
     for k, core in enumerate(cores):
         A = normal.sketched_gram(cores, k).astype(np.float64)
         width = A.shape[0]
-        A.flat[:: width + 1] += ridge * np.trace(A) / width + 1e-300
+        A.flat[:: width + 1] += _RIDGE * np.trace(A) / width + 1e-300
         factor, info = lapack.dpotrf(A, lower=1)
         inverse = lapack.dpotri(factor, lower=1)[0] if info == 0 else np.eye(width)
         result.append((np.tril(inverse) + np.tril(inverse, -1).T).astype(core.dtype))
@@ -81,25 +85,10 @@ def _direction(gradient, pairs, precondition):
     return -q
 
 
-def joint(
-    X,
-    cores,
-    *,
-    max_steps=100,
-    tol=1e-4,
-    target=0.0,
-    ridge=0.1,
-    memory=10,
-    refresh=20,
-    give_up=False,
-    deadline=NEVER,
-):
-    """L-BFGS steps until the target, a standstill over some steps, or ``max_steps``.
+def joint(X, cores, stop):
+    """L-BFGS steps until the target, a standstill over some steps, or the end of the steps.
 
-    With ``give_up`` the steps also stop when the last ones, repeated until ``max_steps``, would not
-    reach the target.
-
-    X (I_1, .., I_N), cores N arrays, target squared error -> Fit
+    X (I_1, .., I_N), cores N arrays, stop Stop -> Fit
     """
     layout, cores = _Layout(cores), balance(cores)
     residual, at = Residual(graph.placed(X), cores), layout.vector(cores)
@@ -111,9 +100,9 @@ def joint(
     error, gradient = objective(at)
     pairs, inverses, checked = [], None, error
     steps = 0
-    while steps < max_steps and error > target:
-        if steps % refresh == 0:
-            inverses = _inverses(layout.cores(at), ridge)
+    while steps < stop.most and error > stop.target:
+        if steps % _REFRESH == 0:
+            inverses = _inverses(layout.cores(at))
         precondition = partial(layout.preconditioned, inverses)
         direction = _direction(gradient, pairs, precondition)
         slope = float(np.vdot(gradient, direction))
@@ -138,15 +127,15 @@ def joint(
         s, y = trial - at, new - gradient
         sy = float(np.vdot(s, y))
         if sy > 0.0:
-            pairs = [*pairs[-memory + 1 :], (s, y, sy)]
+            pairs = [*pairs[-_MEMORY + 1 :], (s, y, sy)]
         at, error, gradient = trial, value, new
         steps += 1
         if steps % 5 == 0:
             decrease, checked = checked - error, error
-            if decrease <= 5.0 * tol * error:
+            if decrease <= 5.0 * stop.tol * error:
                 break
-            if give_up and error - decrease * (max_steps - steps) / 5.0 > target:
+            if stop.give_up and error - decrease * (stop.most - steps) / 5.0 > stop.target:
                 break
-        if deadline.expired():
+        if stop.deadline.expired():
             break
     return Fit(balance(layout.cores(at)), error, steps)

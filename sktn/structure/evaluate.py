@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import Fit, als, squared_error
+from sktn.solvers.als import Fit, Stop, als, squared_error
 from sktn.structure import modes
 
 __all__ = ["Evaluator", "padded"]
@@ -98,15 +98,13 @@ class Evaluator:
             return np.inf, Fit([], np.inf, 0)
         if start is not None and (graph.bond_dims(start) > R).any():
             start = padded(start, R, self.rng)
+        sweeps = self.sweeps if sweeps is None else sweeps
+        stop = Stop(sweeps, 1e-4, self.budget, deadline=self.task.deadline)
         fit = als(
             self.X,
             graph.random_cores(self.X.shape, R, self.rng) if start is None else start,
-            max_sweeps=self.sweeps if sweeps is None else sweeps,
-            tol=1e-4,
-            target=self.budget,
-            give_up=False,
+            stop,
             norm2=1.0,
-            deadline=self.task.deadline,
         )
         # The error itself, not the solver's difference of large numbers.
         fit = replace(fit, error=squared_error(self.X, fit.cores))

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import als
+from sktn.solvers.als import Stop, als
 from sktn.structure import modes
 from sktn.structure.evaluate import padded
 
@@ -82,11 +82,7 @@ def fit(task, R, sweeps, target=0.0):
         trial = als(
             task.X,
             graph.random_cores(task.X.shape, R, task.rng),
-            max_sweeps=sweeps.most,
-            tol=sweeps.tol,
-            give_up=False,
-            target=target,
-            deadline=task.deadline,
+            Stop(sweeps.most, sweeps.tol, target, deadline=task.deadline),
         )
         best = trial if best is None or trial.error < best.error else best
         task.note("fit", trial.error, graph.n_parameters(task.X.shape, R))
@@ -113,11 +109,7 @@ def grow(task, graph_of, sweeps):
         trial = als(
             X,
             padded(start, R, task.rng),
-            max_sweeps=sweeps.most,
-            tol=sweeps.tol,
-            target=target,
-            deadline=task.deadline,
-            give_up=False,
+            Stop(sweeps.most, sweeps.tol, target, deadline=task.deadline),
         )
         cores = trial.cores
         task.note("grow", trial.error, graph.n_parameters(X.shape, R))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sktn.networks import graph
-from sktn.solvers.als import als
+from sktn.solvers.als import Stop, als
 from sktn.structure import tomography
 
 __all__ = ["exact", "gapped", "needed", "planted"]
@@ -55,6 +55,7 @@ def planted(problem, measured, tries=6, restarts=15):
     if not gapped(measured, problem.target):
         return None
     cuts = tomography.Cuts(problem.sizes, subsets, least)
+    stop = Stop(target=problem.target, give_up=True, deadline=problem.deadline)
     best, limit = None, np.inf
     for ranks in dict.fromkeys((tuple(wide), tuple(least))):
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
@@ -74,16 +75,8 @@ def planted(problem, measured, tries=6, restarts=15):
             left -= 1
             for _ in range(restarts if candidate in explained[:2] else 1):
                 cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
-                state = problem.state(
-                    als(
-                        X,
-                        cores,
-                        target=problem.target,
-                        norm2=problem.norm2,
-                        ridge=problem.ridge,
-                        deadline=problem.deadline,
-                    )
-                )
+                fit = als(X, cores, stop, norm2=problem.norm2, ridge=problem.ridge)
+                state = problem.state(fit)
                 if problem.met(state) or problem.expired():
                     break
             if problem.met(state):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sktn.networks import graph, normal
-from sktn.solvers.als import Fit, als, squared_error
+from sktn.solvers.als import Fit, Stop, als, squared_error
 from sktn.solvers.deadline import NEVER, Deadline
 from sktn.solvers.quasi_newton import joint
 from sktn.structure import moves
@@ -56,28 +56,11 @@ class Problem:
         # The first sweeps go far; what is left is faster with all cores together.
         order = [k for k in order if normal.gram_flops(cores, k) < _DEAR]
         if order:
-            fit = als(
-                self.X,
-                cores,
-                max_sweeps=min(sweeps, 2),
-                tol=tol,
-                target=target,
-                norm2=self.norm2,
-                order=order,
-                give_up=False,
-                ridge=self.ridge,
-                deadline=self.deadline,
-            )
+            stop = Stop(min(sweeps, 2), tol, target, deadline=self.deadline)
+            fit = als(self.X, cores, stop, ridge=self.ridge, norm2=self.norm2, order=order)
         if fit.sweeps == 0 or (sweeps > 2 and fit.error > target and not self.expired()):
-            fit = joint(
-                self.X,
-                fit.cores,
-                max_steps=5 * max(sweeps - 2, 1),
-                tol=0.2 * tol,
-                target=target,
-                give_up=give_up,
-                deadline=self.deadline,
-            )
+            stop = Stop(5 * max(sweeps - 2, 1), 0.2 * tol, target, give_up, self.deadline)
+            fit = joint(self.X, fit.cores, stop)
         return self.state(fit)
 
     def state(self, fit):

@@ -10,7 +10,7 @@ Examples
 >>> import numpy as np
 >>> from sktn.embeddings import Legendre
 >>> from sktn.tables.basis import embed, fit_basis
->>> from sktn.tables.columns import fit_columns
+>>> from sktn.tables.column_fit import fit_columns
 >>> X = np.random.default_rng(0).normal(size=(100, 3))
 >>> columns = fit_columns(X)
 >>> phi = embed(fit_basis(columns, columns.transform(X), Legendre(2)), columns.transform(X))
@@ -26,7 +26,7 @@ import jax
 import numpy as np
 
 from sktn.backend import namespace
-from sktn.tables.columns import indicated
+from sktn.tables.column_fit import indicated
 from sktn.tables.levels import level_components
 from sktn.tables.orthonormal import bounded, numeric_sites, raw_components, relative_variances
 from sktn.tables.statistics import level_weights, positive_rows, unit_weights
@@ -165,8 +165,6 @@ def fit_basis(
     orthonormalize=True,
     shared_unit=False,
     max_value=10.0,
-    max_levels=None,
-    dim=None,
 ):
     """Learn the local basis of every site.
 
@@ -193,11 +191,6 @@ def fit_basis(
         over sites turns such values into outliers of the score. Components that exceed
         `max_value` on the training rows are scaled down to it; their variance in `gram` shrinks
         accordingly. Elsewhere values are clipped at it.
-    max_levels : int, default=None
-        Categorical sites tell apart this many most frequent levels, the rest share a vector. None:
-        :data:`~sktn.tables.levels.MAX_LEVELS`.
-    dim : int, default=None
-        Physical dimension to pad to, default the smallest that holds every site.
 
     Returns
     -------
@@ -246,14 +239,11 @@ def fit_basis(
     for i, n_levels in zip(categorical, columns.n_levels, strict=True):
         mass = level_weights(rows[:, i, 0], weight, max(n_levels, 1))
         if orthonormalize:
-            parts[i], spread[i] = _level_site(mass, limit, lost[i], max_levels)
+            parts[i], spread[i] = _level_site(mass, limit, lost[i])
         else:
-            parts[i] = _one_hot_site(mass, lost[i], max_levels)
+            parts[i] = _one_hot_site(mass, lost[i])
 
     width = max(len(degrees) for _, degrees, *_ in parts)
-    if dim is not None and dim < width:
-        raise ValueError(f"dim={dim} is too small: a site of this table has {width} components.")
-    width = width if dim is None else dim
     matrices, degrees, means, grams, vectors = zip(*parts, strict=True)
     r = embedding.dim + (embedding.constant is None)
     n_levels = max((len(matrices[i]) for i in categorical), default=0)
@@ -276,22 +266,22 @@ def fit_basis(
     return basis.astype(coords.dtype)
 
 
-def _level_site(mass, limit, lost, max_levels):
+def _level_site(mass, limit, lost):
     """Level vectors, degrees, mean, Gram matrix and vector of a missing value of a categorical
     site, and the prior variances of its components.
 
     mass (L,) -> ((L, d_i), (d_i,), (d_i,), (d_i, d_i), (d_i,)), (d_i,)
     """
-    table, variances = level_components(mass, max_levels)
+    table, variances = level_components(mass)
     degrees = np.append(0.0, np.ones(len(variances) - 1))
     part = bounded(table, degrees, np.abs(table).max(axis=0), limit, lost)
     return _with_missing(*part, lost, True, limit, np.ones(len(table))), variances
 
 
-def _one_hot_site(mass, lost, max_levels):
+def _one_hot_site(mass, lost):
     """The parts of `_level_site` for unit vectors of the levels."""
     share = mass / mass.sum() if mass.sum() > 0 else np.ones(1)
-    levels = np.eye(len(share))[:, :max_levels]
+    levels = np.eye(len(share))
     mean, gram = levels.T @ share, levels.T * share @ levels
     one = np.ones(len(levels))
     degrees = np.ones(levels.shape[1])

@@ -24,7 +24,7 @@ import numpy as np
 MAX_LEVELS = 64
 
 
-def level_components(mass, max_levels=None):
+def level_components(mass):
     """Vectors of the levels of a column.
 
     Component 0 is the constant 1, the others are orthonormal to it under the shares, in the order
@@ -36,7 +36,7 @@ def level_components(mass, max_levels=None):
     total = mass.sum()
     if total == 0:
         return np.ones((len(mass), 1)), np.ones(1)
-    group = np.minimum(np.arange(len(mass)), MAX_LEVELS if max_levels is None else max_levels)
+    group = np.minimum(np.arange(len(mass)), MAX_LEVELS)
     share = np.bincount(group, weights=mass) / total
     known = np.flatnonzero(share > 0)
     root = np.sqrt(share[known])

@@ -19,7 +19,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from sktn.embeddings import make_embedding
 from sktn.tables.basis import Basis, embed, fit_basis
-from sktn.tables.columns import Columns, GroupedColumns, fit_columns
+from sktn.tables.column_fit import fit_columns
+from sktn.tables.columns import Columns, GroupedColumns
 from sktn.tables.lazy import LazyCoordinates
 from sktn.tables.statistics import correlation
 
@@ -155,7 +156,7 @@ def make_sites(
         See :func:`~sktn.embeddings.make_embedding`.
     degree : int
     scaling, missing : str
-        See :func:`~sktn.tables.columns.fit_columns`.
+        See :func:`~sktn.tables.column_fit.fit_columns`.
     dtype : dtype, default=None
         Precision of coordinates and basis, None: that of X. The columns are prepared in double.
 

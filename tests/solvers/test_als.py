@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sktn.networks import graph
-from sktn.solvers.als import als, balance, solve_core, squared_error, update
+from sktn.solvers.als import Stop, als, balance, solve_core, squared_error, update
 from sktn.solvers.als_masked import Observed, masked_sweep, observed_error
 from sktn.solvers.als_masked import update as masked_update
 from sktn.solvers.smoothness import Penalty
@@ -38,11 +38,9 @@ def test_planted_network_is_found(planted, dtype):
     X, R, rng = planted
     X = X.astype(dtype)
     norm2 = float(np.vdot(X, X))
+    stop = Stop(300, target=1e-5 * norm2, give_up=True)
     best = min(
-        (
-            als(X, graph.random_cores(X.shape, R, rng, dtype), max_sweeps=300, target=1e-5 * norm2)
-            for _ in range(4)
-        ),
+        (als(X, graph.random_cores(X.shape, R, rng, dtype), stop) for _ in range(4)),
         key=lambda fit: fit.error,
     )
     assert best.error <= 1e-5 * norm2
@@ -70,7 +68,7 @@ def test_giving_up_saves_sweeps():
     X = np.random.default_rng(3).normal(size=(8, 8, 8))
     start = graph.random_cores(X.shape, complete_matrix(2, 3), np.random.default_rng(0))
     target = 1e-4 * float(np.vdot(X, X))
-    early = als(X, start, max_sweeps=200, tol=0.0, target=target)
+    early = als(X, start, Stop(200, 0.0, target, give_up=True))
     assert early.sweeps < 100
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sktn.solvers import born_sweep
+from sktn.solvers.sweep import Split
 
 
 def random_cores(rng, D, dims, outs):
@@ -65,9 +66,7 @@ def test_sweeps_descend_and_report_the_true_loss(rng, kind, dims, outs, missing,
         cores,
         sites,
         objective,
-        two_site=two_site,
-        max_bond_dim=50,
-        truncation_tol=0.0,
+        split=Split(50, 0.0) if two_site else None,
         max_sweeps=4,
         tol=-1.0,
     )
@@ -104,9 +103,7 @@ def test_without_a_bound_a_born_machine_is_the_empirical_distribution(rng, two_s
         random_cores(rng, 2, (2, 2, 2), (1, 1, 1)),
         sites,
         born_sweep.LogLikelihood(np.ones(40)),
-        two_site=two_site,
-        max_bond_dim=4,
-        truncation_tol=0.0,
+        split=Split(4, 0.0) if two_site else None,
         max_sweeps=200,
         tol=1e-12,
     )
@@ -137,9 +134,7 @@ def test_two_site_sweeps_find_the_bond_dimension(rng):
         start,
         sites,
         born_sweep.LogLikelihood(np.ones(12)),
-        two_site=True,
-        max_bond_dim=8,
-        truncation_tol=0.03,
+        split=Split(8, 0.03),
         max_sweeps=30,
         tol=1e-9,
     )

@@ -91,11 +91,11 @@ def test_a_linear_model_is_exact(rng, mask, phi):
     weights = rng.normal(size=(N + 1, COMPONENTS, C))
     weights[N] = 0
     intercept = rng.normal(size=C)
-    arms, readout = linear(rng, N, D, C, mask, np.float32, weights[index], intercept)
+    arms, readout = linear(rng, N, D, C, mask, np.float32, (weights[index], intercept))
     expected = intercept + np.einsum("bis,isc->bc", phi, weights[:N])
     np.testing.assert_allclose(values(arms, readout, phi), expected, rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="bond_dim >= 4"):
-        linear(rng, N, 3, C, mask, np.float32, weights[index], intercept)
+        linear(rng, N, 3, C, mask, np.float32, (weights[index], intercept))
 
 
 def test_near_constant_starts_at_zero(rng, mask, phi):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from sktn.networks import graph, normal
-from sktn.solvers.als import Fit, als, squared_error, update
+from sktn.solvers.als import Fit, Stop, als, squared_error, update
 from sktn.structure import moves, rg, scales, steps, tomography, trees, tucker
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix, tensor_train
 from sktn.structure.task import Task
@@ -18,7 +18,7 @@ def fitted():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(7, 8, 6, 5))
     X /= np.linalg.norm(X)
-    fit = als(X, graph.random_cores(X.shape, complete_matrix(3, 4), rng), max_sweeps=30)
+    fit = als(X, graph.random_cores(X.shape, complete_matrix(3, 4), rng), Stop(30, give_up=True))
     return X, fit.cores, rng
 
 

@@ -18,8 +18,9 @@ from sktn.embeddings import (
     Polynomial,
     make_embedding,
 )
+from sktn.tables import levels
 from sktn.tables.basis import embed, fit_basis
-from sktn.tables.columns import fit_columns
+from sktn.tables.column_fit import fit_columns
 
 site_vectors = jax.jit(embed)
 every_embedding = pytest.mark.parametrize("name", EMBEDDINGS)
@@ -205,9 +206,10 @@ def test_categories(table):
     np.testing.assert_array_equal(vectors[5:], [np.eye(5)[0]] * 2)
 
 
-def test_rare_levels_can_share_a_vector(table):
+def test_rare_levels_share_a_vector(table, monkeypatch):
+    monkeypatch.setattr(levels, "MAX_LEVELS", 2)
     X, categorical, _ = table
-    columns, basis, _ = fit(X, Legendre(1), categorical=categorical, max_levels=2)
+    columns, basis, _ = fit(X, Legendre(1), categorical=categorical)
     assert basis.dim == 3
     new = X[:1].repeat(5, axis=0)
     new[:, 4] = np.arange(5)

@@ -22,7 +22,7 @@ import numpy as np
 
 from sktn.networks import graph
 from sktn.networks.residual import Residual
-from sktn.solvers.als import als
+from sktn.solvers.als import Stop, als
 from sktn.structure import moves, scales
 from sktn.structure.evaluate import padded
 
@@ -233,9 +233,7 @@ def search(task, *, ordered=(), n_scales=3, rank=2):
         cores = _scale(task, data / norm, cores, ordered, scale)
     allowed = task.target**2
     for _ in range(_MORE):
-        fit = als(
-            X, cores, max_sweeps=_SWEEPS, target=allowed, give_up=False, deadline=task.deadline
-        )
+        fit = als(X, cores, Stop(_SWEEPS, target=allowed, deadline=task.deadline))
         cores = fit.cores
         size = graph.n_parameters(X.shape, graph.bond_dims(cores))
         task.note("paper", fit.error, size)

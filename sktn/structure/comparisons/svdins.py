@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from sktn.networks import graph, normal
-from sktn.solvers.als import Fit, als, squared_error
+from sktn.solvers.als import Fit, Stop, als, squared_error
 
 __all__ = ["search"]
 
@@ -192,15 +192,8 @@ def search(evaluator, *, max_rank=10, gamma=1e-3, mu=1.0, sweeps=100, tries=8):
         cores = _sparse(evaluator, X, weight, mu, sweeps, max_rank)
         cores = [core.astype(np.float64) for core in cores]
         cores[0] /= scale
-        fit = als(
-            task.X,
-            cores,
-            max_sweeps=2 * evaluator.sweeps,
-            tol=1e-5,
-            target=evaluator.budget,
-            give_up=False,
-            deadline=task.deadline,
-        )
+        stop = Stop(2 * evaluator.sweeps, 1e-5, evaluator.budget, deadline=task.deadline)
+        fit = als(task.X, cores, stop)
         fit = Fit(fit.cores, squared_error(task.X, fit.cores), fit.sweeps)
         evaluator.offer(fit)
         if task.deadline.expired():
