@@ -32,6 +32,8 @@ _SEARCH_ROWS = 3
 _SELECTION_STEPS = 25
 # The degree where the data do not say.
 _SMOOTH_DEGREE = 8
+# A member of a smaller share costs a fit, and hardly moves the average.
+_LEAST_SHARE = 0.1
 # What a task says that was not begun.
 _STOPPED = "stopped"
 
@@ -375,13 +377,15 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
 
     def _choose_members(self, target, rows, scores, losses, candidates):
         """Shares of the average: greedy selection among the best of every design, repeated on those
-        with the largest shares when there are too many."""
+        with the largest shares when there are too many or some are too small."""
         candidates = candidates[np.argsort(losses[candidates], kind="stable")]
         while True:
             found, loss = self._average(target, rows, scores[candidates])
-            if np.count_nonzero(found) <= self.max_members:
+            largest = np.argsort(-found, kind="stable")[: self.max_members]
+            largest = largest[found[largest] >= min(_LEAST_SHARE, found.max())]
+            if len(largest) == np.count_nonzero(found):
                 break
-            candidates = candidates[np.argsort(-found, kind="stable")[: self.max_members]]
+            candidates = candidates[largest]
         shares = np.zeros(len(losses))
         shares[candidates] = found
         return shares, loss

@@ -417,6 +417,18 @@ def test_cv_chooses_and_averages():
     np.testing.assert_allclose(model.predict_proba(X_IRIS).sum(1), 1, rtol=1e-5)
 
 
+def test_members_of_small_shares_are_left_out(monkeypatch):
+    model = MPSClassifierCV(max_members=3)
+
+    def average(target, rows, scores):
+        shares = {3: [0.5, 0.46, 0.04], 2: [0.52, 0.48]}[len(scores)]
+        return np.array(shares), 1.0
+
+    monkeypatch.setattr(model, "_average", average)
+    shares, _ = model._choose_members(None, None, np.zeros((3, 5, 1)), np.arange(3.0), np.arange(3))
+    np.testing.assert_array_equal(shares, [0.52, 0.48, 0])
+
+
 def test_cv_refuses_splitters_that_leave_rows_out():
     from sklearn.model_selection import ShuffleSplit
 
