@@ -1,5 +1,6 @@
 """Tables of the benchmarks: those that scikit-learn brings along, and a folder of .npz files."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,38 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+
+def parser_of(doc, models, cap, folds):
+    """The command line of a cross-validation of models on tables."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", help="folder of .npz tables")
+    parser.add_argument("--tables", nargs="+", help="names; default: all")
+    parser.add_argument("--models", nargs="+", default=models, choices=models)
+    parser.add_argument("--cap", type=int, default=cap, help="rows at most")
+    parser.add_argument("--folds", type=int, default=folds)
+    parser.add_argument("--out", help="file of results, read and extended")
+    parser.add_argument("--again", action="store_true", help="measure what the file has already")
+    parser.add_argument("--summary", help="print what a file of results says, compute nothing")
+    return parser
+
+
+def each_fit(tables, folds, arguments, has):
+    """(key, (nominal, X, y, train, test)) of every fit that is wanted and has no result yet.
+
+    tables: (name, X, y, nominal) each; folds: (X, y) -> (train, test) each; has: key -> bool
+    """
+    for table, X, y, nominal in tables:
+        if arguments.tables and table not in arguments.tables:
+            continue
+        for fold, (train, test) in enumerate(folds(X, y)):
+            for model in arguments.models:
+                key = {"table": table, "model": model, "fold": fold}
+                if not has(**key):
+                    yield key, (nominal, X, y, train, test)
+        print(table, X.shape, flush=True)
 
 
 def bundled(names):

@@ -11,12 +11,12 @@ of the target; the interval score (Gneiting and Raftery, JASA 2007) adds to the 
 not computed again.
 """
 
-import argparse
 import time
 import warnings
 
 import numpy as np
 from _results import Results
+from _tables import each_fit, parser_of
 from sklearn.model_selection import KFold, train_test_split
 from tabular_regression import tables
 
@@ -84,38 +84,36 @@ def summarise(rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", help="folder of .npz tables")
-    parser.add_argument("--tables", nargs="+", help="names; default: all")
-    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
-    parser.add_argument("--cap", type=int, default=800)
-    parser.add_argument("--folds", type=int, default=3, help="how many of the 3 to run")
+    parser = parser_of(__doc__, MODELS, cap=800, folds=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", help="file of results, read and extended")
     arguments = parser.parse_args()
-    key = ("table", "model", "fold", "coverage", "seed")
-    results = Results(arguments.out, key=key, packages=("lightgbm",))
-    warnings.simplefilter("ignore")
     seed = arguments.seed
-    for table, X, y, nominal in tables(arguments.data, arguments.cap, results.used):
-        if arguments.tables and table not in arguments.tables:
-            continue
-        folds = list(KFold(3, shuffle=True, random_state=seed).split(X))[: arguments.folds]
-        for fold, (train, test) in enumerate(folds):
-            for model in arguments.models:
-                own = {"table": table, "model": model, "fold": fold, "seed": seed}
-                if results.has(**own, coverage=COVERAGES[-1]):
-                    continue
-                start = time.process_time()
-                found = MODELS[model]((X[train], y[train]), X[test], nominal, seed)
-                seconds = time.process_time() - start
-                for coverage, interval in zip(COVERAGES, found, strict=True):
-                    judged = judge(interval, y[test], coverage, y.std())
-                    results.add(**own, coverage=coverage, seconds=seconds, **judged)
-        print(table, X.shape, flush=True)
-    summarise(results.rows)
+    key = ("table", "model", "fold", "coverage", "seed")
+    results = Results(
+        arguments.summary or arguments.out,
+        key=key,
+        packages=("lightgbm",),
+        again=arguments.again,
+    )
+    if arguments.summary:
+        return summarise(results.rows)
+    warnings.simplefilter("ignore")
+
+    def folds(X, y):
+        return list(KFold(3, shuffle=True, random_state=seed).split(X))[: arguments.folds]
+
+    def has(**key):
+        return results.has(**key, seed=seed, coverage=COVERAGES[-1])
+
+    found = tables(arguments.data, arguments.cap, results.used)
+    for own, (nominal, X, y, train, test) in each_fit(found, folds, arguments, has):
+        start = time.process_time()
+        intervals = MODELS[own["model"]]((X[train], y[train]), X[test], nominal, seed)
+        seconds = time.process_time() - start
+        for coverage, interval in zip(COVERAGES, intervals, strict=True):
+            judged = judge(interval, y[test], coverage, y.std())
+            results.add(**own, seed=seed, coverage=coverage, seconds=seconds, **judged)
+    return summarise(results.rows)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ training folds: indicators for nominal columns, medians and standardised columns
 them. Prints one row a table and the mean ranks. What is in the result file is not computed again.
 """
 
-import argparse
 import time
 import warnings
 
 import numpy as np
 from _results import Results
-from _tables import indicators, labelled, scaled
+from _tables import each_fit, indicators, labelled, parser_of, scaled
 from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -137,18 +136,7 @@ def summarise(rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", help="folder of .npz tables")
-    parser.add_argument("--cap", type=int, default=5000, help="rows at most (stratified)")
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
-    parser.add_argument("--tables", nargs="+", help="names; default: all")
-    parser.add_argument("--out", help="file of results, read and extended")
-    parser.add_argument("--again", action="store_true", help="measure what the file has already")
-    parser.add_argument("--summary", help="print what a file of results says, compute nothing")
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, MODELS, cap=5000, folds=5).parse_args()
     results = Results(
         arguments.summary or arguments.out,
         key=("table", "model", "fold"),
@@ -158,18 +146,11 @@ def main():
     if arguments.summary:
         return summarise(results.rows)
     warnings.simplefilter("ignore")
-    found = labelled(BUNDLED, arguments.data, arguments.cap, fewest=10, used=results.used)
-    for table, X, y, nominal in found:
-        if arguments.tables and table not in arguments.tables:
-            continue
-        folds = StratifiedKFold(arguments.folds, shuffle=True, random_state=0).split(X, y)
-        for fold, (train, test) in enumerate(folds):
-            for name in arguments.models:
-                key = {"table": table, "model": name, "fold": fold}
-                if not results.has(**key):
-                    found = measure(name, nominal, X, y, train, test)
-                    results.add(**key, rows=len(y), columns=X.shape[1], **found)
-        print(table, X.shape, flush=True)
+    tables = labelled(BUNDLED, arguments.data, arguments.cap, fewest=10, used=results.used)
+    folds = StratifiedKFold(arguments.folds, shuffle=True, random_state=0).split
+    for key, (nominal, X, y, *rows) in each_fit(tables, folds, arguments, results.has):
+        found = measure(key["model"], nominal, X, y, *rows)
+        results.add(**key, rows=len(y), columns=X.shape[1], **found)
     return summarise(results.rows)
 
 

@@ -3,21 +3,20 @@
     python benchmarks/tabular_regression.py --data FOLDER --cap 1000 --folds 3 --out regression.json
     python benchmarks/tabular_regression.py --summary regression.json
 
-Cross-validation in five folds (shuffled, seed 0) on at most `--cap` rows (seed 0). Tables:
+Cross-validation in five folds (shuffled, seed 0), of which the first `--folds` are run, on at most `--cap` rows (seed 0). Tables:
 scikit-learn's diabetes and, from the folder, files .npz with X (floats, NaN missing), y and
 optionally `cat`, a mask of nominal columns. Nominal columns are one-hot encoded, missing values
 replaced by the median for models that do not take them; both inside the training folds. What is in
 the result file is not computed again.
 """
 
-import argparse
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 from _results import Results
-from _tables import indicators, read_table, scaled
+from _tables import each_fit, indicators, parser_of, read_table, scaled
 from scipy.stats import rankdata
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
@@ -136,18 +135,7 @@ def summarise(rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", help="folder of .npz tables")
-    parser.add_argument("--tables", nargs="+", help="names; default: all")
-    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
-    parser.add_argument("--cap", type=int, default=5000)
-    parser.add_argument("--folds", type=int, default=5, help="how many of the 5 to run")
-    parser.add_argument("--out", help="file of results, read and extended")
-    parser.add_argument("--again", action="store_true", help="measure what the file has already")
-    parser.add_argument("--summary", help="print what a file of results says, compute nothing")
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, MODELS, cap=5000, folds=5).parse_args()
     results = Results(
         arguments.summary or arguments.out,
         key=("table", "model", "fold"),
@@ -157,17 +145,14 @@ def main():
     if arguments.summary:
         return summarise(results.rows)
     warnings.simplefilter("ignore")
-    for table, X, y, nominal in tables(arguments.data, arguments.cap, results.used):
-        if arguments.tables and table not in arguments.tables:
-            continue
-        folds = list(KFold(5, shuffle=True, random_state=0).split(X))[: arguments.folds]
-        for fold, (train, test) in enumerate(folds):
-            for name in arguments.models:
-                key = {"table": table, "model": name, "fold": fold}
-                if not results.has(**key):
-                    found = measure(name, nominal, X, y, train, test)
-                    results.add(**key, rows=len(y), columns=X.shape[1], **found)
-        print(table, X.shape, flush=True)
+
+    def folds(X, y):
+        return list(KFold(5, shuffle=True, random_state=0).split(X))[: arguments.folds]
+
+    found = tables(arguments.data, arguments.cap, results.used)
+    for key, (nominal, X, y, *rows) in each_fit(found, folds, arguments, results.has):
+        scores = measure(key["model"], nominal, X, y, *rows)
+        results.add(**key, rows=len(y), columns=X.shape[1], **scores)
     return summarise(results.rows)
 
 

@@ -190,9 +190,6 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         check_classification_targets(reading.y)
         return reading
 
-    def _target(self, y, weight, template):
-        return template._make_target(y, weight)
-
     def _fitted(self, target):
         return {"classes_": target.classes}
 

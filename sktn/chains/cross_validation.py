@@ -59,7 +59,7 @@ def greedy_average(candidate_losses, n_candidates, n_steps=_SELECTION_STEPS):
 class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstimator):
     """Searches a grid of bases and penalties, averages its best.
 
-    A subclass has `_template()` (what every member starts from), `_read`, `_target`, `_report`
+    A subclass has `_template()` (what every member starts from), `_read`, `_report`
     (columns of `cv_results_`), `_average` and `_fitted`.
     """
 
@@ -92,7 +92,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         clock = Clock(template.time_limit, self.verbose)
         reading = self._read(X, y, template)
         weight = table_weight(sample_weight, reading.X)
-        target = self._target(reading.y, weight, template)
+        target = template._make_target(reading.y, weight)
         search = self._search(X, reading, target, groups, template, rng)
         grid = self._grid()
         progress = Progress(self, self._init_callback_context(max_subtasks=None), X, y)

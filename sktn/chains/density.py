@@ -17,6 +17,7 @@ from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers.problem import Clock
 from sktn.tables.categories import encode
+from sktn.tables.features import feature_indices, feature_names
 from sktn.tables.frames import Schema
 from sktn.tables.reading import read, read_fit, table_weight
 
@@ -280,9 +281,8 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         log_density : ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        columns = column_indices(
-            columns, getattr(self, "feature_names_in_", []), self.n_features_in_
-        )
+        names = getattr(self, "feature_names_in_", None)
+        columns = feature_indices(columns, feature_names(names, self.n_features_in_))
         if self.encoder_ is None:
             X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
         else:
@@ -395,17 +395,3 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def column_indices(columns, names, n_columns):
-    """Different columns given by index or by name: (k,) -> (k,) integers"""
-    columns, names = np.asarray(columns).tolist(), list(names)
-    unknown = [c for c in columns if c not in (names if isinstance(c, str) else range(n_columns))]
-    if unknown:
-        raise ValueError(
-            f"columns must be indices in [0, {n_columns - 1}] or names in {names}, got {unknown}."
-        )
-    indices = np.array([names.index(c) if isinstance(c, str) else c for c in columns], dtype=int)
-    if len(np.unique(indices)) < len(indices):
-        raise ValueError(f"columns must not repeat: got {columns}.")
-    return indices

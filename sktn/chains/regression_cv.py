@@ -176,9 +176,6 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
     def _read(self, X, y, template):
         return read_fit(self, X, y, categorical=template.categorical_features, regression=True)
 
-    def _target(self, y, weight, template):
-        return template._make_target(y, weight)
-
     def _fitted(self, target):
         return {
             "n_outputs_": target.values.shape[1],

@@ -12,6 +12,8 @@ from sktn.embeddings.family import ByDegree
 class _Recurrence(ByDegree):
     """norm_k p_k with p_0 = 1, p_1 = first(x), p_{k+1} = following(k, x, p_k, p_{k-1})."""
 
+    domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
     def first(self, x):
         return x
 
@@ -46,7 +48,6 @@ class Legendre(_Recurrence):
     """
 
     name: ClassVar[str] = "legendre"
-    domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def following(self, k, x, p, q):
         return ((2 * k + 1) * x * p - k * q) / (k + 1)
@@ -72,7 +73,6 @@ class Polynomial(_Recurrence):
     """
 
     name: ClassVar[str] = "polynomial"
-    domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def following(self, k, x, p, q):
         return x * p
@@ -149,7 +149,6 @@ class Chebyshev(_Recurrence):
     """
 
     name: ClassVar[str] = "chebyshev"
-    domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def following(self, k, x, p, q):
         return 2 * x * p - q
