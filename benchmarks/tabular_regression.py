@@ -3,11 +3,11 @@
     python benchmarks/tabular_regression.py --data FOLDER --cap 1000 --folds 3 --out regression.json
     python benchmarks/tabular_regression.py --summary regression.json
 
-Cross-validation in five folds (shuffled, seed 0), of which the first `--folds` are run, on at most `--cap` rows (seed 0). Tables:
-scikit-learn's diabetes and, from the folder, files .npz with X (floats, NaN missing), y and
-optionally `cat`, a mask of nominal columns. Nominal columns are one-hot encoded, missing values
-replaced by the median for models that do not take them; both inside the training folds. What is in
-the result file is not computed again.
+Cross-validation in five folds (shuffled, seed 0), of which the first `--folds` are run, on at most
+`--cap` rows (seed 0). Tables: scikit-learn's diabetes and, from the folder, files .npz with X
+(floats, NaN missing), y and optionally `cat`, a mask of nominal columns. Nominal columns are
+one-hot encoded, missing values replaced by the median for models that do not take them; both inside
+the training folds. What is in the result file is not computed again.
 """
 
 import time

@@ -310,6 +310,11 @@ def network_attributes(networks):
     }
 
 
+def replace_networks(estimator, networks):
+    """Give a copy of an estimator other networks."""
+    vars(estimator).update(network_attributes(networks))
+
+
 def _warn_unless_finite(finite, stacklevel):
     if not finite:
         warnings.warn(

@@ -1,5 +1,12 @@
 """Importances of features where scikit-learn's selectors look for them."""
 
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sktn.chains.members import networks_of
+from sktn.networks import sobol
+from sktn.networks.chain import change_basis
+
 
 class FeatureImportances:
     """Estimators that say how much each feature matters to their score."""
@@ -11,11 +18,24 @@ class FeatureImportances:
         The share of the score's variance in which a feature has a part, alone or with others; more
         than 1 together where features interact. See :func:`sktn.inspection.feature_importances`.
         """
-        # Lazy: readings know the estimators, not the other way round.
-        from sktn.inspection.variance import feature_importances
-
         try:
-            return feature_importances(self)
+            return total_shares(self)
         except ValueError as error:
             # What has no importances has no such attribute.
             raise AttributeError(str(error)) from error
+
+
+def total_shares(model):
+    """The weighted mean over the networks of the total variance shares of all columns: (n,)"""
+    check_is_fitted(model)
+    found = np.zeros(model.n_features_in_)
+    for member in networks_of(model):
+        chains, order, _ = member.outputs()
+        matrices = member.whitening(order)
+        chains = [change_basis(chain, matrices) for chain in chains]
+        variances = [sobol.total_variances(chain) for chain in sobol.in_unit_scale(chains)[0]]
+        whole = sum(variance for variance, _ in variances)
+        involving = sum(part for _, part in variances)
+        column = member.column_order(order)
+        found[column] += member.weight * involving / (whole if whole > 0 else 1.0)
+    return found

@@ -1,7 +1,9 @@
-"""Pictures of fitted models and of their searches. Matplotlib is imported when one is drawn."""
+"""Pictures of fitted models and of their searches, and a page with those of a model. Matplotlib is
+imported when one is drawn."""
 
 from sktn.display.chain import ChainDisplay, LossCurveDisplay
 from sktn.display.explanation import MarginalEffectDisplay, VarianceSharesDisplay
+from sktn.display.html_report import Report, report
 from sktn.display.interaction import InteractionDisplay
 from sktn.display.network import NetworkDisplay, plot_history
 from sktn.display.reconstruction import ReconstructionDisplay
@@ -16,7 +18,9 @@ __all__ = [
     "NetworkDisplay",
     "ReconstructionDisplay",
     "ReliabilityDisplay",
+    "Report",
     "ShapleyDisplay",
     "VarianceSharesDisplay",
     "plot_history",
+    "report",
 ]

@@ -18,7 +18,6 @@ from sktn.inspection.distillation import Fidelity, distill
 from sktn.inspection.effects import marginal_effect
 from sktn.inspection.entropies import bond_entropy, mutual_information
 from sktn.inspection.gradients import input_gradient
-from sktn.inspection.html_report import Report, report
 from sktn.inspection.interactions import Interactions, interactions
 from sktn.inspection.pruning import prune
 from sktn.inspection.shapley import ShapleyValues, shapley_values
@@ -28,7 +27,6 @@ from sktn.inspection.variance import feature_importances, variance_shares
 __all__ = [
     "Fidelity",
     "Interactions",
-    "Report",
     "ShapleyValues",
     "bond_entropy",
     "distill",
@@ -38,7 +36,6 @@ __all__ = [
     "marginal_effect",
     "mutual_information",
     "prune",
-    "report",
     "shapley_values",
     "truncate",
     "variance_shares",

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch, _safe_indexing
 
 from sktn.annotations import Data
-from sktn.inspection.members import networks_of, output_names
+from sktn.chains.members import networks_of, output_names
 from sktn.inspection.reading import read_model
 from sktn.networks import chain as chains
 from sktn.tables.features import feature_indices

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sktn.chains.density import MPSDensityEstimator
-from sktn.inspection.members import single
+from sktn.chains.members import single
 from sktn.inspection.reading import read_model
 from sktn.networks import chain as chains
 from sktn.networks import entanglement

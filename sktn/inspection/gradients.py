@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sktn.annotations import Data
-from sktn.inspection.members import networks_of
+from sktn.chains.members import networks_of
 from sktn.inspection.reading import read_model
 from sktn.networks import chain as chains
 from sktn.tables.basis import embed

@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sktn.annotations import Data
+from sktn.chains.base import replace_networks
+from sktn.chains.members import estimators_of, networks_of
 from sktn.inspection.average import orthonormal_outputs
-from sktn.inspection.members import estimators_of, networks_of, replace_networks
 from sktn.inspection.reading import read_model, unwrapped
 from sktn.networks import sobol
 from sktn.tables.features import feature_indices

@@ -28,7 +28,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.inspection.members import check_chain
+from sktn.chains.members import check_chain
 from sktn.tables.features import feature_names
 from sktn.tables.reading import read
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sktn.annotations import Data
+from sktn.chains.members import networks_of, output_names
 from sktn.inspection.background import averaged
-from sktn.inspection.members import networks_of, output_names
 from sktn.inspection.reading import read_model
 from sktn.networks import chain as chains
 from sktn.networks import shapley

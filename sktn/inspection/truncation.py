@@ -8,11 +8,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from sktn.annotations import Data
-from sktn.inspection.members import (
-    estimators_of,
-    networks_of,
-    replace_networks,
-)
+from sktn.chains.base import replace_networks
+from sktn.chains.members import estimators_of, networks_of
 from sktn.inspection.reading import read_model, unwrapped
 from sktn.networks import chain as chains
 from sktn.networks import entanglement

@@ -6,8 +6,9 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sktn.annotations import Data
+from sktn.chains.importances import total_shares
+from sktn.chains.members import checked_output, networks_of
 from sktn.inspection.average import orthonormal_outputs
-from sktn.inspection.members import checked_output, networks_of
 from sktn.inspection.reading import read_model
 from sktn.networks import sobol
 from sktn.tables.features import feature_indices
@@ -135,10 +136,5 @@ def feature_importances(model: Any) -> np.ndarray:
     """
     reading = read_model(model)
     importances = np.zeros(len(reading.names))
-    for member in networks_of(reading.model):
-        outputs, column = orthonormal_outputs(reading, [member])
-        variances = [sobol.total_variances(chain) for chain in sobol.in_unit_scale(outputs)[0]]
-        whole = sum(variance for variance, _ in variances)
-        involving = sum(part for _, part in variances)
-        importances[column] += member.weight * involving / (whole if whole > 0 else 1.0)
+    importances[reading.sources] = total_shares(reading.model)
     return importances

@@ -22,6 +22,7 @@ from sktn import (
     MPSRegressor,
     SMPOAnomalyDetector,
 )
+from sktn.chains.members import Member
 from sktn.embeddings import Averaged, Trigonometric
 from sktn.inspection import (
     bond_entropy,
@@ -33,7 +34,6 @@ from sktn.inspection import (
     truncate,
     variance_shares,
 )
-from sktn.inspection.members import Member
 from sktn.networks import chain as chains
 from sktn.networks import entanglement, folding, mps, shapley, sobol
 from sktn.networks.mps import from_padded

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sktn import MPSClassifier, MPSRegressor
-from sktn.inspection import report
+from sktn.display import report
 
 mpl.use("Agg")
 SECTIONS = ["Summary", "Calibration", "Importances", "Effects", "Interactions", "Three rows"]

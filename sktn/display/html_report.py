@@ -11,7 +11,10 @@ from sklearn.base import is_classifier
 from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.utils import _safe_indexing
 
-from sktn.inspection.members import estimators_of, networks_of
+from sktn.chains.members import estimators_of, networks_of
+from sktn.display.explanation import MarginalEffectDisplay, VarianceSharesDisplay
+from sktn.display.reliability import ReliabilityDisplay
+from sktn.display.shapley import ShapleyDisplay
 from sktn.inspection.reading import read_model, through, unwrapped
 from sktn.inspection.shapley import shapley_values
 from sktn.inspection.variance import variance_shares
@@ -91,7 +94,7 @@ def report(model, X, y, *, max_features=8, title=None):
     --------
     >>> from sklearn.datasets import load_diabetes
     >>> from sktn import MPSRegressor
-    >>> from sktn.inspection import report
+    >>> from sktn.display import report
     >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
     >>> model = MPSRegressor(random_state=0).fit(X[:300], y[:300])
     >>> page = report(model, X[300:], y[300:])  # doctest: +SKIP
@@ -155,8 +158,6 @@ def _summary(model, chain, X, y):
 
 
 def _calibration(model, X, y):
-    from sktn.display import ReliabilityDisplay
-
     if not is_classifier(model):
         # A pipeline does not pass quantiles on.
         model, steps = unwrapped(model)
@@ -174,8 +175,6 @@ def _calibration(model, X, y):
 
 
 def _importances(shares, max_features):
-    from sktn.display import VarianceSharesDisplay
-
     bars = VarianceSharesDisplay(shares).plot(max_features=max_features)
     orders = [(k + 1, share) for k, share in enumerate(shares.by_order) if share > 5e-4]
     rows = "".join(
@@ -191,8 +190,6 @@ def _importances(shares, max_features):
 
 
 def _effects(model, X, shares, max_features):
-    from sktn.display import MarginalEffectDisplay
-
     shown = np.argsort(-shares.total, kind="stable")[:max_features]
     pictures = [
         (
@@ -212,8 +209,6 @@ def _effects(model, X, shares, max_features):
 
 
 def _interactions(model, X, shares, max_features):
-    from sktn.display import MarginalEffectDisplay, VarianceSharesDisplay
-
     pairs = np.triu(shares.pairs, 1)
     best = [divmod(int(flat), len(pairs)) for flat in np.argsort(-pairs, axis=None)[:2]]
     best = [(i, j) for i, j in best if pairs[i, j] > 1e-3]
@@ -237,8 +232,6 @@ def _interactions(model, X, shares, max_features):
 
 
 def _rows(model, X, y, max_features):
-    from sktn.display import ShapleyDisplay
-
     if is_classifier(model):
         proba = model.predict_proba(X)
         own = proba[np.arange(len(y)), np.searchsorted(model.classes_, y)]

@@ -1,14 +1,10 @@
-"""The networks of a fitted model, in float64: what all readings start from.
-
-This is the only file of the folder that knows what estimators store.
-"""
+"""The networks of a fitted model, in float64: what all readings start from."""
 
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.chains.base import network_attributes
 from sktn.chains.density import MPSDensityEstimator
 from sktn.networks import chain as chains
 from sktn.networks.folding import fold, unfold
@@ -106,11 +102,6 @@ def networks_of(model):
 def estimators_of(model):
     """The estimators that hold the networks: those of an average, or the model itself."""
     return getattr(model, "estimators_", [model])
-
-
-def replace_networks(estimator, networks):
-    """Give a copy of an estimator other networks."""
-    vars(estimator).update(network_attributes(networks))
 
 
 def single(model):
