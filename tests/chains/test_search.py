@@ -20,7 +20,7 @@ def planted(rng, n_rows=150, n_columns=4):
 def searched(model, X, y):
     rng, template = check_random_state(0), model._template()
     reading = model._read(X, y, template)
-    target = model._target(reading.y, table_weight(None, reading.X), template)
+    target = template._make_target(reading.y, table_weight(None, reading.X))
     search = model._search(X, reading, target, None, template, rng)
     for scaling, degree in model.bases:
         search.add_basis(scaling, degree)
