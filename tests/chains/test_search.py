@@ -101,7 +101,7 @@ def test_factors_of_a_share_are_those_of_the_other_rows(rng):
     search = searched(model, X, y)
     held_out = search.folds == search.folds.max()
     y[held_out] = np.cos(2 * X[held_out, 1])
-    target = model._target(y, np.ones(len(y)), model._template())
+    target = model._template()._make_target(y, np.ones(len(y)))
     search.target = target
     point = next(p for p in model._grid() if p["relevance"] == "auto")
     search.find_relevances(point, needed=True)
