@@ -41,7 +41,7 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         polynomial families only the order in which degrees are charged differs.
     degree : int or "auto", default="auto"
         Largest degree of the basis. With `smoothness` >= 1 it hardly matters once it is large.
-        "auto": 8. On tables of 2,000 to 50,000 rows and at most 100 columns every column is also
+        "auto": 8. On tables of 1,000 to 50,000 rows and at most 100 columns every column is also
         tried on up to 128 cosine waves over its ranks, with a smooth and a rough part and a
         relevance of its own, those under which the target is likeliest; kept where other rows are
         told better by a standard error, see `relevance_` and `basis_`. A number, or another

@@ -17,7 +17,7 @@ from sktn.tables.sites import make_sites
 from sktn.tables.spectra import rough_parts, telling_degrees, up_to, with_spectra
 
 # Rows from which on columns are looked at one by one: fewer cannot tell.
-_LEAST_ROWS = 2000
+_LEAST_ROWS = 1000
 # Rows by whose evidence the parts are found, at most, and by which they are judged.
 _EVIDENCE_ROWS, _JUDGED_ROWS, _LANDMARKS = 800, 3000, 500
 # Rows of evidence for every column: fewer cannot tell so many factors from chance.

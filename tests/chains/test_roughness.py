@@ -91,7 +91,9 @@ def test_what_is_given_is_taken(given):
     [
         (2000, 83, True),
         (2000, 84, False),
-        (1999, 3, False),
+        (1000, 41, True),
+        (1000, 42, False),
+        (999, 3, False),
         (50_000, 100, True),
         (50_001, 3, False),
     ],
