@@ -200,7 +200,6 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         self : MPSDensityEstimator
         """
         clock = Clock(verbose=self.verbose)
-        schema = Schema.of(X)
         reading = read_fit(self, X, categorical=self.categorical_features)
         clock.say(f"{' x '.join(map(str, reading.X.shape))} table read")
         weight = table_weight(sample_weight, reading.X)
@@ -229,7 +228,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
                 "n_iter_": len(found.losses),
                 "chain_share_": float(joint.shares[0]),
                 "n_components_": len(joint.parts[1].mixture.means) if mixed else 0,
-                "_schema": schema,
+                "_schema": Schema.of(X),
                 "_dtype": reading.X.dtype,
             },
         )
@@ -388,7 +387,9 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
             X = X.astype(object)
             categorical = np.flatnonzero(self.is_categorical_)
             for j, levels in zip(categorical, self.encoder_.categories_, strict=True):
-                X[:, j] = np.asarray(levels, dtype=object)[X[:, j].astype(int)]
+                # A column without any value has no level.
+                levels = np.asarray(levels if len(levels) else [None], dtype=object)
+                X[:, j] = levels[X[:, j].astype(int)]
         return X if container == "default" else self._schema.frame(X, container)
 
     def __sklearn_tags__(self):

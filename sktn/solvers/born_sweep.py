@@ -132,12 +132,15 @@ def sweep(
 
 def log_squared_norm(cores):
     """log <psi, psi>: list of (l, d, o, r) -> float"""
-    M, log_scale = np.ones((1, 1), cores[0].dtype), 0.0
+    # By triangular factors: where most of psi cancels, rounding makes the products of cores with
+    # themselves negative.
+    R, log_scale = np.ones((1, 1), cores[0].dtype), 0.0
     for core in cores:
-        M = np.tensordot(np.tensordot(M, core, 1), core, ((0, 1, 2), (0, 1, 2)))
-        scale = np.max(np.abs(M))
-        M, log_scale = M / scale, log_scale + float(np.log(scale))
-    return float(np.log(M[0, 0])) + log_scale
+        A = np.tensordot(R, core, 1)
+        R = np.linalg.qr(A.reshape(-1, A.shape[-1]), mode="r")
+        scale = np.max(np.abs(R))
+        R, log_scale = R / scale, log_scale + float(np.log(scale))
+    return 2 * log_scale
 
 
 def _pass(chain, objective, split, width, n_newton, n_cg):
@@ -158,7 +161,7 @@ def minimize_locally(site, A, objective, n_newton, n_cg):
 
     A (P, O, Q) -> (P, O, Q)
     """
-    scalar = A.dtype.type
+    scalar, least = A.dtype.type, float(np.finfo(A.dtype).eps) ** 0.5
     A = A / np.linalg.norm(A)
     Y = site.forward(A)
     logs = site.logs(squares(Y), 1.0)
@@ -189,10 +192,11 @@ def minimize_locally(site, A, objective, n_newton, n_cg):
         along, length = 2 * float(np.vdot(A, D)), float(np.vdot(D, D))
         step = 1.0
         while step > 1e-3:
-            norm = 1 + step * along + step**2 * length
+            # Not where all but rounding cancels.
+            norm = max(1 + step * along + step**2 * length, least)
             trial = site.logs(q + scalar(step) * cross + scalar(step**2) * square, norm)
             value = objective.value(trial)
-            if value < loss:
+            if value < loss and norm > least:
                 break
             step /= 2
         else:

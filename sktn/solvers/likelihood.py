@@ -19,6 +19,9 @@ import numpy as np
 
 from sktn.solvers import born_sweep
 
+# A function that is charged its square has no part in psi, whatever the precision.
+_LARGEST_ROOT = 1e6
+
 
 class Step(NamedTuple):
     """After a sweep. cores: list of (l, d, 1, r), norm 1; alpha: its strength; loss: penalised;
@@ -32,6 +35,12 @@ class Step(NamedTuple):
     settled: bool
 
 
+def _roots(alpha, degrees):
+    """sqrt(g), where single precision can hold its square: degrees (d,) -> (d,)"""
+    g = 1 + alpha * degrees.astype(np.float64) ** 2
+    return np.minimum(np.sqrt(g), _LARGEST_ROOT).astype(degrees.dtype)
+
+
 def path(cores, sites, weight, degrees, alphas, *, tol, **options):
     """One sweep at every strength: yields a `Step` after each.
 
@@ -41,7 +50,7 @@ def path(cores, sites, weight, degrees, alphas, *, tol, **options):
     objective = born_sweep.LogLikelihood(weight)
     roots, previous = [np.ones_like(s) for s in degrees], None
     for alpha in alphas:
-        new = [np.sqrt(1 + alpha * s**2) for s in degrees]
+        new = [_roots(alpha, s) for s in degrees]
         inputs = [x / root for x, root in zip(sites, new, strict=True)]
         ratios = [(a / b)[:, None, None] for a, b in zip(new, roots, strict=True)]
         cores, roots = [core * ratio for core, ratio in zip(cores, ratios, strict=True)], new

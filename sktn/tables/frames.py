@@ -25,8 +25,8 @@ class Schema:
             return cls(None, [], [], "")
         frame = nw.from_native(X, eager_only=True)
         names = list(frame.columns)
-        # scikit-learn remembers no other names either; frames with equal names have no schema.
-        if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+        # scikit-learn remembers no other names either.
+        if not all(isinstance(name, str) for name in names):
             return cls(None, [], [], "")
         native = [frame[name].to_native().dtype for name in names]
         return cls(names, list(frame.schema.dtypes()), native, frame.implementation.value)

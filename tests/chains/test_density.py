@@ -422,3 +422,29 @@ assert not xla_bridge._backends
 """
     environment = {k: v for k, v in os.environ.items() if k != "SKTN_BACKEND"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("alpha", [1e12, 1e300])
+def test_a_chain_of_any_strength(alpha, dtype, rng):
+    X = rng.normal(size=(30, 4)).astype(dtype)
+    X[::5, 1] = np.nan
+    options = {"degree": 2, "bond_dim": 2, "max_iter": 2, "n_components": 0, "random_state": 0}
+    found = MPSDensityEstimator(alpha=alpha, **options).fit(X).score_samples(X)
+    # Of the largest strength on, columns are independent.
+    wanted = MPSDensityEstimator(alpha=1e9, **options).fit(X).score_samples(X)
+    np.testing.assert_allclose(found, wanted, atol=0.05)
+
+
+def test_a_category_without_any_value_is_drawn_as_missing(rng):
+    X = pd.DataFrame({"a": rng.normal(size=20), "b": pd.Series([None] * 20, dtype="category")})
+    model = MPSDensityEstimator(max_iter=1, random_state=0).fit(X)
+    assert [row[1] for row in model.sample(3, random_state=0)] == [None] * 3
+    drawn = model.set_output(transform="pandas").sample(3, random_state=0)
+    assert drawn["b"].isna().all()
+
+
+def test_columns_of_one_name_are_refused_by_name(rng):
+    X = pd.DataFrame(rng.normal(size=(9, 2)), columns=["c", "c"])
+    with pytest.raises(ValueError, match="several columns of the names"):
+        MPSDensityEstimator().fit(X)

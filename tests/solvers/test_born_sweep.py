@@ -165,3 +165,16 @@ def test_long_chains_stay_in_the_range_of_float32(rng):
     assert found.cores[0].dtype == np.float32
     assert np.all(np.isfinite(found.losses))
     assert found.losses[1] < found.losses[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_norms_of_chains_that_cancel(dtype, rng):
+    for _ in range(10):
+        first = rng.standard_normal((1, 2, 1, 3))
+        # All but rounding of first . last cancels.
+        null = np.cross(*first[0, :, 0])
+        last = np.outer(null, rng.standard_normal(2))[:, :, None, None]
+        chain = [core.astype(dtype) for core in (first, last)]
+        found = born_sweep.log_squared_norm(chain)
+        size = 2 * np.log(np.linalg.norm(first) * np.linalg.norm(last))
+        assert -np.inf < found < size + 2 * np.log(10 * np.finfo(dtype).eps)
