@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.annotations import Data
@@ -330,7 +331,13 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         if not series:
             return frame.select([]).to_native()
         head, *rest = series
-        return head.to_frame().with_columns(*rest).to_native()
+        filled = head.to_frame().with_columns(*rest)
+        wanted = _get_output_config("transform", self)["dense"]
+        if wanted == "polars" and filled.implementation.is_pandas():
+            # Polars itself reads the dtypes of pandas by pyarrow alone.
+            columns = {column.name: column.to_list() for column in filled.iter_columns()}
+            filled = nw.from_dict(columns, backend="polars")
+        return filled.to_native()
 
     def _is_number(self, j):
         return self.encoder_ is None or j not in self.encoder_.columns

@@ -139,11 +139,21 @@ def _says_category(frame, j):
     return series.dtype in (nw.Categorical, nw.Enum, nw.String)
 
 
-def check_numeric(X, is_categorical=None):
-    """Refuse, by name, columns of a data frame that are to be numbers and hold something else.
+_NAME_IT = "If its values are categories, name it in categorical_features."
 
-    X array-like or data frame (b, n_columns), is_categorical (n_columns,) bool or None
+
+def check_numeric(X, is_categorical=None, otherwise=_NAME_IT):
+    """Refuse, by name, columns of a data frame, or a whole array of dates, that are to be numbers
+    and hold something else.
+
+    X array-like or data frame (b, n_columns), is_categorical (n_columns,) bool or None, otherwise:
+    what else to do
     """
+    if isinstance(X, np.ndarray) and X.dtype.kind in "mM":
+        raise ValueError(
+            f"X holds dates ({X.dtype}). Turn them into numbers, e.g. days since a first date, "
+            "months, weekdays."
+        )
     frame = _as_frame(X)
     if frame is None:
         return
@@ -166,7 +176,7 @@ def check_numeric(X, is_categorical=None):
         if remedy is not None:
             raise ValueError(
                 f"Column {frame.columns[j]!r} holds {found}, which are not numbers. {remedy} "
-                "If its values are categories, name it in categorical_features."
+                f"{otherwise}"
             )
 
 

@@ -129,6 +129,11 @@ def table_weight(sample_weight, X):
         if "sample" in str(error).lower():
             raise
         raise ValueError(f"sample_weight must be numbers, one a row: {error}.") from error
+    return ranged(weight)
+
+
+def ranged(weight):
+    """Weights whose squares, and single precision, hold them; too small ones are 0: (b,) -> (b,)"""
     largest = weight.max(initial=0.0)
     if not 0 < largest < np.inf:
         return weight
@@ -149,17 +154,11 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression):
         "ensure_all_finite": "allow-nan",
         "estimator": estimator,
     }
-    if isinstance(X, np.ndarray) and X.dtype.kind in "mM":
-        raise ValueError(
-            f"X holds dates ({X.dtype}). Turn them into numbers, e.g. days since a first date, "
-            "months, weekdays."
-        )
     try:
-        if encoder is None or 0 in np.shape(X):
-            # An empty table is refused below.
-            table = X if encoder is None else np.empty(np.shape(X))
+        if 0 in np.shape(X):
+            table = np.empty(np.shape(X))  # refused below
         else:
-            table = encode(X, is_categorical, encoder)
+            table = X if encoder is None else encode(X, is_categorical, encoder)
         if _is_none(y):
             return check_array(table, input_name="X", **options), None
         _check_target(y)

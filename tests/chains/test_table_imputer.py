@@ -283,3 +283,22 @@ def test_rounds_are_reported(capsys):
         "[MPSImputer] round 1",
         "[MPSImputer] round 2",
     ]
+
+
+def test_frames_of_pandas_own_dtypes_are_returned_as_polars(rng):
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    frame = pd.DataFrame(
+        {
+            "a": rng.normal(size=12),
+            "n": pd.array([None, *range(11)], dtype="Int64"),
+            "k": pd.Categorical([None, *"xyxyxyxyxyx"]),
+        }
+    )
+    model = MPSImputer(random_state=0, categorical_features="from_dtype").set_output(
+        transform="polars"
+    )
+    filled = model.fit_transform(frame)
+    assert isinstance(filled, pl.DataFrame)
+    assert filled.columns == ["a", "n", "k"]
+    assert filled["k"].to_list()[1:] == list("xyxyxyxyxyx")
+    assert filled.null_count().sum_horizontal().item() == 0

@@ -4,6 +4,7 @@ import itertools
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -270,3 +271,22 @@ def test_entries_at_the_end_of_the_range_stay_in_it(rng, dtype):
 def test_a_mode_of_length_zero_is_named(Model):
     with pytest.raises(ValueError, match=r"\(3, 0, 2\)"):
         Model().fit(np.zeros((3, 0, 2)))
+
+
+@pytest.mark.parametrize("make", [sktn.TTDecomposer, sktn.RGTNImputer])
+def test_tables_are_read_as_elsewhere(make, rng):
+    X = pd.DataFrame(rng.normal(size=(12, 3)), columns=list("abc"))
+    whole = X.assign(b=pd.array([1, None, *range(10)], dtype="Int64"))
+    objects = whole.to_numpy(dtype=object)
+    if make is sktn.RGTNImputer:
+        for table in (objects, whole):
+            with pytest.warns(UserWarning, match="the mean fills the gaps"):
+                found = make(random_state=0).fit_transform(table)
+            assert np.isfinite(found).all()
+    days = X.assign(d=pd.date_range("2020-01-01", periods=12))
+    with pytest.raises(ValueError, match=r"'d' holds Datetime.*leave them out"):
+        make().fit(days)
+    with pytest.raises(ValueError, match="X holds dates"):
+        make().fit(days[["d"]].to_numpy())
+    with pytest.raises(ValueError, match=r"several columns of the names \['b'\]"):
+        make().fit(X.rename(columns={"a": "b"}))

@@ -198,3 +198,9 @@ def test_weights_are_checked():
         table_weight(np.zeros(3), X)
     with pytest.raises(ValueError, match="Negative"):
         table_weight([1, -1, 2], X)
+
+
+def test_frames_without_columns_are_refused_as_arrays_are():
+    for X in (pd.DataFrame(index=range(6)), np.empty((6, 0)), pl.DataFrame()):
+        with pytest.raises(ValueError, match="Found array with 0"):
+            read_fit(Model(), X, Y[: len(X)])
