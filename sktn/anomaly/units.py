@@ -27,7 +27,7 @@ def coordinates_of(rows, scaling):
     common = scaling == "common" or (scaling == "auto" and share_a_unit(rows.X[:, numeric]))
     if not common or not numeric.any():
         return coordinates
-    varying = numeric & (np.nanmax(rows.X, axis=0) > np.nanmin(rows.X, axis=0))
+    varying = numeric & (np.fmax.reduce(rows.X) > np.fmin.reduce(rows.X))
     if not varying.any():
         return coordinates
     # Divided by the largest first: squares of large scales may not be finite.

@@ -274,7 +274,8 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         if len(seen) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes with positive weight; got "
-                f"{len(seen)} class: {seen!r}."
+                f"{len(seen)} class: {seen!r}. Weights that rounding loses beside the largest one "
+                "count as zero."
             )
         return target
 

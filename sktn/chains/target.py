@@ -9,6 +9,7 @@ from sklearn.metrics import r2_score
 from sktn import losses
 from sktn.chains.folds import distinct, random_folds, stratified_folds
 from sktn.structure.gaps import Units
+from sktn.tables.reading import ranged
 from sktn.tables.statistics import median, quantiles
 
 # Folds: five of few rows, three of many, where a fold's loss is sure enough.
@@ -56,8 +57,8 @@ class ClassTarget:
         if folds is not None and (folds < 0).any():
             single = self.classes[np.unique(labels[folds < 0])]
             warnings.warn(
-                f"Classes {list(single)} have a single row: it is trained on, but never held out "
-                "when parameters are chosen. Give those classes more rows, or leave them out.",
+                f"Classes {single.tolist()} have a single row: it is trained on, but never held "
+                "out when parameters are chosen. Give those classes more rows, or leave them out.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -85,7 +86,7 @@ def class_target(classes, y, sample_weight, class_weight):
         raise ValueError(f"y has labels that are not in classes: {unknown!r}.")
     labels = np.searchsorted(classes, y)
     factors = class_factors(class_weight, classes, labels, sample_weight)
-    return ClassTarget(classes, labels, sample_weight * factors[labels])
+    return ClassTarget(classes, labels, ranged(sample_weight * ranged(factors)[labels]))
 
 
 def class_factors(class_weight, classes, labels, sample_weight):

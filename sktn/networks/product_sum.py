@@ -92,7 +92,7 @@ def log_overlaps(x, landmarks, bandwidth, mean, variance):
     bandwidth = xp.maximum(bandwidth, _NARROWEST)
     there, known = ~xp.isnan(x), ~xp.isnan(landmarks)
     x, landmarks = xp.where(there, x, 0.0) / bandwidth, xp.where(known, landmarks, 0.0) / bandwidth
-    mean, variance = mean / bandwidth, variance / bandwidth**2
+    mean, variance = mean / bandwidth, variance / bandwidth / bandwidth
 
     def with_mean_state(v, present):
         log_value = -0.5 * xp.log1p(variance) + 0.25 * xp.log1p(2 * variance)

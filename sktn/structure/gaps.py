@@ -47,9 +47,12 @@ class Units:
         return peak, self.location / peak, self.scale / peak
 
     def standard(self, X):
-        """x -> z in float64."""
+        """x -> z in float64, what is beyond becomes the largest number."""
         peak, location, scale = self._parts()
-        return (np.asarray(X, dtype=np.float64) / peak - location) / scale
+        largest = np.finfo(np.float64).max
+        with np.errstate(over="ignore"):
+            Z = (np.asarray(X, dtype=np.float64) / peak - location) / scale
+        return np.clip(Z, -largest, largest)
 
     def original(self, Z, dtype=np.float64):
         """z -> x; what the precision cannot hold becomes the largest number that it can."""

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from sktn import SMPOAnomalyDetector
-from sktn.anomaly import Projector
+from sktn.anomaly import MeanState, Projector
 from sktn.anomaly.base import Rows
 from sktn.anomaly.units import coordinates_of, share_a_unit
 from sktn.tables.coordinates import squash
@@ -52,3 +52,16 @@ def test_a_pixel_that_hardly_varies_is_not_magnified(operator):
     assert scale == pytest.approx(np.sqrt(X[y == 3].var(axis=0).mean()), rel=1e-6)
     apart = SMPOAnomalyDetector(operator=Projector(scaling="standard")).fit(X[y == 3])
     assert len(np.unique(apart.operators_[0].coordinates.scale)) > 10
+
+
+def test_a_common_scale_beside_a_column_without_values(rng):
+    X = np.c_[rng.normal(size=(20, 2)), np.full(20, np.nan)]
+    model = SMPOAnomalyDetector(operator=Projector(scaling="common"), random_state=0).fit(X)
+    assert np.isfinite(model.score_samples(X)).all()
+
+
+def test_a_bandwidth_whose_square_is_no_number(rng):
+    X = rng.normal(size=(20, 2))
+    X[3, 0] = np.nan
+    model = SMPOAnomalyDetector(operator=MeanState(bandwidth=1e300), random_state=0).fit(X)
+    assert np.ptp(model.score_samples(X)) == 0

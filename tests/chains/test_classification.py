@@ -449,3 +449,28 @@ def test_greedy_average_takes_complementary_members():
     shares, loss = MPSClassifierCV()._average(target, np.arange(4), log_proba)
     np.testing.assert_allclose(shares, [0.5, 0.5, 0])
     assert np.isclose(loss, -np.log(0.65))
+
+
+@pytest.mark.parametrize("make", [MPSClassifier, MPSClassifierCV])
+def test_class_weights_of_any_size(make, rng):
+    X = rng.normal(size=(40, 2))
+    y = (X[:, 0] + rng.normal(size=40) > 0).astype(int)
+    options = {"random_state": 0}
+    if make is MPSClassifierCV:
+        options |= {"bases": [("quantile", 2)], "alphas": [1.0], "relevances": ["equal"]}
+    else:
+        options["alpha"] = 1.0
+    with pytest.raises(ValueError, match="beside the largest one"):
+        make(class_weight={0: 1e300, 1: 1.0}, **options).fit(X, y)
+    ratio = [
+        make(class_weight=w, **options).fit(X, y).predict_proba(X)
+        for w in ({0: 2e300, 1: 1e300}, {0: 1.0, 1: 0.5})
+    ]
+    np.testing.assert_allclose(*ratio, atol=1e-5)
+
+
+def test_single_labels_are_named_as_they_are(rng):
+    X, y = rng.normal(size=(60, 2)), np.arange(60) % 2
+    y[0] = 2
+    with pytest.warns(UserWarning, match=r"Classes \[2\] have a single row"):
+        MPSClassifier(random_state=0).fit(X, y)

@@ -177,3 +177,8 @@ def test_a_large_tensor_is_decided_on_a_coarse_scale(monkeypatch):
     assert sum(entry["action"] == "start" for entry in entries) == 3
     assert sum(entry["action"] == "lift" and entry["scale"] == 0 for entry in entries) == 1
     assert np.sqrt(np.mean((found.values - T)[gap] ** 2)) < 0.15 * T.std()
+
+
+def test_what_is_far_beyond_the_unit_is_the_largest_number():
+    found = gaps.Units(np.array([-1.7e308]), np.array([1.0])).standard([[1.7e308], [-1.7e308]])
+    assert_array_equal(found, [[np.finfo(float).max], [0.0]])
