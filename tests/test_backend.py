@@ -234,7 +234,7 @@ import sys
 import numpy as np
 import jax.numpy as jnp
 from sktn import backend
-from sktn.solvers.gradient import minimize, minimize_lbfgs
+from sktn.solvers.gradient import Objective, Training, minimize, minimize_lbfgs
 
 def loss(params, batch, weight, context):
     return jnp.sum(weight * (batch @ params - 1) ** 2)
@@ -247,11 +247,11 @@ backend.programs.PROGRAMS.size = 4
 n_fits = int(sys.argv[1])
 for k in range(n_fits):
     x = np.ones((20, k + 1), np.float32)
-    arguments = np.zeros(k + 1, np.float32), x, np.ones(20, np.float32), {}
+    objective, params = Objective(loss, x, np.ones(20, np.float32), {}), np.zeros(k + 1, np.float32)
     if k % 2:
-        minimize(loss, *arguments, 0, max_iter=2)
+        minimize(objective, params, 0, Training(max_iter=2))
     else:
-        minimize_lbfgs(loss, *arguments, max_iter=2)
+        minimize_lbfgs(objective, params, max_iter=2)
     if k == 3:
         start = maps()
 assert backend.n_compiled() >= 1.5 * n_fits - 1

@@ -58,6 +58,8 @@ def outputs(name, dtype):
 
 
 NAMES = [*TABLES, "decomposer", "imputer"]
+# Others take the same way.
+SLOW = ["classifier-iris", "classifier-cancer"]
 # Precision is lost in solvers, kernels of detectors and contractions of tensors: one of each.
 SINGLE = ["classifier-wine", "detector", "decomposer"]
 
@@ -65,13 +67,12 @@ SINGLE = ["classifier-wine", "detector", "decomposer"]
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
-        *((name, np.float64) for name in NAMES),
-        *((name, np.float32) for name in SINGLE),
-        *(
-            pytest.param(name, np.float32, marks=pytest.mark.slow)
-            for name in NAMES
-            if name not in SINGLE
-        ),
+        pytest.param(name, dtype, marks=pytest.mark.slow if name in slow else ())
+        for dtype, slow in (
+            (np.float64, SLOW),
+            (np.float32, [name for name in NAMES if name not in SINGLE]),
+        )
+        for name in NAMES
     ],
 )
 def test_both_executors_agree(name, dtype, monkeypatch):

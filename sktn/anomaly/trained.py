@@ -186,11 +186,14 @@ class TrainedSMPO(BaseEstimator):
             coords = operator.columns.transform(rows.X.astype(operator.cores.dtype, copy=False))
             with jax.enable_x64(coords.dtype == np.float64):
                 key = jax.random.key(rng.randint(2**31 - 1))
+                objective = _objective(operator, coords, rows.weight, self.alpha)
+                training = _training(solver)._replace(max_iter=1, chunk=1)
                 # A schedule over epochs has no meaning for a stream of unknown length.
-                one_epoch = {"max_iter": 1, "chunk": 1, "constant_rate": True, "state": state}
-                results.append(
-                    _train(operator, coords, rows.weight, key, self.alpha, solver, **one_epoch)
+                steps = gradient.CONSTANT_RATE
+                found = gradient.minimize(
+                    objective, operator.cores, key, training, steps=steps, state=state
                 )
+                results.append(found)
         _warn_unless_finite(results)
         operators = [
             replace(operator, cores=_masked(result.params, operator.output_mask))
@@ -204,7 +207,8 @@ class TrainedSMPO(BaseEstimator):
             solver = Sweep() if _sweeps_fit(operator, len(coords)) else Adam()
         if isinstance(solver, Sweep):
             return _sweep(operator, coords, weight, self.alpha, solver)
-        return _train(operator, coords, weight, key, self.alpha, solver)
+        objective = _objective(operator, coords, weight, self.alpha)
+        return gradient.minimize(objective, operator.cores, key, _training(solver))
 
 
 def _sites(value, rows):
@@ -251,8 +255,8 @@ def _start(init, rng, mask, basis, order, bond_dim, coords):
     return cores * np.exp((1 - level) / (2 * n)).astype(coords.dtype)
 
 
-def _train(operator, coords, weight, key, alpha, solver, **one_epoch):
-    """Mini-batches of `operator_loss`: -> gradient.Result"""
+def _objective(operator, coords, weight, alpha):
+    """`operator_loss` on all rows."""
     _n, d = operator.basis.mask.shape
     dtype = coords.dtype
     context = {
@@ -262,22 +266,17 @@ def _train(operator, coords, weight, key, alpha, solver, **one_epoch):
         "metric": (np.eye(d) * operator.basis.mask[operator.order][:, None, :]).astype(dtype),
         "alpha": np.asarray(alpha, dtype),
     }
-    options = {
-        "batch_size": solver.batch_size,
-        "max_iter": solver.max_iter,
-        "tol": solver.tol,
-        "learning_rate": solver.learning_rate,
-        "n_iter_no_change": solver.n_iter_no_change,
-        "transformation": solver.optimizer,
-    }
-    return gradient.minimize(
-        operator_loss,
-        operator.cores,
-        coords,
-        weight.astype(dtype),
-        context,
-        key,
-        **{**options, **one_epoch},
+    return gradient.Objective(operator_loss, coords, weight.astype(dtype), context)
+
+
+def _training(solver):
+    return gradient.Training(
+        batch_size=solver.batch_size,
+        max_iter=solver.max_iter,
+        learning_rate=solver.learning_rate,
+        transformation=solver.optimizer,
+        n_iter_no_change=solver.n_iter_no_change,
+        tol=solver.tol,
     )
 
 

@@ -155,19 +155,12 @@ class _Run:
         """One pass over rows that are held -> parameters"""
         training, solver = self.training, self.training.solver
         found = gradient.minimize(
-            chain_gradient.chain_loss,
+            chain_gradient.objective(part, self.context),
             params,
-            chain_gradient.rows_of(part),
-            part.weight,
-            self.context,
             int(training.plan.rng.randint(2**31 - 1)),
-            batch_size=training.batch_size,
-            max_iter=1,
-            learning_rate=solver.step_size(part.n_sites),
-            transformation=solver.optimizer,
+            solver.training(part.n_sites, batch_size=training.batch_size, max_iter=1, chunk=1),
             steps=(self.step, self.n_steps),
             state=self.state,
-            chunk=1,
         )
         self.step += training.n_steps
         self.state, self.loss, self.finite = found.state, float(found.losses[-1]), found.finite

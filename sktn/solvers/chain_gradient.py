@@ -51,6 +51,11 @@ def rows_of(problem):
     return {"coords": np.asarray(problem.coords), "target": problem.target}
 
 
+def objective(problem, context):
+    """`chain_loss` on all rows."""
+    return gradient.Objective(chain_loss, rows_of(problem), problem.weight, context)
+
+
 def params_of(networks, problem, bond_dim):
     """Parameters of `chain_loss` from networks for site vectors phi."""
     padded = [network.scaled(problem.roots).padded(bond_dim) for network in networks]

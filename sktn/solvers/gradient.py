@@ -1,14 +1,15 @@
 """Gradient solvers: mini-batches on optax, compiled as one scan over a chunk of epochs; L-BFGS.
 
-Both minimise `loss(params, batch, weight, context)`, where `batch` is a pytree of rows, `weight`
-(b,) their weights (0 for padding) and `context` a pytree of everything else: penalty strengths,
-bases, site indices. Numbers in `context` are traced, so that a grid over them compiles once.
-`loss` is a static argument: pass module-level functions, since a new closure compiles anew.
+Both minimise an `Objective`: `loss(params, batch, weight, context)`, where `batch` is a pytree of
+rows, `weight` (b,) their weights (0 for padding) and `context` a pytree of everything else: penalty
+strengths, bases, site indices. Numbers in `context` are traced, so that a grid over them compiles
+once. `loss` is a static argument: pass module-level functions, since a new closure compiles anew.
 
 Derivatives need JAX, whatever the executor of the rest. On several devices the rows of a batch are
 divided among them.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -17,6 +18,45 @@ import jax.numpy as jnp
 import numpy as np
 
 from sktn.backend import bucket, get_jax_executor
+
+
+class Objective(NamedTuple):
+    """What is minimised.
+
+    loss : callable, `loss(params, batch, weight, context) -> ()`, at module level
+    data : pytree of arrays (N, ...)
+    weight : array (N,)
+    context : pytree, passed through
+    """
+
+    loss: Callable
+    data: object
+    weight: np.ndarray
+    context: object
+
+
+class Training(NamedTuple):
+    """How it is minimised.
+
+    max_iter : epochs
+    transformation : optax.GradientTransformation; None: Adam with warm-up and cosine decay of
+        `learning_rate`. Anything else is used as it is, its own learning rate included
+    n_iter_no_change : epochs without an improvement by `tol` after which it ends; None: never
+    chunk : epochs in one compiled call; stopping is decided between calls
+    """
+
+    batch_size: int = 200
+    max_iter: int = 100
+    learning_rate: float = 0.01
+    transformation: object = None
+    max_gradient_norm: float = 10.0
+    n_iter_no_change: int | None = 10
+    tol: float = 1e-4
+    chunk: int = 10
+
+
+#: `steps` of a training that goes on from batch to batch: no warm-up and no decay.
+CONSTANT_RATE = 0, 0
 
 
 class Result(NamedTuple):
@@ -87,26 +127,16 @@ def pad_rows(tree, n_rows, multiple):
     )
 
 
-def _run_epochs(
-    progress,
-    data,
-    weight,
-    orders,
-    live,
-    validation,
-    context,
-    settings,
-    *,
-    loss,
-    transformation,
-    scheduled,
-):
+def _run_epochs(progress, rows, epochs, validation, context, settings, *, loss, transformation):
     """A chunk of E epochs, of which those that are `live` take place; returns their losses and
     whether all was finite.
 
-    data: padded rows, weight (N,) with 0 on the padding, orders (E, batches, b) row numbers,
-    live (E,)
+    rows: padded data and weight (N,), 0 on the padding; epochs: orders (E, batches, b) row numbers
+    and live (E,)
     """
+    (data, weight), (orders, live) = rows, epochs
+    scheduled = transformation is None
+    transformation = adam() if scheduled else transformation
 
     def loss_of_batch(params, rows):
         return loss(params, jax.tree.map(lambda x: x[rows], data), weight[rows], context)
@@ -186,53 +216,23 @@ def _orders(rng, n_rows, n_batches, batch_size, n_epochs):
 
 
 def minimize(
-    loss,
-    params,
-    data,
-    weight,
-    context,
-    key,
-    *,
-    batch_size=200,
-    max_iter=100,
-    learning_rate=0.01,
-    transformation=None,
-    max_gradient_norm=10.0,
-    validation=None,
-    n_iter_no_change=10,
-    tol=1e-4,
-    constant_rate=False,
-    steps=None,
-    state=None,
-    chunk=10,
-    on_epoch=None,
+    objective, params, key, training, *, validation=None, steps=None, state=None, on_epoch=None
 ):
     """Mini-batch minimisation; deterministic for a given key.
 
     Parameters
     ----------
-    loss : callable
-        `loss(params, batch, weight, context) -> ()`, at module level.
+    objective : Objective
     params : pytree
-    data : pytree of arrays (N, ...)
-    weight : array (N,)
-    context : pytree
-        Passed through.
     key : int or JAX random key
-    transformation : optax.GradientTransformation, default=None
-        None: Adam with warm-up and cosine decay of `learning_rate`. Anything else is used as it
-        is, its own learning rate included.
+    training : Training
     validation : (data, weight, context), default=None
         Early stopping on it, and the best parameters are returned. Without it the training
         stops when the training loss no longer falls, and the last parameters are returned.
     state : optimiser state to go on from, default=None
-    constant_rate : bool
-        No warm-up and no decay, for training that goes on from batch to batch.
     steps : (int, int), default=None
         Batches before this call, and in all calls together, of a training whose schedule goes on
-        from call to call. None: this call is all there is.
-    chunk : int
-        Epochs in one compiled call; stopping is decided between calls.
+        from call to call, or `CONSTANT_RATE`. None: this call is all there is.
     on_epoch : callable, default=None
         `on_epoch(epoch, train_loss, validation_loss, params) -> bool`, True to stop; the parameters
         are those at the end of the chunk.
@@ -241,22 +241,21 @@ def minimize(
     -------
     Result
     """
-    n_rows = len(weight)
+    loss, data, weight, context = objective
+    n_rows, max_iter, transformation = len(weight), training.max_iter, training.transformation
     # A single batch of a multiple of 16 rows, or whole batches in one of few numbers, so that
     # tables of similar size (the folds of a cross-validation) share one program.
-    in_batch = min(batch_size, n_rows)
-    batch_size = int(min(batch_size, -(-n_rows // 16) * 16))
+    in_batch = min(training.batch_size, n_rows)
+    batch_size = int(min(training.batch_size, -(-n_rows // 16) * 16))
     n_steps = max_iter * -(-n_rows // batch_size)
     n_batches = bucket(-(-n_rows // batch_size))
     data, weight = pad_rows((data, np.asarray(weight)), n_rows, n_batches * batch_size)
-    scheduled = transformation is None
-    transformation = adam() if scheduled else transformation
     run = get_jax_executor()
     dtype = np.dtype(jax.tree.leaves(params)[0].dtype)
     settings = {
-        "learning_rate": learning_rate,
-        "n_steps": 0 if constant_rate else n_steps if steps is None else steps[1],
-        "max_gradient_norm": max_gradient_norm,
+        "learning_rate": training.learning_rate,
+        "n_steps": n_steps if steps is None else steps[1],
+        "max_gradient_norm": training.max_gradient_norm,
         # What a whole batch weighs on average.
         "batch_weight": max(weight.sum(), 1e-30) * in_batch / n_rows,
     }
@@ -266,26 +265,26 @@ def minimize(
     )
     if steps is not None:
         step = run.put(np.asarray(steps[0], np.int32))
-    opt_state = run.jit(transformation.init)(params) if state is None else state
-    progress = _Progress(params, params, run.put(opt_state), step, params, best, finite)
-    run_epochs = run.jit(_run_epochs, static=("loss", "transformation", "scheduled"))
+    if state is None:
+        state = run.jit((adam() if transformation is None else transformation).init)(params)
+    progress = _Progress(params, params, run.put(state), step, params, best, finite)
+    run_epochs = run.jit(_run_epochs, static=("loss", "transformation"))
     losses, monitored, converged = [], [], False
     # Drawn here, not on the device: a sort and a generator would be half of the compiled program.
     seed = key if isinstance(key, int) else np.asarray(jax.random.key_data(key))
     rng = np.random.default_rng(seed)
     while len(losses) < max_iter and not converged:
+        orders = _orders(rng, n_rows, n_batches, batch_size, training.chunk)
+        live = np.arange(training.chunk) < max_iter - len(losses)
         progress, history = run_epochs(
             progress,
-            data,
-            weight,
-            run.put_rows(_orders(rng, n_rows, n_batches, batch_size, chunk), axis=2),
-            run.put(np.arange(chunk) < max_iter - len(losses)),
+            (data, weight),
+            (run.put_rows(orders, axis=2), run.put(live)),
             validation,
             context,
             settings,
             loss=loss,
             transformation=transformation,
-            scheduled=scheduled,
         )
         done = slice(max_iter - len(losses))
         for value, other, ok in zip(*(np.asarray(x)[done] for x in history), strict=True):
@@ -296,7 +295,8 @@ def minimize(
             if on_epoch is not None and on_epoch(len(losses), value, other, progress.params):
                 converged = True
         finite = bool(progress.finite)
-        converged = converged or not finite or stalled(monitored, n_iter_no_change, tol)
+        stops = stalled(monitored, training.n_iter_no_change, training.tol)
+        converged = converged or not finite or stops
     last = progress.params if validation is None else progress.best_params
     return Result(
         last,
@@ -357,11 +357,9 @@ def _lbfgs(params, data, weight, context, tol, *, loss, max_iter):
     return params, size, iterations, curve, ok
 
 
-def minimize_lbfgs(loss, params, data, weight, context, *, max_iter=500, tol=1e-5):
-    """Full-batch L-BFGS with a zoom line search, until the gradient's norm is below `tol`.
-
-    Arguments as in :func:`minimize`; `tol` is for the norm of the gradient.
-    """
+def minimize_lbfgs(objective, params, *, max_iter=500, tol=1e-5):
+    """Full-batch L-BFGS with a zoom line search, until the gradient's norm is below `tol`."""
+    loss, data, weight, context = objective
     run = get_jax_executor()
     n_rows = len(weight)
     rows = run.put_rows(pad_rows((data, np.asarray(weight)), n_rows, bucket(n_rows, 16)))

@@ -8,7 +8,7 @@ import pytest
 
 from sktn.backend import n_compiled
 from sktn.solvers import gradient
-from sktn.solvers.gradient import minimize, minimize_lbfgs
+from sktn.solvers.gradient import Objective, Training, minimize, minimize_lbfgs
 
 
 # At module level: a new function would compile anew.
@@ -39,15 +39,16 @@ CONTEXT = {"ridge": np.float32(0.0)}
 def run(problem, **options):
     data, weight, params = problem
     options = {"key": jax.random.key(0), "batch_size": 10, "learning_rate": 0.1, **options}
-    context = options.pop("context", CONTEXT)
-    return minimize(
-        options.pop("loss", least_squares),
-        options.pop("params", params),
-        data,
-        weight,
-        context,
-        **options,
-    )
+    loss, context = options.pop("loss", least_squares), options.pop("context", CONTEXT)
+    params = options.pop("params", params)
+    training = {name: options.pop(name) for name in Training._fields if name in options}
+    objective = Objective(loss, data, weight, context)
+    return minimize(objective, params, training=Training(**training), **options)
+
+
+def squares(problem, context=CONTEXT):
+    data, weight, _ = problem
+    return Objective(least_squares, data, weight, context)
 
 
 def same(a, b):
@@ -282,7 +283,7 @@ def test_on_epoch_can_stop(problem):
 def test_lbfgs_solves_least_squares(problem):
     data, weight, params = problem
     context = {"ridge": np.float32(0.01)}
-    found = minimize_lbfgs(least_squares, params, data, weight, context, max_iter=50, tol=1e-4)
+    found = minimize_lbfgs(squares(problem, context), params, max_iter=50, tol=1e-4)
     x = np.column_stack([data["x"], np.ones(len(weight))]).astype(np.float64)
     penalty = np.diag([0.01, 0.01, 0.01, 0])
     exact = np.linalg.solve(x.T @ x / len(x) + penalty, x.T @ data["y"] / len(x))
@@ -294,16 +295,16 @@ def test_lbfgs_solves_least_squares(problem):
 
 
 def test_lbfgs_says_when_it_did_not_converge(problem):
-    data, weight, params = problem
-    found = minimize_lbfgs(least_squares, params, data, weight, CONTEXT, max_iter=50, tol=0.0)
+    _data, _weight, params = problem
+    found = minimize_lbfgs(squares(problem), params, max_iter=50, tol=0.0)
     assert not found.converged
     assert found.losses.shape == (50,)
 
 
 def test_lbfgs_that_is_never_finite_returns_the_start(problem):
-    data, weight, params = problem
+    _data, _weight, params = problem
     context = {"ridge": np.float32(np.nan)}
-    found = minimize_lbfgs(least_squares, params, data, weight, context, max_iter=50)
+    found = minimize_lbfgs(squares(problem, context), params, max_iter=50)
     assert not found.finite
     assert not found.converged
     assert not np.any(found.params["w"])
@@ -313,19 +314,17 @@ def test_lbfgs_stops_at_an_edge_with_finite_parameters(problem):
     data, weight, _ = problem
     params = {"w": jnp.array([1.0])}
     context = {"edge": np.float32(0.0)}
-    found = minimize_lbfgs(root, params, data, weight, context, max_iter=20, tol=1e-9)
+    found = minimize_lbfgs(Objective(root, data, weight, context), params, max_iter=20, tol=1e-9)
     assert np.isfinite(found.params["w"]).all()
     assert not (found.converged and found.finite), "there is no minimum to converge to"
 
 
 def test_lbfgs_traces_its_numbers(problem):
-    data, weight, params = problem
+    _data, _weight, params = problem
     before = None
-    minimize_lbfgs(least_squares, params, data, weight, CONTEXT, max_iter=50, tol=1e-4)
+    minimize_lbfgs(squares(problem), params, max_iter=50, tol=1e-4)
     before = n_compiled()
-    minimize_lbfgs(
-        least_squares, params, data, weight, {"ridge": np.float32(1)}, max_iter=50, tol=1e-2
-    )
+    minimize_lbfgs(squares(problem, {"ridge": np.float32(1)}), params, max_iter=50, tol=1e-2)
     assert n_compiled() == before
 
 

@@ -168,21 +168,13 @@ class Adam(_GradientSolver):
             stop = on_epoch is not None and on_epoch(lambda: networks(params))
             return stop or plan.clock.over()
 
+        training = self.training(problem.n_sites, chunk=10 if on_epoch is None else 1)
         result = gradient.minimize(
-            chain_gradient.chain_loss,
+            chain_gradient.objective(train, context),
             params,
-            chain_gradient.rows_of(train),
-            train.weight,
-            context,
             key,
-            batch_size=self.batch_size,
-            max_iter=self.max_iter,
-            learning_rate=self.step_size(problem.n_sites),
-            transformation=self.optimizer,
+            training,
             validation=validation,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            chunk=1 if on_epoch is not None else 10,
             on_epoch=after_epoch,
         )
         return Solution(
@@ -202,26 +194,32 @@ class Adam(_GradientSolver):
             params, _ = self.start(problem, plan, None)
         else:
             params = chain_gradient.params_of(networks, problem, plan.bond_dim)
+        context = chain_gradient.context_of(problem, plan.orders, plan.output_site)
         result = gradient.minimize(
-            chain_gradient.chain_loss,
+            chain_gradient.objective(problem, context),
             params,
-            chain_gradient.rows_of(problem),
-            problem.weight,
-            chain_gradient.context_of(problem, plan.orders, plan.output_site),
             key,
-            batch_size=self.batch_size,
-            max_iter=1,
-            learning_rate=self.step_size(problem.n_sites),
-            transformation=self.optimizer,
-            constant_rate=True,
+            self.training(problem.n_sites, max_iter=1, chunk=1),
+            steps=gradient.CONSTANT_RATE,
             state=state,
-            chunk=1,
         )
         found = chain_gradient.networks_of(result.params, plan.orders, plan.output_site, problem)
         return Solution(found, result.losses, finite=result.finite, state=result.state)
 
-    def step_size(self, n_sites):
-        return self.learning_rate * min(1.0, _FULL_STEP_SITES / max(n_sites, 1))
+    def training(self, n_sites, **changes):
+        """What the parameters mean on so many sites: -> gradient.Training"""
+        from sktn.solvers.gradient import Training
+
+        rate = self.learning_rate * min(1.0, _FULL_STEP_SITES / max(n_sites, 1))
+        settings = {
+            "batch_size": self.batch_size,
+            "max_iter": self.max_iter,
+            "learning_rate": rate,
+            "transformation": self.optimizer,
+            "n_iter_no_change": self.n_iter_no_change,
+            "tol": self.tol,
+        }
+        return Training(**{**settings, **changes})
 
 
 class LBFGS(_GradientSolver):
@@ -261,14 +259,9 @@ class LBFGS(_GradientSolver):
         from sktn.solvers import chain_gradient, gradient
 
         params, orders = self.start(problem, plan, previous)
+        context = chain_gradient.context_of(problem, orders, plan.output_site)
         result = gradient.minimize_lbfgs(
-            chain_gradient.chain_loss,
-            params,
-            chain_gradient.rows_of(problem),
-            problem.weight,
-            chain_gradient.context_of(problem, orders, plan.output_site),
-            max_iter=self.max_iter,
-            tol=self.tol,
+            chain_gradient.objective(problem, context), params, max_iter=self.max_iter, tol=self.tol
         )
         networks = chain_gradient.networks_of(result.params, orders, plan.output_site, problem)
         return Solution(networks, result.losses, converged=result.converged, finite=result.finite)
