@@ -1,5 +1,7 @@
 """Settings of the whole suite."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ def pytest_configure(config):
     # programs that users get.
     if config.option.markexpr == "not slow":
         jax.config.update("jax_disable_most_optimizations", True)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # of the processes that tests start
 
 
 @pytest.fixture

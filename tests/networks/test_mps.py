@@ -1,6 +1,5 @@
-"""Chains against their dense tensors, and what must not change a chain's function."""
-
-from functools import partial
+"""Chains against their dense tensors, and what must not change a chain's function. On NumPy, where
+nothing is compiled: that JAX gives the same is tested in test_executors.py."""
 
 import jax
 import jax.numpy as jnp
@@ -18,15 +17,6 @@ from sktn.networks.entanglement import bond_spectra
 def _double_precision():
     with jax.enable_x64(True):
         yield
-
-
-# One program each is faster than one for every operation.
-fold = partial(jax.jit, static_argnums=1)(folding.fold)
-unfold = partial(jax.jit, static_argnums=(1, 2))(folding.unfold)
-contract = partial(jax.jit, static_argnums=3)(mps.contract)
-inner = jax.jit(mps.inner)
-mean_and_penalty = jax.jit(mps.mean_and_penalty)
-canonicalize = jax.jit(mps.canonicalize)
 
 
 def random_chain(rng, n, d=2, D=3, c=2, dtype=np.float64):
@@ -54,7 +44,7 @@ def dense_values(cores, readout, phi, p):
 
 
 def value(cores, readout, phi, p):
-    out, log_scale = contract(cores, readout, phi, p)
+    out, log_scale = mps.contract(cores, readout, phi, p)
     return np.asarray(out * np.exp(log_scale)[:, None])
 
 
@@ -64,7 +54,7 @@ def folded(weights, p):
     return np.concatenate([weights, np.ones_like(weights[:1])])[index]
 
 
-# The output at the ends, beside them and in the middle; every shape compiles anew.
+# The output at the ends, beside them and in the middle.
 CHAINS = [(1, 0), (1, 1), (2, 1), (5, 0), (5, 1), (5, 3), (5, 5)]
 every_chain = pytest.mark.parametrize(("n", "p"), CHAINS)
 
@@ -80,9 +70,9 @@ def test_contract_is_the_dense_contraction(rng, n, p):
 @every_chain
 def test_unfold_inverts_fold(rng, n, p):
     cores, _ = random_chain(rng, n)
-    arms = fold(cores, p)
+    arms = folding.fold(cores, p)
     assert arms.shape == (max(p, n - p), 2, 3, 2, 3)
-    np.testing.assert_array_equal(unfold(arms, p, n), cores)
+    np.testing.assert_array_equal(folding.unfold(arms, p, n), cores)
 
 
 def test_a_site_of_the_table_can_stand_anywhere(rng):
@@ -91,7 +81,7 @@ def test_a_site_of_the_table_can_stand_anywhere(rng):
     phi = random_inputs(rng, 4, n, 2)
     order = rng.permutation(n)
     inputs = folding.fold_inputs(phi, folding.site_index(n, p, order))
-    out, log_scale = mps.contract_arms(fold(cores, p), readout, inputs)
+    out, log_scale = mps.contract_arms(folding.fold(cores, p), readout, inputs)
     expected = dense_values(cores, readout, phi[:, order], p)
     np.testing.assert_allclose(out * np.exp(log_scale)[:, None], expected, rtol=1e-10)
 
@@ -101,7 +91,7 @@ def test_environments_are_the_two_bond_vectors(rng):
     cores, _readout = random_chain(rng, n)
     phi = random_inputs(rng, 3, n, 2)
     inputs = folding.fold_inputs(phi, folding.site_index(n, p))
-    vectors, log_scale = mps.environments(fold(cores, p), inputs)
+    vectors, log_scale = mps.environments(folding.fold(cores, p), inputs)
     left, right = np.asarray(vectors) * np.exp(log_scale)[:, :, None]
     matrices = np.einsum("bns,nlsr->bnlr", phi, cores)
     np.testing.assert_allclose(left, matrices[:, 0, 0])
@@ -124,8 +114,8 @@ def test_inner_is_the_dense_inner_product(rng, n, p):
         (metric, np.concatenate([metric, padding])[index]),
         (np.repeat(eye, n, 0), np.concatenate([np.repeat(eye, n, 0), padding])[index]),
     ]:
-        out, log_scale = inner(
-            fold(cores, p), readout, fold(others, p), other_readout, folded_metric
+        out, log_scale = mps.inner(
+            folding.fold(cores, p), readout, folding.fold(others, p), other_readout, folded_metric
         )
         F, T = mps.to_dense(cores, readout, p), mps.to_dense(others, other_readout, p)
         for i in range(n):
@@ -139,7 +129,7 @@ def test_mean_and_penalty_are_those_of_the_dense_tensor(rng, n, p):
     d = 3
     cores, readout = random_chain(rng, n, d=d)
     g = np.concatenate([np.ones((n, 1)), rng.uniform(0.5, 3, (n, d - 1))], axis=1)
-    mean, penalty = mean_and_penalty(fold(cores, p), readout, folded(g, p))
+    mean, penalty = mps.mean_and_penalty(folding.fold(cores, p), readout, folded(g, p))
     W = mps.to_dense(cores, readout, p)
     charged = W**2
     for i in range(n):
@@ -158,22 +148,22 @@ def test_penalty_does_not_cancel_beside_a_large_constant(rng):
     cores[:, :, 1] = 1e-6 * noise
     readout = np.zeros((D, 1, D))
     readout[0, 0, 0] = 1.0
-    exact = mean_and_penalty(fold(cores, p), readout, folded(np.ones((n, d)), p))[1]
-    single = [jnp.asarray(x, jnp.float32) for x in (fold(cores, p), readout)]
+    exact = mps.mean_and_penalty(folding.fold(cores, p), readout, folded(np.ones((n, d)), p))[1]
+    single = [x.astype(np.float32) for x in (folding.fold(cores, p), readout)]
     ones = folded(np.ones((n, d), np.float32), p)
     assert 0 < exact < 1e-10
-    np.testing.assert_allclose(mean_and_penalty(*single, ones)[1], exact, rtol=1e-4)
+    np.testing.assert_allclose(mps.mean_and_penalty(*single, ones)[1], exact, rtol=1e-4)
 
 
 @every_chain
 def test_canonical_form(rng, n, p):
     d, D = 2, 4
     cores, readout = random_chain(rng, n, d=d, D=D)
-    arms = fold(cores, p)
-    canonical, centre = canonicalize(arms, readout)
+    arms = folding.fold(cores, p)
+    canonical, centre = mps.canonicalize(arms, readout)
     phi = random_inputs(rng, 5, n, d)
     np.testing.assert_allclose(
-        value(np.asarray(unfold(canonical, p, n)), np.asarray(centre), phi, p),
+        value(np.asarray(folding.unfold(canonical, p, n)), np.asarray(centre), phi, p),
         value(cores, readout, phi, p),
         rtol=1e-9,
         atol=1e-12,
@@ -196,9 +186,9 @@ def test_canonical_form_is_unique(rng):
     # The same function in another gauge gets the same canonical cores up to rotations, and equal
     # chains get equal cores.
     cores, readout = random_chain(rng, 4)
-    arms = fold(cores, 2)
-    once = canonicalize(arms, readout)
-    twice = canonicalize(*once)
+    arms = folding.fold(cores, 2)
+    once = mps.canonicalize(arms, readout)
+    twice = mps.canonicalize(*once)
     for a, b in zip(once, twice, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-12)
 
@@ -227,7 +217,7 @@ def test_long_chains_in_float32(rng, p, factor):
     cores = cores * factor
     phi = random_inputs(rng, b, n, d)
     single = [x.astype(np.float32) for x in (cores, readout, phi)]
-    out, log_scale = contract(*single, p)
+    out, log_scale = mps.contract(*single, p)
     assert out.dtype == log_scale.dtype == np.float32
     # The reference in float64 divides by the norm, another scale altogether.
     vectors, logs = [], np.zeros(b)
@@ -259,7 +249,7 @@ def test_default_start_is_finite_for_2000_sites(rng):
 
     def loss(params):
         out, log_scale = mps.contract_arms(*params, folding.fold_inputs(phi, index))
-        penalty = mean_and_penalty(*params, np.ones((*index.shape, d), np.float32))[1]
+        penalty = mps.mean_and_penalty(*params, np.ones((*index.shape, d), np.float32))[1]
         return jnp.sum((out * jnp.exp(log_scale)[:, None] - 1) ** 2) + penalty
 
     size, gradient = jax.jit(jax.value_and_grad(loss))((arms, readout))
@@ -278,7 +268,7 @@ def test_gradients_are_those_of_the_dense_contraction(rng):
     phi = random_inputs(rng, 3, n, 2)
 
     def chain(cores, readout):
-        out, log_scale = contract(cores, readout, phi, p)
+        out, log_scale = mps.contract(cores, readout, phi, p)
         return jnp.sum((out * jnp.exp(log_scale)[:, None]) ** 3)
 
     def plain(cores, readout):
@@ -302,7 +292,7 @@ seeds = st.integers(0, 2**31 - 1)
 def quantities(cores, readout, phi, p):
     """Everything that must depend on the function alone."""
     g = np.tile([1.0, 2.0], (len(cores), 1))
-    mean, penalty = mean_and_penalty(fold(cores, p), readout, folded(g, p))
+    mean, penalty = mps.mean_and_penalty(folding.fold(cores, p), readout, folded(g, p))
     spectra = np.concatenate(bond_spectra(cores, readout, p))
     return value(cores, readout, phi, p), mean, penalty, spectra
 
@@ -345,8 +335,8 @@ def test_scale_goes_to_the_log(seed, site, exponent):
     phi = random_inputs(rng, 3, 4, 2)
     scaled = cores.copy()
     scaled[site] *= 2.0**exponent
-    out, log_scale = contract(cores, readout, phi, 2)
-    other, other_scale = contract(scaled, readout, phi, 2)
+    out, log_scale = mps.contract(cores, readout, phi, 2)
+    other, other_scale = mps.contract(scaled, readout, phi, 2)
     np.testing.assert_array_equal(out, other)
     np.testing.assert_allclose(other_scale - log_scale, exponent * np.log(2), atol=1e-9)
 
@@ -361,7 +351,7 @@ def test_new_orders_and_output_sites_of_one_shape_compile_once(rng):
         )
     )
     for p, order in [(2, None), (3, None), (2, [4, 2, 0, 1, 3])]:
-        compiled(fold(cores, p), readout, phi, folding.site_index(n, p, order))
+        compiled(folding.fold(cores, p), readout, phi, folding.site_index(n, p, order))
     assert compiled._cache_size() == 1
 
 
@@ -373,7 +363,7 @@ def test_trained_padding_is_absorbed(rng, n, p):
     readout, phi = rng.normal(size=(3, 2, 3)), random_inputs(rng, 4, n, 2)
     out, log_scale = mps.contract_arms(arms, readout, folding.fold_inputs(phi, index))
     arms, readout = folding.absorb_padding(arms, readout, index, n)
-    cores = np.asarray(unfold(arms, p, n))
+    cores = np.asarray(folding.unfold(arms, p, n))
     np.testing.assert_allclose(
         value(cores, readout, phi, p), out * np.exp(log_scale)[:, None], rtol=1e-10
     )

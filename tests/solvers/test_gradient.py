@@ -23,6 +23,9 @@ def root(params, batch, weight, context):
     return jnp.sqrt(params["w"][0] - context["edge"]) + 0 * jnp.sum(batch["y"] * weight)
 
 
+value_of, slope_of = jax.jit(least_squares), jax.jit(jax.grad(least_squares))
+
+
 @pytest.fixture
 def problem(rng):
     """Rows, weights, a start; float32."""
@@ -102,7 +105,7 @@ def test_reported_loss_is_that_of_the_rows_whatever_the_batches(problem):
     # although the last batch has 5 rows instead of 10.
     data, weight, params = problem
     weight = np.linspace(0, 3, len(weight)).astype(np.float32)
-    exact = least_squares(params, data, weight, CONTEXT)
+    exact = value_of(params, data, weight, CONTEXT)
     found = run((data, weight, params), learning_rate=1e-12, max_iter=1)
     np.testing.assert_allclose(found.losses, float(exact), rtol=1e-5)
 
@@ -129,7 +132,7 @@ def test_early_stopping_returns_the_best_parameters(problem):
     best = int(np.argmin(found.validation_losses))
     assert 0 < best < 11, "the test would not notice"
     assert same(found.params, seen[best])
-    value = least_squares(found.params, held_out, weight[:20], CONTEXT)
+    value = value_of(found.params, held_out, weight[:20], CONTEXT)
     np.testing.assert_allclose(value, found.validation_losses[best], rtol=1e-5)
 
 
@@ -194,7 +197,7 @@ def test_rows_of_equal_weight_count_alike_in_batches_of_any_size(problem):
     data, weight = {key: x[:41].copy() for key, x in data.items()}, weight[:41]
     data["y"][:] = 0
     data["y"][7] = 100.0
-    slope = jax.grad(least_squares)(params, data, weight, CONTEXT)
+    slope = slope_of(params, data, weight, CONTEXT)
     for seed in range(3):
         found = run(
             (data, weight, params),
@@ -219,7 +222,7 @@ def test_a_transformation_of_the_user_is_used_as_it_is(problem):
     found = run(
         problem, transformation=optax.sgd(0.1), batch_size=1000, max_iter=1, learning_rate=123.0
     )
-    slope = jax.grad(least_squares)(params, data, weight, CONTEXT)
+    slope = slope_of(params, data, weight, CONTEXT)
     np.testing.assert_allclose(found.params["w"], -0.1 * slope["w"], rtol=1e-4)
 
 
@@ -280,7 +283,7 @@ def test_on_epoch_can_stop(problem):
     assert found.converged
 
 
-def test_lbfgs_solves_least_squares(problem):
+def test_lbfgs_solves_value_of(problem):
     data, weight, params = problem
     context = {"ridge": np.float32(0.01)}
     found = minimize_lbfgs(squares(problem, context), params, max_iter=50, tol=1e-4)

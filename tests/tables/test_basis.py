@@ -22,6 +22,7 @@ from sktn.tables import levels
 from sktn.tables.basis import embed, fit_basis
 from sktn.tables.column_fit import fit_columns
 
+# NumPy where nothing else is asked: every shape compiles anew.
 site_vectors = jax.jit(embed)
 every_embedding = pytest.mark.parametrize("name", EMBEDDINGS)
 
@@ -40,9 +41,7 @@ def fit(X, embedding, *, sample_weight=None, missing="marginal", categorical=Non
     basis = fit_basis(
         columns, coords, embedding, sample_weight=sample_weight, missing=missing, **options
     )
-    with jax.enable_x64(X.dtype == np.float64):
-        phi = np.asarray(site_vectors(basis, coords))
-    return columns, basis, phi
+    return columns, basis, embed(basis, coords)
 
 
 def moments(phi, weight):
@@ -177,9 +176,11 @@ def test_new_rows_are_bounded(rng, name):
     columns, basis, _ = fit(X, embedding)
     new = np.linspace(-1e3, 1e3, 999, dtype=np.float32)[:, None] * np.ones(3, dtype=np.float32)
     new[0] = np.nan
-    phi = np.asarray(site_vectors(basis, columns.transform(new)))
-    assert np.abs(phi).max() <= 10.0
-    np.testing.assert_array_equal(phi[0], basis.missing)
+    coords = columns.transform(new)
+    for phi in (embed(basis, coords), np.asarray(site_vectors(basis, coords))):
+        assert np.abs(phi).max() <= 10.0
+        np.testing.assert_array_equal(phi[0], basis.missing)
+    np.testing.assert_allclose(phi, embed(basis, coords), atol=1e-4)
 
 
 def test_missing_values_are_marginalised_or_indicated(table):
@@ -201,7 +202,7 @@ def test_categories(table):
     columns, basis, _phi = fit(X, Legendre(2), categorical=categorical)
     new = X[:1].repeat(7, axis=0)
     new[:, 4] = [0, 1, 2, 3, 4, 9, np.nan]
-    vectors = np.asarray(site_vectors(basis, columns.transform(new)))[:, 4]
+    vectors = embed(basis, columns.transform(new))[:, 4]
     assert len(np.unique(vectors[:5].round(3), axis=0)) == 5
     np.testing.assert_array_equal(vectors[5:], [np.eye(5)[0]] * 2)
 
@@ -213,7 +214,7 @@ def test_rare_levels_share_a_vector(table, monkeypatch):
     assert basis.dim == 3
     new = X[:1].repeat(5, axis=0)
     new[:, 4] = np.arange(5)
-    vectors = np.asarray(site_vectors(basis, columns.transform(new)))[:, 4]
+    vectors = embed(basis, columns.transform(new))[:, 4]
     assert len(np.unique(vectors.round(3), axis=0)) == 3
 
 
@@ -225,8 +226,7 @@ def test_a_shared_unit_is_charged_by_the_raw_coefficients(embedding, rng):
     columns = fit_columns(X, scaling="common", group=getattr(embedding, "group", 1))
     coords = columns.transform(X)
     basis = fit_basis(columns, coords, embedding, shared_unit=True)
-    with jax.enable_x64(True):
-        phi = np.asarray(site_vectors(basis, coords))
+    phi = embed(basis, coords)
     _mean, gram = moments(phi, np.ones(len(X)))
     np.testing.assert_allclose(gram, basis.gram, atol=1e-8)
     # The product kernel's first order is the inner product of the centred rows but for a factor.
