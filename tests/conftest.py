@@ -1,7 +1,5 @@
 """Settings of the whole suite."""
 
-import os
-
 import jax
 import numpy as np
 import pytest
@@ -20,7 +18,6 @@ def pytest_configure(config):
     # programs that users get.
     if config.option.markexpr == "not slow":
         jax.config.update("jax_disable_most_optimizations", True)
-        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # of the processes that tests start
 
 
 @pytest.fixture

@@ -11,7 +11,14 @@ device = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(device)
 
 
-@pytest.mark.parametrize("case", device.CASES)
+# Those that compile little, or search little.
+QUICK = ("fit", "anomaly", "predict", "video")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in device.CASES],
+)
 def test_the_device_benchmark_runs_and_both_executors_agree(case, capsys):
     rows = device.main(["--tiny", "--only", case])
     assert "numpy first" in capsys.readouterr().out

@@ -16,13 +16,16 @@ ESTIMATORS = [
     sktn.RGTNDecomposer(0.3),
 ]
 ALWAYS = {"check_estimators_pickle", "check_fit_idempotent", "check_dict_unchanged"}
+# Five seconds of compilation each.
+DETECTOR = {"check_dict_unchanged"}
 
 
 def checks():
     for estimator in ESTIMATORS:
         for tested, check in estimator_checks_generator(estimator, legacy=True, mark="skip"):
             name = getattr(check, "func", check).__name__
-            marks = [] if name in ALWAYS else [pytest.mark.jax_checks, pytest.mark.slow]
+            always = DETECTOR if isinstance(estimator, sktn.SMPOAnomalyDetector) else ALWAYS
+            marks = [] if name in always else [pytest.mark.jax_checks, pytest.mark.slow]
             yield pytest.param(tested, check, marks=marks, id=f"{type(estimator).__name__}-{name}")
 
 

@@ -283,7 +283,7 @@ def test_on_epoch_can_stop(problem):
     assert found.converged
 
 
-def test_lbfgs_solves_value_of(problem):
+def test_lbfgs_solves_least_squares(problem):
     data, weight, params = problem
     context = {"ridge": np.float32(0.01)}
     found = minimize_lbfgs(squares(problem, context), params, max_iter=50, tol=1e-4)
