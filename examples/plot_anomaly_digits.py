@@ -67,8 +67,9 @@ limit = np.abs(changes).max()
 fig, axes = plt.subplots(2, len(strange), figsize=(7, 3.6), layout="constrained")
 for k, row in enumerate(strange):
     axes[0, k].imshow(X[row].reshape(8, 8), cmap="gray_r")
-    axes[1, k].imshow(changes[k].reshape(8, 8), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    image = axes[1, k].imshow(changes[k].reshape(8, 8), cmap="RdBu_r", vmin=-limit, vmax=limit)
     axes[0, k].set_title(f"a {y[row]}")
 for ax in axes.ravel():
     ax.set_axis_off()
+fig.colorbar(image, ax=axes[1], label="rise of the score\nwithout the pixel")
 plt.show()

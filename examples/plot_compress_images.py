@@ -29,8 +29,14 @@ for column in range(3):
     NetworkDisplay.from_estimator(models[column], ax=axes[1, column])
 axes[0, 3].imshow(images[5], cmap="gray_r")
 axes[0, 3].set_title("original")
-for ax in axes[0]:
+for ax in (*axes[0], axes[1, 3]):
     ax.set_axis_off()
-plot_history(models[-1], ax=axes[1, 3])
 plt.tight_layout()
+plt.show()
+
+# %%
+# In the drawings circles are the modes (0: samples, 1: rows, 2: columns) with their sizes beside
+# them, and lines the bonds with their dimensions; a shaded mode was split in factors. How the
+# search came to the last one: filled circles meet the error, the line is the smallest so far.
+plot_history(models[-1])
 plt.show()

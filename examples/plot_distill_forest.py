@@ -53,6 +53,7 @@ ShapleyDisplay(shapley_values(result.model, X_test)).plot()
 # do in pairs:
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 MarginalEffectDisplay.from_estimator(result.model, X_train, "bmi", ax=left)
+left.set(xlabel="body mass index (kg/m²)", ylabel="averaged prediction (progression)")
 InteractionDisplay.from_estimator(result.model, X_test, max_features=6, ax=right)
 
 # %%

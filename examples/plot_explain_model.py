@@ -9,7 +9,8 @@ matrices, exact to rounding, in well under a second.
 """
 
 # %%
-# A model of the breast cancer table: 569 rows, 30 columns. The score is the log-odds of "benign".
+# A model of the breast cancer table: 569 rows, 30 columns. The score is the log-odds of the second
+# class, "malignant".
 import time
 
 import matplotlib.pyplot as plt
@@ -26,7 +27,8 @@ from sktn.display import (
 )
 from sktn.inspection import prune, shapley_values, truncate, variance_shares
 
-X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+data = load_breast_cancer(as_frame=True)
+X, y = data.data, data.target_names[data.target]
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, random_state=0)
 model = MPSClassifier(interaction_penalty=0.3, random_state=0).fit(X_train, y_train)
 print(f"accuracy on held-out rows: {model.score(X_test, y_test):.3f}")

@@ -37,7 +37,7 @@ for name, error in errors.items():
     ax.plot(error[order], "o-", label=name)
 ax.plot(expected[order], "k:", label="MPSImputer, as expected")
 ax.set_xticks(range(len(order)), wine.columns[order], rotation=60, ha="right")
-ax.set_ylabel("error of what was filled in")
+ax.set_ylabel("error of what was filled in\n(standard deviations)")
 ax.set_ylim(0)
 ax.legend()
 plt.show()

@@ -32,14 +32,18 @@ found = pd.DataFrame(search.cv_results_)
 found = found[np.isfinite(found["mean_test_neg_log_loss"])]
 _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 tried = ["param_degree", "param_interaction_penalty", "param_relevance"]
-for (degree, _, _), path in found.groupby(tried):
+styles = {0.25: ":", 1.0: "--", 4.0: "-"}
+for (degree, penalty, _), path in found.groupby(tried):
     path = path.sort_values("param_alpha")
-    color = "C0" if degree == 1 else "C1"
-    ax.plot(path["param_alpha"], -path["mean_test_neg_log_loss"], color=color, alpha=0.6)
-for degree, color in ((1, "C0"), (3, "C1")):
-    ax.plot([], [], color=color, label=f"degree {degree}")
+    ax.plot(
+        path["param_alpha"],
+        -path["mean_test_neg_log_loss"],
+        color="C0" if degree == 1 else "C1",
+        ls=styles[penalty],
+        label=f"{degree}, {penalty:g}",
+    )
 ax.set(xscale="log", xlabel="strength alpha of the penalty", ylabel="cross-validated log-loss")
-ax.legend(title="a line a penalty")
+ax.legend(title="degree, interaction penalty")
 plt.show()
 
 # %%

@@ -258,7 +258,9 @@ class MPSClassifier(ClassifierMixin, BaseChain):
                 f"classes={known!r} is not the same as on the first call: {self.classes_!r}."
             )
         if len(known) < 2:
-            raise ValueError(f"MPSClassifier needs at least 2 classes; got 1 class: {known!r}.")
+            raise ValueError(
+                f"MPSClassifier needs at least 2 classes; got 1 class: {known.tolist()}."
+            )
         categorical = self.categorical_features
         reading = read_fit(self, X, y, categorical=categorical) if first else read_more(self, X, y)
         check_classification_targets(reading.y)
@@ -274,8 +276,8 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         if len(seen) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes with positive weight; got "
-                f"{len(seen)} class: {seen!r}. Weights that rounding loses beside the largest one "
-                "count as zero."
+                f"{len(seen)} class: {seen.tolist()}. Weights that rounding loses beside the "
+                "largest one count as zero."
             )
         return target
 

@@ -26,6 +26,11 @@ def despine(ax):
         ax.spines[side].set_visible(False)
 
 
+def of_output(text, name):
+    """`text of class`: what a score is of. A single target has no name of its own."""
+    return text if str(name) == "y" else f"{text} of {shorten(name)}"
+
+
 def shorten(name, length=26):
     """A name that leaves room for the picture."""
     name = str(name)

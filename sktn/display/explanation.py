@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sktn.display._axes import DOWN, despine, new_axes, shorten
+from sktn.display._axes import DOWN, despine, new_axes, of_output, shorten
 from sktn.inspection import marginal_effect, variance_shares
 from sktn.inspection.effects import columns_of
 
@@ -203,7 +203,7 @@ class MarginalEffectDisplay:
         (values,), names = self.effect.grid_values, self.effect.output_names
         chosen = range(len(names)) if output is None else [output]
         numeric = np.asarray(values).dtype.kind in "fiu"
-        label = _score_label(names[chosen[0]] if len(chosen) == 1 else "y")
+        label = of_output("averaged score", names[chosen[0]] if len(chosen) == 1 else "y")
         for c in chosen:
             colour = f"C{c}"
             middle = ax.axhline if numeric else ax.axvline
@@ -249,7 +249,7 @@ class MarginalEffectDisplay:
                 axis.set_ticks(place, [shorten(v) for v in values])
         ax.set(xlabel=self.effect.feature_names[0], ylabel=self.effect.feature_names[1])
         bar = ax.figure.colorbar(image, ax=ax)
-        bar.set_label(_score_label(self.effect.output_names[output]))
+        bar.set_label(of_output("averaged score", self.effect.output_names[output]))
         bar.outline.set_visible(False)
 
     def _rows(self, ax):
@@ -280,8 +280,3 @@ class MarginalEffectDisplay:
         foot.axis("off")
         bottom, top = ax.get_ylim()
         ax.set_ylim(bottom - 0.16 * (top - bottom), top)
-
-
-def _score_label(name):
-    """What an axis of scores shows; a single target has no name of its own."""
-    return "averaged score" if str(name) == "y" else f"averaged score of {shorten(name)}"

@@ -47,6 +47,9 @@ class Report:
     def __init__(self, html):
         self.html = html
 
+    def __repr__(self):
+        return f"<Report, {len(self.html) / 1000:.0f} kB of HTML: write it by .save('report.html')>"
+
     def save(self, path):
         """Write the page to a file.
 

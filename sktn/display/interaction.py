@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sktn.display._axes import new_axes, shorten
+from sktn.display._axes import new_axes, of_output, shorten
 from sktn.inspection import interactions
 
 
@@ -103,7 +103,8 @@ class InteractionDisplay:
             # What a feature does alone, told apart from the pairs.
             ax.add_patch(_frame(k))
         bar = ax.figure.colorbar(image, ax=ax, shrink=0.8)
-        bar.set_label("mean size (units of the score)" if row is None else "change of the score")
+        score = of_output("score", self.interactions.output_names[output])
+        bar.set_label(f"mean |change| of the {score}" if row is None else f"change of the {score}")
         bar.outline.set_visible(False)
         index = self.interactions.index.capitalize()
         ax.set_title(f"{index} interactions; alone: framed", fontsize=10)

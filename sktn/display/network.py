@@ -229,7 +229,8 @@ def plot_history(estimator: Any, ax: Any = None) -> Any:
         ax.step(step[np.isfinite(best)], best[np.isfinite(best)], where="post", color="black")
     if history:
         _log_axis(ax.yaxis, ax.set_yscale)
-        ax.legend(fontsize="small", ncols=2)
+        # Beside the axes: there is no corner that no search comes to.
+        ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     ax.set_xlabel("step")
     ax.set_ylabel(wanted[1])
     despine(ax)

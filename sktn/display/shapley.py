@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sktn.display._axes import DOWN, UP, despine, new_axes, shorten
+from sktn.display._axes import DOWN, UP, despine, new_axes, of_output, shorten
 from sktn.inspection import shapley_values
 
 
@@ -27,7 +27,7 @@ class ShapleyDisplay:
     >>> X, y = load_iris(return_X_y=True)
     >>> model = MPSClassifier(alpha=0.1, random_state=0).fit(X, y)
     >>> ShapleyDisplay.from_estimator(model, X[:20]).ax_.get_xlabel()
-    'Shapley value (change of the score)'
+    'Shapley value: change of the score of 0'
     """
 
     def __init__(self, explanation):
@@ -85,10 +85,14 @@ class ShapleyDisplay:
             raise ValueError(f"kind must be 'auto', 'beeswarm' or 'waterfall', got {kind!r}.")
         n_shown = min(max_features, values.shape[1])
         ax = new_axes(ax, figsize=(7, 0.36 * n_shown + 1.5))
+        score = of_output("score", self.explanation.output_names[output])
         if kind == "beeswarm":
             self._beeswarm(ax, values, n_shown)
+            ax.set_xlabel(f"Shapley value: change of the {score}")
         else:
-            self._waterfall(ax, values[row], base[row], self.explanation.data[row], n_shown)
+            data = self.explanation.data[row]
+            end = self._waterfall(ax, values[row], base[row], data, n_shown)
+            ax.set_xlabel(f"{score}: {base[row]:.3g} on average, {end:.3g} for this row")
         despine(ax)
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
@@ -121,7 +125,6 @@ class ShapleyDisplay:
         ax.axvline(0, color="0.4", lw=1, zorder=0)
         ax.set_yticks(np.arange(n_shown), [self._label(j) for j in shown])
         ax.set_ylim(n_shown - 0.4, -0.6)
-        ax.set_xlabel("Shapley value (change of the score)")
         bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 1], aspect=35, pad=0.01)
         bar.ax.set_yticklabels(["low", "high"])
         bar.set_label("feature value", labelpad=-10)
@@ -162,8 +165,10 @@ class ShapleyDisplay:
         ax.axvline(base, color="0.6", ls=":", lw=1, zorder=0)
         ax.set_yticks(y, labels)
         ax.set_ylim(len(steps) - 0.4, -0.7)
+        # Bars stick to the axes' edge by default, where their numbers would be cut off.
+        ax.use_sticky_edges = False
         ax.margins(x=0.12)
-        ax.set_xlabel(f"score: {base:.3g} on average, {ends[0]:.3g} for this row")
+        return ends[0]
 
     def _with_value(self, j, value):
         shown = f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)

@@ -170,6 +170,11 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression):
         if not speaks_of_strings(error):
             raise
         column = _column_of_strings(X, is_categorical)
+        if column is None:
+            raise ValueError(
+                f"{error}: y holds strings, and a regressor needs numbers. Labels are for a "
+                "classifier."
+            ) from error
         raise ValueError(
             f"{error}: column {column} of X holds strings. If they are categories, name it in "
             "categorical_features, or pass a data frame with categorical_features='from_dtype'."
@@ -183,7 +188,8 @@ def speaks_of_strings(error):
 
 
 def _column_of_strings(X, is_categorical):
-    """The first column that is no category and not readable as numbers, as a message names it."""
+    """The first column that is no category and not readable as numbers, as a message names it;
+    None if there is none."""
     names = getattr(X, "columns", None)
     values = np.asarray(X, dtype=object)
     for j in range(values.shape[1]):
@@ -193,7 +199,7 @@ def _column_of_strings(X, is_categorical):
             values[:, j].astype(np.float64)
         except (TypeError, ValueError):
             return repr(names[j]) if names is not None else f"at index {j}"
-    return "unknown"
+    return None
 
 
 def _check_target(y):

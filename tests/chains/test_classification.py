@@ -429,6 +429,14 @@ def test_members_of_small_shares_are_left_out(monkeypatch):
     np.testing.assert_array_equal(shares, [0.52, 0.48, 0])
 
 
+def test_a_class_of_one_row_is_named_as_the_user_named_it():
+    labels = np.array(["a"] * 15 + ["b"] * 14 + ["c"], dtype=object)
+    with pytest.warns(UserWarning, match=r"Classes \['c'\] have a single row"):
+        MPSClassifier(degree=1, random_state=0).fit(X_IRIS[:30], labels)
+    with pytest.raises(ValueError, match=r"got 1 class: \['a'\]"):
+        MPSClassifier().fit(X_IRIS[:10], labels[:10])
+
+
 def test_cv_refuses_splitters_that_leave_rows_out():
     from sklearn.model_selection import ShuffleSplit
 

@@ -54,6 +54,8 @@ def test_history_reads_from_left_to_right(model):
     assert best[-1] <= model.n_parameters_
     steps = [entry for entry in model.history_ if entry["scale"] == 0]
     assert sum(len(dots.get_offsets()) for dots in ax.collections) == len(steps)
+    ax.figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
 
 
 def test_history_of_a_budget_shows_errors():
@@ -169,6 +171,25 @@ def test_shapley_pictures_show_every_value(classifier):
         swarm.plot(kind="force")
 
 
+def test_pictures_say_which_class_the_score_is_of(classifier):
+    model, X = classifier
+    swarm = ShapleyDisplay.from_estimator(model, X, output=2)
+    assert swarm.ax_.get_xlabel() == "Shapley value: change of the score of 2"
+    waterfall = ShapleyDisplay.from_estimator(model, X.iloc[[0]])
+    assert waterfall.ax_.get_xlabel().startswith("score of 0: ")
+    pairs = InteractionDisplay.from_estimator(model, X[:5], output=1)
+    assert pairs.ax_.images[0].colorbar.ax.get_ylabel() == "mean |change| of the score of 1"
+
+
+def test_numbers_beside_the_bars_of_a_waterfall_have_room(classifier):
+    model, X = classifier
+    ax = ShapleyDisplay.from_estimator(model, X.iloc[[0]]).ax_
+    ends = [bar.get_x() + width for bar in ax.patches for width in (0, bar.get_width())]
+    low, high = ax.get_xlim()
+    assert low < min(ends) - 0.1 * np.ptp(ends)
+    assert max(ends) + 0.1 * np.ptp(ends) < high
+
+
 def test_interactions_are_a_map_of_pairs(classifier):
     model, X = classifier
     mean = InteractionDisplay.from_estimator(model, X[:20], output=1, max_features=3)
@@ -179,7 +200,7 @@ def test_interactions_are_a_map_of_pairs(classifier):
     assert len(mean.ax_.get_xticklabels()) == 3
     row = mean.plot(row=2)
     assert row.ax_.images[0].get_clim()[0] < 0
-    assert "change of the score" in {ax.get_ylabel() for ax in row.figure_.axes}
+    assert "change of the score of 0" in {ax.get_ylabel() for ax in row.figure_.axes}
 
 
 def test_to_shap_keeps_everything(classifier):

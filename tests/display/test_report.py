@@ -89,6 +89,7 @@ def test_names_are_escaped_and_the_title_is_the_users():
     assert "<b>bmi" not in found.html
     assert "&lt;b&gt;bmi &amp; more" in found.html
     assert "<h1>a &lt;title&gt;</h1>" in found.html
+    assert ".save('report.html')" in repr(found)
     assert found._repr_html_().startswith("<iframe srcdoc=")
 
 

@@ -132,6 +132,12 @@ def test_without_categories_strings_are_named():
         read(model, frame(LEVELS))
 
 
+def test_labels_given_to_a_regressor_are_not_blamed_on_the_table():
+    labels = np.array(["a", "b"] * 3, dtype=object)
+    with pytest.raises(ValueError, match="y holds strings, and a regressor needs numbers"):
+        read_fit(Model(), frame(np.arange(6.0)), labels, regression=True)
+
+
 @pytest.mark.parametrize("categories", [True, False])
 @pytest.mark.parametrize(
     ("y", "message"),
