@@ -19,6 +19,7 @@ from sktn.backend import one_blas_thread
 from sktn.chains import predict, prior
 from sktn.chains.held_out import held_out_scores
 from sktn.chains.importances import FeatureImportances
+from sktn.chains.members import network_attributes
 from sktn.chains.roughness import may_be_rough, roughened, with_roughness
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, Sweep, resolve
 from sktn.documentation import DocLinks
@@ -298,21 +299,6 @@ def _summary(solution, problem, target):
         "validation_score_": score,
         "stream_": {"weight": problem.total_weight},
     }
-
-
-def network_attributes(networks):
-    """The fitted attributes that follow from the networks alone."""
-    return {
-        "networks_": networks,
-        "bond_dims_": networks[0].bond_dims,
-        "cores_": networks[0].cores(),
-        "_n_features_out": sum(net.readout.shape[0] + net.readout.shape[2] for net in networks),
-    }
-
-
-def replace_networks(estimator, networks):
-    """Give a copy of an estimator other networks."""
-    vars(estimator).update(network_attributes(networks))
 
 
 def _warn_unless_finite(finite, stacklevel):

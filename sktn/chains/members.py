@@ -104,6 +104,24 @@ def estimators_of(model):
     return getattr(model, "estimators_", [model])
 
 
+def network_attributes(networks):
+    """The fitted attributes that follow from the networks alone."""
+    return {
+        "networks_": networks,
+        "bond_dims_": networks[0].bond_dims,
+        "cores_": networks[0].cores(),
+        "_n_features_out": sum(net.readout.shape[0] + net.readout.shape[2] for net in networks),
+    }
+
+
+def with_networks(model, change):
+    """Give a copy of a model, or of an average, other networks: change from Member to MPS."""
+    for estimator in estimators_of(model):
+        vars(estimator).update(network_attributes([change(m) for m in networks_of(estimator)]))
+        vars(estimator).pop("spread_", None)  # of the errors of those before
+    vars(model).pop("spread_", None)
+
+
 def single(model):
     """The only network of a model."""
     members = networks_of(model)

@@ -238,7 +238,8 @@ class Intervals:
             raise ValueError(
                 f"This {type(self).__name__} does not know how wrong it is: that takes rows to "
                 "hold out, so a table of more than a few distinct rows, `fit` instead of "
-                "`partial_fit`, and time left by time_limit."
+                "`partial_fit`, time left by time_limit, and the model as it was fitted, not a "
+                "truncated or pruned one."
             )
         return self.spread_
 

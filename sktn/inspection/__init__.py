@@ -19,6 +19,7 @@ from sktn.inspection.effects import marginal_effect
 from sktn.inspection.entropies import bond_entropy, mutual_information
 from sktn.inspection.gradients import input_gradient
 from sktn.inspection.interactions import Interactions, interactions
+from sktn.inspection.orders import limit_order
 from sktn.inspection.pruning import prune
 from sktn.inspection.shapley import ShapleyValues, shapley_values
 from sktn.inspection.truncation import truncate
@@ -33,6 +34,7 @@ __all__ = [
     "feature_importances",
     "input_gradient",
     "interactions",
+    "limit_order",
     "marginal_effect",
     "mutual_information",
     "prune",

@@ -7,8 +7,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sktn.annotations import Data
-from sktn.chains.base import replace_networks
-from sktn.chains.members import estimators_of, networks_of
+from sktn.chains.members import networks_of, with_networks
 from sktn.inspection.average import orthonormal_outputs
 from sktn.inspection.reading import read_model, unwrapped
 from sktn.networks import sobol
@@ -78,9 +77,7 @@ def prune(
             removed = more
     smaller = copy.deepcopy(model)
     gone = column[removed]
-    for estimator in estimators_of(unwrapped(smaller)[0]):
-        networks = [_averaged_over(member, reading, gone) for member in networks_of(estimator)]
-        replace_networks(estimator, networks)
+    with_networks(unwrapped(smaller)[0], lambda member: _averaged_over(member, reading, gone))
     return Bunch(model=smaller, removed=names[gone], lost_share=lost_without(removed))
 
 

@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from sktn.annotations import Data
-from sktn.chains.base import replace_networks
-from sktn.chains.members import estimators_of, networks_of
+from sktn.chains.members import networks_of, with_networks
 from sktn.inspection.reading import read_model, unwrapped
 from sktn.networks import chain as chains
 from sktn.networks import entanglement
@@ -96,28 +95,37 @@ def truncate(
 def _truncated_model(model, max_error, bond_dim):
     smaller = copy.deepcopy(model)
     errors, before, after = [], 0, 0
-    for estimator in estimators_of(unwrapped(smaller)[0]):
-        networks = []
-        for member in networks_of(estimator):
-            network, error = _truncated(member, max_error, bond_dim)
-            networks.append(network)
-            errors.append(error)
-            before += member.network.n_parameters
-            after += network.n_parameters
-        replace_networks(estimator, networks)
+
+    def cut(member):
+        nonlocal before, after
+        network, error = _truncated(member, max_error, bond_dim)
+        errors.append(error)
+        before += member.network.n_parameters
+        after += network.n_parameters
+        return network
+
+    with_networks(unwrapped(smaller)[0], cut)
     return Bunch(model=smaller, relative_error=max(errors), n_parameters=(before, after))
 
 
 def _truncated(member, max_error, bond_dim):
-    cores, readout, p, order = member.open()
-    n = len(cores)
+    cores, readout, _, order = member.open()
     matrices = member.whitening(order)
-    sites, error = entanglement.truncate(
-        chains.change_basis(cores, matrices), readout, p, max_error, bond_dim
-    )
+    cores = chains.change_basis(cores, matrices)
+    return with_fewest_bonds(member, cores, readout, matrices, max_error, bond_dim)
+
+
+def with_fewest_bonds(member, cores, readout, matrices, max_error, bond_dim=None):
+    """A member's network with other cores, its bonds cut.
+
+    cores (n, D, 1 + e, D) in the orthonormal basis, readout (D, c, D), matrices (n, d, 1 + e) from
+    that basis -> MPS, relative error
+    """
+    p = member.network.output_site
+    sites, error = entanglement.truncate(cores, readout, p, max_error, bond_dim)
     R = sites.pop(p)
     D = max(max(site.shape[0], site.shape[2]) for site in [*sites, R])
-    padded = np.zeros((n, D, matrices.shape[2], D))
+    padded = np.zeros((len(cores), D, matrices.shape[2], D))
     for k, site in enumerate(sites):
         padded[k, : site.shape[0], :, : site.shape[2]] = site
     output = np.zeros((D, R.shape[1], D))

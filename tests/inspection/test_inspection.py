@@ -27,6 +27,7 @@ from sktn.embeddings import Averaged, Trigonometric
 from sktn.inspection import (
     bond_entropy,
     input_gradient,
+    limit_order,
     marginal_effect,
     mutual_information,
     prune,
@@ -377,6 +378,61 @@ def test_pruned_features_have_no_influence(regressor):
     assert sparse.lost_share <= 0.02
 
 
+@pytest.mark.parametrize("max_order", [1, 2, 3])
+def test_orders_beyond_the_limit_are_gone(regressor, max_order):
+    model, _, rows, shares, f = regressor
+    expected = 0
+    for order in range(max_order + 1):
+        for subset in combinations(range(5), order):
+            # Its own part: what the subset says, less what its subsets do.
+            for k in range(order + 1):
+                for fixed in combinations(subset, k):
+                    given = conditional_means(f, rows, shares, list(fixed))
+                    expected = expected + (-1) ** (order - k) * given
+    result = limit_order(model, max_order)
+    np.testing.assert_allclose(result.model.predict(rows), expected, rtol=1e-5, atol=1e-6)
+    by_order = variance_shares(model).by_order
+    np.testing.assert_allclose(result.lost_share, by_order[max_order:].sum(), rtol=1e-6)
+    assert variance_shares(result.model).by_order[max_order:].sum() < 1e-9
+    assert "score" not in result
+
+
+def test_no_order_is_lost_where_all_are_kept(regressor):
+    model, X, *_ = regressor
+    result = limit_order(model, 5, X=X, y=model.predict(X))
+    assert result.lost_share == 0
+    np.testing.assert_allclose(result.score, [1, 1], rtol=1e-8)
+    np.testing.assert_allclose(result.model.predict(X), model.predict(X), rtol=1e-5)
+
+
+def test_orders_of_averages_classes_and_gaps(rng):
+    X, y = load_iris(return_X_y=True)
+    X[::9, 1] = np.nan
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame["e"] = pd.Categorical(rng.choice(["u", "v", "w"], 150))
+    for model in (
+        MPSClassifier(**FAST, n_estimators=2),
+        MPSClassifierCV(bases=[("standard", 2), ("quantile", 3)], cv=3, random_state=0),
+    ):
+        model.fit(frame, y)
+        before = model.predict_proba(frame)
+        result = limit_order(model, 2, X=frame, y=y)
+        assert variance_shares(result.model, frame).by_order[2:].sum() < 1e-8
+        assert result.score[0] == model.score(frame, y)
+        assert result.score[1] == result.model.score(frame, y) > 0.9
+        np.testing.assert_array_equal(model.predict_proba(frame), before)
+
+
+def test_changed_models_have_no_intervals_of_the_model_before(rng):
+    X = rng.uniform(-1, 1, size=(80, 3))
+    model = MPSRegressor(degree=2, alpha=0.1, random_state=0).fit(X, X[:, 0] * X[:, 1])
+    assert model.predict_interval(X).shape == (80, 2)
+    for changed in (limit_order(model, 1), truncate(model), prune(model, features=["x2"])):
+        with pytest.raises(ValueError, match="as it was fitted"):
+            changed.model.predict_interval(X)
+    assert hasattr(model, "spread_")
+
+
 def test_float32_models_are_read_in_float64():
     X, y = load_breast_cancer(return_X_y=True)
     model = MPSClassifier(**FAST).fit(X.astype(np.float32), y)
@@ -408,6 +464,11 @@ def test_errors_name_the_value_and_the_remedy(regressor, rng):
         truncate(model, max_error=1.5)
     with pytest.raises(ValueError, match="max_share"):
         prune(model, max_share=-1)
+    for max_order in (0, 1.5):
+        with pytest.raises(ValueError, match=f"max_order .* {max_order}"):
+            limit_order(model, max_order)
+    with pytest.raises(ValueError, match="y needs X"):
+        limit_order(model, y=X[:, 0])
     with pytest.raises(ValueError, match="not repeat"):
         marginal_effect(model, X, [1, 1])
 
