@@ -3,6 +3,17 @@
 `arms` (h, 2, D, d, D): arm 0 is the part left of the output, arm 1 the mirrored right part, both
 from the end of the chain towards the output, the shorter one padded in front with identity sites.
 `index` (h, 2) says which site of the table stands where.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.networks.folding import fold, site_index
+>>> fold(np.ones((5, 3, 2, 3)), output_site=3).shape
+(3, 2, 3, 2, 3)
+>>> site_index(5, output_site=3)  # 5 is padding
+array([[0, 5],
+       [1, 4],
+       [2, 3]])
 """
 
 import numpy as np

@@ -2,6 +2,14 @@
 
 Scaling, clipping, ranks, category codes, as :mod:`sktn.tables.column_fit` has learned them. The
 step after this one, from coordinates to site vectors, is :mod:`sktn.tables.basis`.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sktn.tables.column_fit import fit_columns
+>>> columns = fit_columns(np.array([[1.0], [2.0], [3.0]]))
+>>> columns.transform(np.array([[2.0], [99.0], [np.nan]]))[:, 0, 0].round(2)  # 99 is moved to 3
+array([0.  , 0.41,  nan])
 """
 
 from dataclasses import dataclass
