@@ -60,7 +60,7 @@ class Calibration:
 
     def log_p_values(self, scores):
         """log of `p_values`, going on below the scores seen: (b,) -> (b,)"""
-        scores = np.asarray(scores)
+        scores = self._settled(np.asarray(scores))
         share = np.interp(scores, self.levels, self.shares)
         within = np.log((1 + self.n_rows * share) / (self.n_rows + 1))
         # The two meet where the tail begins.
@@ -68,6 +68,15 @@ class Calibration:
         beyond = np.log((1 + self.n_rows * at_start) / (self.n_rows + 1))
         beyond = beyond + (scores - self.start) / self.scale
         return np.where(scores < self.start, beyond, within)
+
+    def _settled(self, scores):
+        """Scores, of which those that are a level but for rounding are this level: next to levels
+        shares may rise by anything, and again in what is computed from them. (b,) -> (b,)"""
+        above = np.searchsorted(self.levels, scores).clip(max=len(self.levels) - 1)
+        for level in (self.levels[np.maximum(above - 1, 0)], self.levels[above]):
+            equal = np.abs(scores - level) <= _EQUAL * np.maximum(1.0, np.abs(level))
+            scores = np.where(equal, level, scores)
+        return scores
 
 
 def fit_calibration(scores, weight):
@@ -148,5 +157,6 @@ def offset_below(scores, weight, share):
     k = np.searchsorted(cumulated, share * cumulated[-1] * (1 + 1e-12), side="right")
     k = min(max(k, 1), len(levels) - 1)
     if k == 0:
-        return float(levels[0])
+        # Nor is a row that is read by itself, whose last digits are others.
+        return float(levels[0] - _EQUAL * max(1.0, abs(levels[0])))
     return float(levels[k - 1] / 2 + levels[k] / 2)

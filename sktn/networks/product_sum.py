@@ -88,7 +88,8 @@ def log_overlaps(x, landmarks, bandwidth, mean, variance):
     # Where it is decided what to compute, a traced array cannot be asked for its values.
     complete = xp is np and not (np.isnan(x).any() or np.isnan(landmarks).any())
     if complete:
-        return squared_distances(x, landmarks) * (-0.5 / max(bandwidth, _NARROWEST) ** 2)
+        width = max(bandwidth, _NARROWEST)  # whose square may be no number
+        return squared_distances(x, landmarks) * (-0.5 / width / width)
     bandwidth = xp.maximum(bandwidth, _NARROWEST)
     there, known = ~xp.isnan(x), ~xp.isnan(landmarks)
     x, landmarks = xp.where(there, x, 0.0) / bandwidth, xp.where(known, landmarks, 0.0) / bandwidth
