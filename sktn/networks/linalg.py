@@ -1,4 +1,4 @@
-"""Linear algebra that networks share: truncated SVD, scales and norms safe at 0."""
+"""Linear algebra that networks share: truncated SVD, scales safe at 0."""
 
 import numpy as np
 
@@ -25,17 +25,6 @@ def power_of_two_scale(x, axis):
 
 
 _EXPONENT_BITS = {4: (np.uint32, 0x7F800000), 8: (np.uint64, 0x7FF0000000000000)}
-
-
-def safe_norm(x, axis=None, keepdims=False):
-    """sqrt(sum x^2) with the gradient 0, not NaN, at x = 0.
-
-    x (...,) -> (...,) without `axis`
-    """
-    xp = namespace(x)
-    squares = xp.sum(x * x, axis=axis, keepdims=keepdims)
-    positive = squares > 0
-    return xp.where(positive, xp.sqrt(xp.where(positive, squares, 1)), 0)
 
 
 def truncated_svd(matrix, max_rank, tol=0.0):

@@ -91,10 +91,6 @@ class Sites:
         """The same sites with a part of the rows."""
         return replace(self, coords=self.coords[rows])
 
-    def with_table(self, X):
-        """The same sites with the rows of another table."""
-        return replace(self, coords=self.transform(X))
-
     def with_order(self, feature_order, rng, weight=None):
         """The same sites in an order along the chain, see :func:`chain_order`."""
 

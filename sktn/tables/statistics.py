@@ -101,15 +101,6 @@ def median(values, weight):
     return quantiles(values, weight, [0.5])[0]
 
 
-def median_deviation(values, weight, center=None):
-    """Median absolute deviation from the median, or from `center`.
-
-    values (b, ...), weight (b,) -> (...)
-    """
-    center = median(values, weight) if center is None else center
-    return 2 * median(np.abs(values / 2 - center / 2), weight)
-
-
 def fenced_moments(values, weight):
     """Mean and standard deviation of the values inside a wide fence around the median, so that
     one value of 1e30 does not flatten the others.

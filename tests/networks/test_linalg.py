@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sktn.networks.linalg import power_of_two_scale, safe_norm, truncated_svd
+from sktn.networks.linalg import power_of_two_scale, truncated_svd
 
 compiled_svd = jax.jit(truncated_svd, static_argnums=1)
 
@@ -32,16 +32,6 @@ def test_scale_of_what_has_none_is_one(executor, value):
 def test_no_gradient_flows_through_the_scale():
     gradient = jax.grad(lambda x: (x / power_of_two_scale(x, axis=0)).sum())(jnp.full(2, 3.0))
     np.testing.assert_array_equal(gradient, [0.5, 0.5])
-
-
-def test_safe_norm(rng):
-    x = rng.normal(size=(3, 4)).astype(np.float32)
-    np.testing.assert_allclose(safe_norm(x, axis=1), np.linalg.norm(x, axis=1), rtol=1e-6)
-    np.testing.assert_allclose(
-        jax.grad(safe_norm)(jnp.asarray(x)), x / np.linalg.norm(x), rtol=1e-5
-    )
-    assert safe_norm(x, axis=1, keepdims=True).shape == (3, 1)
-    np.testing.assert_array_equal(jax.grad(safe_norm)(jnp.zeros(3)), np.zeros(3))
 
 
 # Every shape compiles anew, so they are few.

@@ -27,7 +27,6 @@ def test_sites_know_their_table(table, scaling, dtype):
     np.testing.assert_array_equal(sites.transform(X), sites.coords)
     np.testing.assert_array_equal(sites.vectors([3, 5]), embed(sites.basis, sites.coords)[[3, 5]])
     np.testing.assert_array_equal(sites.take([3, 5]).vectors(), sites.vectors([3, 5]))
-    np.testing.assert_array_equal(sites.with_table(X[3:5]).coords, sites.coords[3:5])
     assert sites.vectors().dtype == dtype
     assert sites.vectors().shape == (60, 4, sites.dim)
     again = pickle.loads(pickle.dumps(sites))
