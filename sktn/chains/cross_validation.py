@@ -1,7 +1,7 @@
 """One search for all chains: a grid of bases and penalties, judged in the convex limit, and the
 average of its best combinations."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.backend import one_blas_thread, with_config
 from sktn.chains.base import ONE_THREAD_ROWS, BaseChain
 from sktn.chains.folds import search_rows
+from sktn.chains.grid import grid_of
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.progress import Progress
 from sktn.chains.search import Search, basis_of, design_of
@@ -30,8 +31,6 @@ from sktn.tables.reading import table_weight
 _SEARCH_ROWS = 3
 # Steps of the greedy selection: shares are multiples of one in so many.
 _SELECTION_STEPS = 25
-# The degree where the data do not say.
-_SMOOTH_DEGREE = 8
 # A member of a smaller share costs a fit, and hardly moves the average.
 _LEAST_SHARE = 0.1
 # What a task says that was not begun.
@@ -94,7 +93,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         weight = table_weight(sample_weight, reading.X)
         target = template._make_target(reading.y, weight)
         search = self._search(X, reading, target, groups, template, rng)
-        grid = self._grid()
+        grid = grid_of(self)
         progress = Progress(self, self._init_callback_context(max_subtasks=None), X, y)
         with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS), progress.stage("search"):
             points, scores, losses, candidates = self._explore(search, grid, clock)
@@ -171,64 +170,6 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
                 "use a splitter that partitions the rows, like StratifiedKFold or KFold."
             )
         return Search(template, reading, target, rows, folds[rows], seeds)
-
-    def _grid(self):
-        """All combinations, those of one design next to each other. Degrees that are for the data
-        to say are not among them, unless alone."""
-        self._check_grid()
-        bases = [basis for basis in self.bases if basis[1] != "auto"]
-        bases = bases or [(scaling, _SMOOTH_DEGREE) for scaling, _ in self.bases]
-        weights = [("equal", omega) for omega in self.interaction_penalties]
-        if "equal" not in self.relevances:
-            weights = []
-        if "auto" in self.relevances:
-            # Relevances found from the data settle the size of interactions, too.
-            weights.append(("auto", 1.0))
-        return [
-            {
-                "scaling": scaling,
-                "degree": int(degree),
-                "interaction_penalty": float(omega),
-                "smoothness": float(q),
-                "relevance": relevance,
-                "alpha": float(alpha),
-                "bond_dim": int(max(self.bond_dims)),
-            }
-            for scaling, degree in bases
-            for relevance, omega in weights
-            for q in (self.smoothnesses if degree > 1 else self.smoothnesses[:1])
-            for alpha in self.alphas
-        ]
-
-    def _check_grid(self):
-        lists = ("bases", "alphas", "interaction_penalties", "smoothnesses", "relevances")
-        for name in (*lists, "bond_dims"):
-            if len(getattr(self, name)) == 0:
-                raise ValueError(f"{name} is empty: give at least one value.")
-        for name in ("alphas", "interaction_penalties", "smoothnesses"):
-            for value in getattr(self, name):
-                if not isinstance(value, Real) or not 0 <= value < np.inf:
-                    raise ValueError(f"{name} must be finite non-negative numbers, got {value!r}.")
-        for value in self.bond_dims:
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"bond_dims must be positive integers, got {value!r}.")
-        for value in self.relevances:
-            if not isinstance(value, str) or value not in ("equal", "auto"):
-                raise ValueError(f'relevances must be "equal" or "auto", got {value!r}.')
-        scalings = BaseChain._parameter_constraints["scaling"][0].options
-        for value in self.bases:
-            pair = isinstance(value, (tuple, list)) and len(value) == 2
-            automatic = pair and isinstance(value[1], str) and value[1] == "auto"
-            number = pair and isinstance(value[1], Integral) and value[1] >= 1
-            if not automatic and not number:
-                raise ValueError(
-                    "bases must be pairs (scaling, degree), the degree a positive integer or "
-                    f'"auto", like ("quantile", 8); got {value!r}.'
-                )
-            if value[0] not in scalings:
-                raise ValueError(
-                    f"bases has the scaling {value[0]!r}, which is none of {sorted(scalings)}."
-                )
 
     def _explore(self, search, grid, clock):
         """Designs that a first look finds promising, in the convex limit, then the bond dimensions

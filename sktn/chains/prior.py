@@ -21,8 +21,8 @@ from sktn.tables.sites import make_sites
 # Rows and landmarks on which the strength is chosen: its loss is flat around the minimum, and both
 # are enough to find it.
 _ALPHA_ROWS, _ALPHA_LANDMARKS = 3000, 500
-# The degree of smooth columns.
-_DEFAULT_DEGREE = 8
+#: The degree of smooth columns: what is taken where the data do not say.
+SMOOTH_DEGREE = 8
 #: The strength where it cannot be chosen: partial_fit, which cannot look ahead, and tables too
 #: small for folds.
 DEFAULT_ALPHA = 0.1
@@ -65,7 +65,7 @@ def table_sites(model, reading, target):
 
 
 def least_degree(model):
-    return _DEFAULT_DEGREE if model.degree == "auto" else model.degree
+    return SMOOTH_DEGREE if model.degree == "auto" else model.degree
 
 
 def _precision(model, X):

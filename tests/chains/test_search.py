@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state
 
 from sktn import MPSRegressorCV
 from sktn.chains import search as search_module
+from sktn.chains.grid import grid_of
 from sktn.chains.search import Search
 from sktn.solvers.problem import Clock
 from sktn.tables.reading import table_weight
@@ -30,7 +31,7 @@ def searched(model, X, y):
 def test_a_look_tells_the_basis_that_fits(rng):
     model = MPSRegressorCV(bases=[("standard", 1), ("quantile", 8)], smoothnesses=[1.0])
     search = searched(model, *planted(rng))
-    designs = model._grid()[:: len(model.alphas)]
+    designs = grid_of(model)[:: len(model.alphas)]
     designs = [point for point in designs if point["relevance"] == "equal"]
     looks = [search.look(point) for point in designs]
     kept = search.promising(looks)
@@ -63,7 +64,7 @@ def test_relevances_find_the_column_that_matters(rng, monkeypatch, looks):
     )
     X, y = planted(rng)
     search = searched(model, X, y)
-    points, scores, losses, candidates = model._explore(search, model._grid(), Clock())
+    points, scores, losses, candidates = model._explore(search, grid_of(model), Clock())
     for factors in search.factors.values():
         assert factors.shape == (4,)
         assert factors[0] > 10 * factors[1:].max()
@@ -83,7 +84,7 @@ def test_held_out_rows_have_no_say_in_the_relevances_they_are_judged_by(rng):
     )
     X, y = rng.normal(size=(150, 20)), rng.normal(size=150)
     search = searched(model, X, y)
-    point = model._grid()[-1]
+    point = grid_of(model)[-1]
     assert point["relevance"] == "auto"
     search.find_relevances(point, needed=False)
     assert not search.factors
@@ -103,7 +104,7 @@ def test_factors_of_a_share_are_those_of_the_other_rows(rng):
     y[held_out] = np.cos(2 * X[held_out, 1])
     target = model._template()._make_target(y, np.ones(len(y)))
     search.target = target
-    point = next(p for p in model._grid() if p["relevance"] == "auto")
+    point = next(p for p in grid_of(model) if p["relevance"] == "auto")
     search.find_relevances(point, needed=True)
     first, *_, last = search.share_factors["quantile", 8]
     assert last[1] < 0.2 * first[1]
