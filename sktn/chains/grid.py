@@ -9,8 +9,8 @@ from sktn.chains.prior import SMOOTH_DEGREE
 
 
 def grid_of(model):
-    """All combinations of the lists of a search, those of one design next to each other. Degrees that are for the data
-    to say are not among them, unless alone."""
+    """All combinations of the lists of a search, those of one design next to each other. Degrees
+    that are for the data to say are not among them, unless alone."""
     check_grid(model)
     bases = [basis for basis in model.bases if basis[1] != "auto"]
     bases = bases or [(scaling, SMOOTH_DEGREE) for scaling, _ in model.bases]
