@@ -22,6 +22,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "data"]
 html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 # A copy of the inventory (of 1.2, whose pages are where they were): the build needs no network.
 intersphinx_mapping = {
     "sklearn": (
@@ -100,10 +101,17 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sktn"
 html_theme_options = {
     "show_toc_level": 2,
+    # One line at 1,280 pixels.
+    "header_links_before_dropdown": 4,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
 }
 html_show_sourcelink = False
+# Pages that stand alone have no section to navigate.
+alone = ("install", "benchmarks", "peers", "glossary", "references")
+html_sidebars = {page: [] for page in alone}
+# `fit()` instead of `MPSClassifier.fit()`, which the sidebar cuts off.
+toc_object_entries_show_parents = "hide"
 
 warnings.filterwarnings("ignore", message=".*non-interactive.*", category=UserWarning)
 
