@@ -217,20 +217,20 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         if not bases or clock.over():
             return []
         clock.say("smooth and rough parts of the columns")
-        model, named = search.estimator, dict.fromkeys(bases)
-        return [
+        model = search.estimator
+        points = [
             {
-                "scaling": basis[0],
-                "degree": "auto",
+                "scaling": scaling,
+                "degree": degree,
                 "interaction_penalty": float(model.interaction_penalty),
                 "smoothness": float(model.smoothness),
                 "relevance": "auto",
                 "alpha": 1.0,
                 "bond_dim": int(max(self.bond_dims)),
             }
-            for basis in named
-            if search.add_roughness(basis)
+            for scaling, degree in dict.fromkeys(bases)
         ]
+        return [point for point in points if search.add_roughness(point)]
 
     def _promising(self, search, designs, clock):
         """The designs that are worth a path of strengths."""

@@ -22,6 +22,8 @@ _LEAST_ROWS = 1000
 _EVIDENCE_ROWS, _JUDGED_ROWS, _LANDMARKS = 800, 3000, 500
 # Rows of evidence for every column: fewer cannot tell so many factors from chance.
 _ROWS_A_COLUMN = 8
+#: Powers of the relevances that are judged: those found, and half of their logarithms.
+POWERS = (1.0, 0.5)
 # Degrees that are looked at. Those that say nothing are left out again.
 _MAX_DEGREE = 128
 # Waves are as fine at the ends of a column as in its middle, polynomials finer.
@@ -39,6 +41,10 @@ class Roughness(NamedTuple):
     shares: np.ndarray
     largest: np.ndarray
     alpha: float | None = None
+
+    def shrunk(self, power):
+        """With relevances nearer to equal ones: what few rows say of them is too much."""
+        return self._replace(relevance=self.relevance**power)
 
     def sites(self, model, reading, target, missing, dtype, rows=slice(None)):
         """Waves over the ranks of the columns, as many as each needs."""
@@ -110,14 +116,15 @@ def find_roughness(model, reading, missing, target, problem, rng):
         return None
     rows, smooth = rows[n_first:], problem.take(rows[n_first:]).astype(np.float32)
     sites = found.sites(model, reading, target, missing, np.float32, rows)
-    relevance = found.relevance[sites.columns.kept]
     waves = replace(smooth, basis=sites.basis, coords=sites.coords)
-    equal, rough = (penalised(model, waves, r) for r in (1.0, relevance))
-    unit = prior_unit(rough, equal)
+    equal, candidates = penalised(model, waves, 1.0), [found.shrunk(power) for power in POWERS]
     near = [problem.alpha * factor for factor in (10**0.5, 1.0, 10**-0.5)]
-    alphas = [alpha * unit for alpha in model._alphas]
-    gain, error, best = _gain([(smooth, near), (rough, alphas)], folds, rng)
-    return None if gain <= error else found._replace(alpha=alphas[best])
+    tries = [(smooth, near)]
+    for candidate in candidates:
+        rough = penalised(model, waves, candidate.relevance[sites.columns.kept])
+        tries.append((rough, np.multiply(model._alphas, prior_unit(rough, equal))))
+    gain, error, which, alpha = _gain(tries, folds, rng)
+    return None if gain <= error else candidates[which]._replace(alpha=alpha)
 
 
 def evidence_rows(weight, rng):
@@ -162,17 +169,19 @@ def _waves(reading, rows, weight, missing, degree, dtype):
 
 
 def _gain(tries, folds, rng):
-    """What the second of two problems on the same rows gains on the first in loss per unit of
-    weight, its standard error, and the number of its best strength."""
+    """What the best of the problems after the first gains on it in loss per unit of weight, all on
+    the same rows: the gain, its standard error, which it is, and its best strength."""
     first = tries[0][0]
     landmarks = convex.choose_landmarks(first.weight, _LANDMARKS, rng)
-    judged, losses = np.flatnonzero(folds >= 0), []
+    judged, losses, chosen = np.flatnonzero(folds >= 0), [], []
     for problem, strengths in tries:
         design = convex.make_design(problem, landmarks)
         scores, means = convex.search(design, problem, folds, strengths)
         best, part = int(np.argmin(means)), problem.take(judged)
         losses.append(part.loss.values(scores[best][judged], part.target).astype(np.float64))
+        chosen.append(float(strengths[best]))
     share = first.weight[judged] / first.weight[judged].sum()
-    gain = losses[0] - losses[1]
+    which = int(np.argmin(np.array(losses[1:]) @ share))
+    gain = losses[0] - losses[1 + which]
     mean = float(share @ gain)
-    return mean, float(np.sqrt(share**2 @ (gain - mean) ** 2)), best
+    return mean, float(np.sqrt(share**2 @ (gain - mean) ** 2)), which, chosen[1 + which]

@@ -8,7 +8,7 @@ import numpy as np
 from sktn.chains.base import ordered
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
-from sktn.chains.roughness import evidence_rows, parts_of, rows_can_tell
+from sktn.chains.roughness import POWERS, evidence_rows, parts_of, rows_can_tell
 from sktn.losses import SquaredError
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem
@@ -130,13 +130,13 @@ class Search:
         errors = np.sqrt((excess - self.mean(excess)[:, None]) ** 2 @ weight**2)
         return [i for i in order if means[i] - means[order[0]] <= 2 * errors[i]]
 
-    def add_roughness(self, basis):
-        """A basis whose columns have the parts that some rows say, which are then not judged by: as
-        in a model with ``degree="auto"``.
+    def add_roughness(self, point):
+        """The basis of a point, whose columns have the parts that some rows say, as in a model with
+        ``degree="auto"``; those rows are then not judged by.
 
         -> whether they were found
         """
-        model, weight = self.estimator, self.target.weight
+        model, weight, basis = self.estimator, self.target.weight, basis_of(point)
         plain = (model.embedding, basis[0]) == ("legendre", "quantile")
         if not plain or not rows_can_tell(weight, self.reading.X.shape[1]):
             return False
@@ -147,10 +147,16 @@ class Search:
         left = np.where(np.isin(self.rows, rows), -1, self.folds)
         if found is None or len(np.unique(left[left >= 0])) <= self.folds.max():
             return False
-        self.folds, self.rough = left, found
+        self.folds = left
         on = model, self.reading, self.target, missing, np.float32, self.rows
         self.sites[basis] = found.sites(*on)
-        self.factors[basis], self.share_factors[basis] = found.relevance, [found.relevance]
+        candidates, errors = [found.shrunk(power) for power in POWERS], []
+        for candidate in candidates:
+            self.share_factors[basis] = [candidate.relevance]
+            errors.append(self.mean(self.look(point)))
+        self.rough = candidates[int(np.argmin(errors))]
+        relevance = self.rough.relevance
+        self.factors[basis], self.share_factors[basis] = relevance, [relevance]
         return True
 
     def find_relevances(self, point, needed):

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor
+from sktn.chains import roughness
 from sktn.chains.roughness import may_be_rough
 from sktn.inspection import variance_shares
 from sktn.solvers import convex_chain
@@ -192,3 +193,26 @@ def test_members_beyond_the_landmarks_learn_from_all_rows(rough):
     assert many.estimators_[0].solver == "auto"
     ratio = many.estimators_[0].alpha_ / many.best_params_["alpha"]
     assert ratio <= 1
+
+
+def test_relevances_are_shrunk_where_rows_say_so(monkeypatch):
+    found = roughness.Roughness(np.array([4.0, 0.25]), np.ones((2, 2)), np.ones(2))
+    np.testing.assert_allclose(found.shrunk(0.5).relevance, [2.0, 0.5])
+    rng = np.random.default_rng(7)
+    X, score = turning(rng, N)
+    y = labels(rng, score)
+    inner = roughness.parts_of
+
+    def exaggerated(*arguments):
+        parts = inner(*arguments)
+        return parts._replace(relevance=parts.relevance**2)
+
+    monkeypatch.setattr(roughness, "parts_of", exaggerated)
+    monkeypatch.setattr("sktn.chains.search.parts_of", exaggerated)
+    model = MPSClassifier(solver="convex", random_state=0, max_landmarks=300).fit(X, y)
+    monkeypatch.setattr(roughness, "parts_of", inner)
+    as_found = MPSClassifier(solver="convex", random_state=0, max_landmarks=300).fit(X, y)
+    np.testing.assert_allclose(model.relevance_, as_found.relevance_, rtol=1e-3)
+    search = MPSClassifierCV(bases=[("quantile", "auto")], **SEARCH).fit(X, y)
+    ranges = [np.ptp(np.log(m.relevance_)) for m in (*search.estimators_, as_found)]
+    assert ranges[0] < 1.5 * ranges[1]
