@@ -6,9 +6,12 @@ found meets the target and has no more parameters than the planted one.
 """
 
 import argparse
+import itertools
 import time
+from pathlib import Path
 
 import numpy as np
+from _results import FOLDER, Results
 
 from sktn import RGTNDecomposer
 from sktn.networks import graph
@@ -44,36 +47,56 @@ def planted(order, noise, seed):
     return X / np.linalg.norm(X), R
 
 
+def measure(order, noise, seed, limit):
+    """One trial: sizes of both networks, error, CPU seconds."""
+    X, R = planted(order, noise, seed)
+    # A little more than the noise, which no network of this size can follow.
+    target = 1.02 * noise if noise else 1e-4
+    begun = time.process_time()
+    model = RGTNDecomposer(target, time_limit=limit, random_state=seed).fit(X)
+    return {
+        "planted": int(graph.n_parameters(X.shape, R)),
+        "found": int(model.n_parameters_),
+        "met": bool(model.reconstruction_error_ <= target),
+        "cpu": time.process_time() - begun,
+    }
+
+
+def show(rows):
+    """Trials that ended as large as the planted network, smaller and larger, by order and noise."""
+    columns = "order", "noise", "trials", "exact", "smaller", "larger", "CPU s"
+    print("".join(f"{name:>8s}" for name in columns))
+    for order, noise in sorted({(row["order"], row["noise"]) for row in rows}):
+        own = [row for row in rows if (row["order"], row["noise"]) == (order, noise)]
+        signs = [np.sign(row["found"] - row["planted"]) if row["met"] else 1 for row in own]
+        missed = [
+            (row["seed"], row["planted"], row["found"])
+            for row, sign in zip(own, signs, strict=True)
+            if sign > 0
+        ]
+        print(
+            f"{order:>8d}{noise:>8g}{len(own):>8d}{signs.count(0):>8d}{signs.count(-1):>8d}"
+            f"{len(missed):>8d}{np.mean([row['cpu'] for row in own]):>8.2f}  {missed or ''}"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", default="4,5,6,8")
     parser.add_argument("--seeds", default="100,100,20,10", help="one number for every order")
     parser.add_argument("--noise", default="0,0.01")
     parser.add_argument("--time-limit", type=float, default=60.0)
+    parser.add_argument("--out", type=Path, default=FOLDER / "planted_structures.json")
+    parser.add_argument("--again", action="store_true", help="measure what is in the file anew")
     args = parser.parse_args()
-    columns = "order", "noise", "trials", "exact", "smaller", "larger", "CPU s"
-    print("".join(f"{name:>8s}" for name in columns))
-    for order, n_seeds in zip(args.orders.split(","), args.seeds.split(","), strict=True):
-        for noise in map(float, args.noise.split(",")):
-            counts, cpu, missed = {"exact": 0, "smaller": 0, "larger": 0}, 0.0, []
-            for seed in range(int(n_seeds)):
-                X, R = planted(int(order), noise, seed)
-                # A little more than the noise, which no network of this size can follow.
-                target = 1.02 * noise if noise else 1e-4
-                begun = time.process_time()
-                model = RGTNDecomposer(target, time_limit=args.time_limit, random_state=seed).fit(X)
-                cpu += time.process_time() - begun
-                size = graph.n_parameters(X.shape, R)
-                kind = "smaller" if model.n_parameters_ < size else "exact"
-                kind = "larger" if model.n_parameters_ > size else kind
-                counts[kind] += 1
-                if kind == "larger":
-                    missed.append((seed, size, model.n_parameters_))
-            print(
-                f"{order:>8s}{noise:>8g}{n_seeds:>8s}{counts['exact']:>8d}{counts['smaller']:>8d}"
-                f"{counts['larger']:>8d}{cpu / int(n_seeds):>8.2f}  {missed or ''}",
-                flush=True,
-            )
+    results = Results(args.out, key=("order", "noise", "seed"), again=args.again)
+    counts = map(int, args.seeds.split(","))
+    for order, n_seeds in zip(map(int, args.orders.split(",")), counts, strict=True):
+        for noise, seed in itertools.product(map(float, args.noise.split(",")), range(n_seeds)):
+            key = {"order": order, "noise": noise, "seed": seed}
+            if not results.has(**key):
+                results.add(**key, **measure(order, noise, seed, args.time_limit))
+    show(results.rows)
 
 
 if __name__ == "__main__":

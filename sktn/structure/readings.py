@@ -60,8 +60,7 @@ def planted(problem, measured, tries=6, restarts=15):
     for ranks in dict.fromkeys((tuple(wide), tuple(least))):
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
         explained = tomography.explanations(
-            tomography.Cuts(X.shape, subsets, ranks, sure),
-            seed,
+            tomography.Cuts(problem.sizes, subsets, ranks, sure, X.shape),
             problem.rng,
             deadline=problem.deadline,
         )
