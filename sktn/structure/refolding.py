@@ -79,9 +79,12 @@ def refold(task, found, cores):
     task with X (I_1, .., I_N), found Folding of X, cores a network on it -> Folding, cores
     """
     while len(cores) < folding.MOST_MODES and not task.deadline.expired():
-        for split, halves in _splits(cores, task.target**2):
+        problem = _problem(task, found.shape)
+        # A fit that ended at the target hides what falls apart behind what it still misses.
+        tight = problem.fit(cores, 12, tol=1e-3, target=0.0).cores
+        for split, halves in _splits(tight, problem.target):
             finer = found.split(split.k, split.pair)
-            state = _refitted(task, finer.shape, halves)
+            state = _refitted(_problem(task, finer.shape), halves)
             if state is not None and state.size < sum(core.size for core in cores):
                 found, cores = finer, state.cores
                 break
@@ -90,16 +93,14 @@ def refold(task, found, cores):
     return found, cores
 
 
-def _refitted(task, shape, cores):
+def _problem(task, shape):
+    target = task.target**2 * (1.0 - 1e-7)
+    X, history, deadline = task.X.reshape(shape), task.history, task.deadline
+    return steps.Problem(X, shape, target, task.rng, history=history, deadline=deadline)
+
+
+def _refitted(problem, cores):
     """The network at the target again, without what it can spare, or None."""
-    problem = steps.Problem(
-        task.X.reshape(shape),
-        shape,
-        task.target**2 * (1.0 - 1e-7),
-        task.rng,
-        history=task.history,
-        deadline=task.deadline,
-    )
     limit = 2 * sum(core.size for core in cores)
     state = problem.fit(cores, 12, give_up=False)
     state = steps.expand(problem, state, limit=limit)
