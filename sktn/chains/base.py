@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.annotations import Data
 from sktn.backend import one_blas_thread
 from sktn.chains import predict, prior
+from sktn.chains.copies import without_copies
 from sktn.chains.held_out import held_out_scores
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.members import network_attributes
@@ -85,10 +86,11 @@ class BaseChain(
         """
         weaker = weaker or self.alpha == "auto"
         clock, rng = Clock(self.time_limit, self.verbose), check_random_state(self.random_state)
+        given, target = reading, self._make_target(reading.y, sample_weight)
+        reading, target = without_copies(reading, target)
         solver = resolve(self.solver, len(reading.X))
-        target = self._make_target(reading.y, sample_weight)
         ctx = self._init_callback_context(max_subtasks=getattr(solver, "max_iter", 1))
-        ctx.call_on_fit_task_begin(estimator=self, X=reading.X, y=reading.y)
+        ctx.call_on_fit_task_begin(estimator=self, X=given.X, y=given.y)
         with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS):
             sites = prior.table_sites(self, reading, target)
             problem, relevance = prior.pose(self, sites, target, rng)
@@ -102,7 +104,7 @@ class BaseChain(
             plan = self._plan(sites, problem, rng, clock)._replace(automatic=weaker)
             if weaker and isinstance(solver, Sweep) and not clock.over():
                 problem = problem.with_alpha(solver.strength(problem, plan, target))
-            extras = self._extras(solver, target, ctx, reading)
+            extras = self._extras(solver, target, ctx, given)
             with jax.enable_x64(problem.dtype == np.float64):
                 solution = solver.solve(problem, plan, **extras)
             if solution.alpha is not None:
@@ -125,9 +127,7 @@ class BaseChain(
             )
         found = _table(reading, target, sites, relevance, problem)
         commit(self, {**found, **_summary(solution, problem, target), **more})
-        ctx.call_on_fit_task_end(
-            estimator=self, X=reading.X, y=reading.y, reconstruction_attributes={}
-        )
+        ctx.call_on_fit_task_end(estimator=self, X=given.X, y=given.y, reconstruction_attributes={})
         return self
 
     def _plan(self, sites, problem, rng, clock):

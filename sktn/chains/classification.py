@@ -208,7 +208,8 @@ class MPSClassifier(ClassifierMixin, BaseChain):
             NaN is a missing value.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), default=None
-            An integer weight is the same as repeating the row.
+            An integer weight is the same as repeating the row, up to 50,000 rows; of larger
+            tables mini-batches are drawn.
 
         Returns
         -------

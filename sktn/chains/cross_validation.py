@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn.backend import one_blas_thread, with_config
 from sktn.chains.base import ONE_THREAD_ROWS, BaseChain
+from sktn.chains.copies import without_copies
 from sktn.chains.folds import search_rows
 from sktn.chains.grid import grid_of
 from sktn.chains.importances import FeatureImportances
@@ -92,7 +93,9 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         reading = self._read(X, y, template)
         weight = table_weight(sample_weight, reading.X)
         target = template._make_target(reading.y, weight)
-        search = self._search(X, reading, target, groups, template, rng)
+        # A splitter counts rows as they are.
+        searched = without_copies(reading, target) if self.cv is None else (reading, target)
+        search = self._search(X, *searched, groups, template, rng)
         grid = grid_of(self)
         progress = Progress(self, self._init_callback_context(max_subtasks=None), X, y)
         with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS), progress.stage("search"):
@@ -102,7 +105,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         members = members[np.argsort(-shares[members], kind="stable")]
         seeds = rng.randint(2**31 - 1, size=len(members))
         estimators, weaker = [], 1.0
-        if self.estimator is None and len(reading.X) >= ROWS_BEYOND * template.max_landmarks:
+        if self.estimator is None and len(search.reading.X) >= ROWS_BEYOND * template.max_landmarks:
             # Beyond what landmarks carry, chains learn from all rows.
             template.set_params(solver="auto")
         for i, seed in zip(members, seeds, strict=True):

@@ -222,7 +222,8 @@ default="squared_error"
             NaN is a missing value.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
-            An integer weight is the same as repeating the row.
+            An integer weight is the same as repeating the row, up to 50,000 rows; of larger
+            tables mini-batches are drawn.
 
         Returns
         -------

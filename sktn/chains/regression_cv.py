@@ -159,7 +159,8 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         X : array-like or data frame of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
-            An integer weight is the same as repeating the row.
+            An integer weight is the same as repeating the row; but a `cv` of your own counts
+            rows as they are, and may hold a row out beside its copy.
         groups : array-like of shape (n_samples,), default=None
             For a `cv` that splits by groups.
 

@@ -68,6 +68,14 @@ class ClassTarget:
     def strata(self):
         return self.labels
 
+    @property
+    def numbers(self):
+        return self.labels
+
+    def merged(self, rows, weight):
+        """Some of the rows, with other weights: rows (m,), weight (m,) -> ClassTarget"""
+        return replace(self, labels=self.labels[rows], weight=weight)
+
     def score(self, rows, scores):
         """Accuracy on some rows: scores (k, len(rows), c) of k networks -> float"""
         log_proba = average_log_probabilities(scores)
@@ -159,6 +167,14 @@ class RealTarget:
         return random_folds(groups, n_folds(groups.max() + 1), rng)
 
     strata = None
+
+    @property
+    def numbers(self):
+        return self.values
+
+    def merged(self, rows, weight):
+        """Some of the rows, with other weights: rows (m,), weight (m,) -> RealTarget"""
+        return replace(self, values=self.values[rows], weight=weight)
 
     def score(self, rows, scores):
         """R^2 on some rows: scores (k, len(rows), c) of k networks -> float"""
