@@ -14,7 +14,7 @@ candidates can be searched by size without fitting most of them.
 """
 
 import heapq
-from itertools import combinations
+from itertools import combinations, product
 from math import prod
 
 import numpy as np
@@ -26,9 +26,9 @@ __all__ = ["Cuts", "candidates", "explanations", "spectra", "spectrum"]
 
 # Numbers that the minimum cuts of many candidates are found among at once.
 _BLOCK = 2**21
-# Ranks of large generic networks fall short of their minimum cuts, 96 of 100 or 71 of 72, by no
-# more than this in the logarithm.
-_GENERIC = 0.06
+# Large ranks of generic networks fall short of their minimum cuts, 96 of 100 or 71 of 72: from such
+# a rank on, by no more than this in the logarithm. Below, 27 and 28 are two networks.
+_LARGE, _GENERIC = 50, 0.06
 # Longest side of an unfolding whose spectrum takes some seconds.
 _WIDEST = 3000
 
@@ -158,7 +158,8 @@ class Cuts:
         ranks (m, n_pairs) integers -> (m,)
         """
         apart = self.widths(np.log(np.asarray(ranks, dtype=float))) - self.need
-        above = np.where(self.sure, np.maximum(apart - _GENERIC, 0.0), 0.0)
+        spare = np.where(self.need > np.log(_LARGE), _GENERIC, 0.0)
+        above = np.where(self.sure, np.maximum(apart - spare, 0.0), 0.0)
         found = (above + np.maximum(-apart, 0.0)).sum(axis=1)
         return np.where(found > 1e-6, found, 0.0)
 
@@ -215,24 +216,28 @@ class Cuts:
         return R
 
 
-def explanations(cuts, rng, restarts=8, most=40, deadline=NEVER):
+def explanations(cuts, rng, most=80, deadline=NEVER):
     """Bond matrices whose minimum cuts are the measured ranks, cheapest first.
 
     Descents over changes of one or two bonds match the minimum cuts themselves. They begin at what
     the cuts through bonds alone say, at the smallest network that is wide enough, with sizes as
-    they are and with others, and beside the best so far; ``restarts`` times, and up to ``most``
+    they are and with others, and beside the best so far: some time, and up to ``most`` descents
     until one explains all.
 
     -> list of ranks tuples
     """
     found, best = set(), None
+    # Half a second: a descent takes some .01 s up to order six, and .15 s at order eight.
+    restarts = 40 if cuts.order <= 6 else 12
     for n in range(most):
         if deadline.expired() or (found and n >= restarts):
             break
         if n == 0:
             start = np.maximum(np.rint(cuts.estimate(np.exp(cuts.need))), 1.0).astype(int)
         elif n % 2 == 0:
-            start = np.maximum(1, np.array(best[2]) + rng.integers(-1, 2, len(cuts.pairs)))
+            # Some bonds stay: a descent from a change of all forgets where it began.
+            change = rng.integers(-1, 2, len(cuts.pairs)) * (rng.random(len(cuts.pairs)) < 0.5)
+            start = np.maximum(1, np.array(best[2]) + change)
         else:
             start = cuts.cheapest(cuts.sizes * np.exp(rng.normal(size=cuts.order) * (n > 1)))
         state = _matched(cuts, tuple(start.tolist()), deadline)
@@ -256,11 +261,32 @@ def _matched(cuts, ranks, deadline):
         ones = _beside(best[2])
         trial = min(lowest(ones), best)
         if trial == best:
+            trial = min(lowest(_rerouted(cuts, best[2])), best)
+        if trial == best:
             trial = min(lowest(np.concatenate([_beside(one) for one in ones])), best)
         if trial == best:
             break
         best = trial
     return best
+
+
+def _rerouted(cuts, ranks):
+    """Ranks with a factor of two bonds of a triangle moved to the third: (n,) -> (m, n)
+
+    A loop and a tree may have the same cuts, and no single change leads from one to the other.
+    """
+    place = {pair: n for n, pair in enumerate(cuts.pairs)}
+    found = [ranks]
+    for i, j, k in combinations(range(cuts.order), 3):
+        triangle = [place[i, j], place[i, k], place[j, k]]
+        for third, factor in product(triangle, (2, 3)):
+            others = [n for n in triangle if n != third]
+            if all(ranks[n] % factor == 0 for n in others):
+                other = np.array(ranks)
+                other[others] //= factor
+                other[third] *= factor
+                found.append(other)
+    return np.array(found)
 
 
 def _beside(ranks):
