@@ -191,7 +191,8 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             asked = {basis_of(point): (point, not equal) for point in wanted}
             self._each(search.find_relevances, asked.values(), stop=clock.over)
             wanted = [point for point in wanted if basis_of(point) in search.factors]
-        if wanted and not clock.over():
+        # Whatever the time, there is one path.
+        if wanted and (not grid or not clock.over()):
             rough = rough + self._promising(search, wanted, clock)
         if rough and (not grid or not clock.over()):
             more, *parts = self._paths(search, rough, clock)

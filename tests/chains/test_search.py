@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils import check_random_state
 
-from sktn import MPSRegressorCV
+from sktn import MPSClassifier, MPSClassifierCV, MPSRegressorCV
 from sktn.chains import search as search_module
 from sktn.chains.grid import grid_of
 from sktn.chains.search import Search
@@ -115,3 +115,10 @@ def test_factors_of_a_share_are_those_of_the_other_rows(rng):
 )
 def test_few_shares_are_enough_where_rows_are_many(n_rows, n_folds, n_shares):
     assert search_module._shares(n_rows, n_folds) == n_shares
+
+
+def test_a_search_by_relevances_alone_has_a_result_whatever_the_time(rng):
+    X, options = rng.normal(size=(40, 3)), {"relevances": ["auto"], "random_state": 0}
+    template = MPSClassifier(solver="convex", time_limit=1e-6)
+    model = MPSClassifierCV(bases=[("standard", 1), ("mixed", 3)], estimator=template, **options)
+    assert np.isfinite(model.fit(X, X[:, 0] > 0).predict_proba(X)).all()
