@@ -123,6 +123,76 @@ def origin(rows, runs):
     return f"{dates}, {word} {', '.join(several['commit'])}, {'; '.join(several['machine'])}"
 
 
+def sizes(rows):
+    """Fewest and most rows of a table, folds"""
+    found = [row["rows"] for row in rows]
+    return f"{min(found):,} to {max(found):,} rows"
+
+
+@table("tabular", "tabular.json")
+def tabular(kind, results):
+    from tabular import mean_ranks, mean_scores
+
+    rows, runs = results
+    names, models, accuracy = mean_scores(rows, "accuracy")
+    ranks, seconds = mean_ranks(rows), mean_scores(rows, "fit_seconds")[2].mean(axis=0)
+    loss = mean_scores(rows, "log_loss")[2]
+    values = [
+        (*ranks[model], accuracy[:, k].mean(), loss[:, k].mean(), seconds[k])
+        for k, model in enumerate(models)
+    ]
+    order = np.argsort([rank for _, rank, *_ in values])
+    formats = ("{:.1f}", "{:.1f}", "{:.3f}", "{:.3f}", "{:.2g}!")
+    cells = columns(values, formats, (True, True, False, True, True))
+    header = ["model", "accuracy, rank", "log-loss, rank", "accuracy", "log-loss", "seconds, fit"]
+    folds = numbered(len({row["fold"] for row in rows}))
+    return page(
+        f"{len(names)} tables of {sizes(rows)}, {folds} stratified folds, every model with its own "
+        f"preprocessing; mean rank among {numbered(len(models))} models (1 is best), and means "
+        f"over the tables ({origin(rows, runs)})",
+        code(kind, runs),
+        text_table(kind, header, [[models[k], *cells[k]] for k in order]),
+    )
+
+
+@table("tabular ranks", "tabular.json")
+def tabular_ranks(kind, results):
+    from tabular import mean_ranks
+
+    rows, _ = results
+    ranks = mean_ranks(rows)
+    best = sorted(ranks, key=lambda model: ranks[model][1])
+    cells = columns([ranks[model] for model in best], ("{:.1f}", "{:.1f}"), (True, True))
+    n_tables, folds = len({row["table"] for row in rows}), len({row["fold"] for row in rows})
+    header = ["mean rank (1 is best)", "accuracy", "log-loss"]
+    return page(
+        f"{numbered(folds).capitalize()}-fold cross-validation on {n_tables} tables of "
+        f"{sizes(rows)}, every model with its own preprocessing, ours with their defaults:",
+        text_table(kind, header, [[model, *cell] for model, cell in zip(best, cells, strict=True)]),
+    )
+
+
+@table("regression", "regression.json")
+def regression(kind, results):
+    from tabular_regression import report
+
+    rows, runs = results
+    names, found = report(rows)
+    order = sorted(found, key=lambda model: found[model][0])
+    formats = ("{:.1f}", "{:.3f}", "{:.2g}!")
+    cells = columns([found[model] for model in order], formats, (True, False, True))
+    header = ["model", "mean rank", "mean R2", "seconds, fit"]
+    folds = numbered(len({row["fold"] for row in rows}))
+    return page(
+        f"{len(names)} tables of {sizes(rows)}, {folds} of five folds; rank and mean of R2 among "
+        f"{numbered(len(found))} models ({origin(rows, runs)})",
+        code(kind, runs),
+        text_table(
+            kind, header, [[model, *cell] for model, cell in zip(order, cells, strict=True)]
+        ),
+    )
+
+
 DETECTORS = {
     "SMPO": "SMPOAnomalyDetector",
     "SMPO projector": '``operator="projector"``',
@@ -182,6 +252,25 @@ def anomaly_digits(kind, results):
         f"({origin(rows, runs)})",
         code(kind, runs),
         text_table(kind, header, [[name, *cell] for name, cell in zip(names, cells, strict=True)]),
+    )
+
+
+@table("anomaly images", "anomaly_images.json")
+def anomaly_images(kind, results):
+    rows, runs = results
+    areas = {}
+    for row in rows:
+        areas.setdefault(row["detector"], []).append(row["auroc"])
+    names = sorted(areas, key=lambda name: -np.mean(areas[name]))
+    values = [(np.mean(areas[name]), np.min(areas[name])) for name in names]
+    cells = columns(values, ("{:.3f}", "{:.3f}"), (False, False))
+    header = ["detector", "mean of ten digits", "worst digit"]
+    labels = [DETECTORS.get(name, name) for name in names]
+    return page(
+        "MNIST, 14 x 14 pixels: 500 images of one digit train, 2,000 of all digits are scored; "
+        f"area under the ROC curve ({origin(rows, runs)})",
+        code(kind, runs),
+        text_table(kind, header, [[label, *cell] for label, cell in zip(labels, cells, strict=True)]),
     )
 
 

@@ -19,7 +19,7 @@ Title
 Regression
 ----------
 
-.. table: small
+.. table: small one
 
 stale
 
@@ -41,7 +41,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(make_tables, "TABLES", tables)
     monkeypatch.setattr(make_tables, "RESULTS", results)
 
-    @documented.table("small", "small.json")
+    @documented.table("small one", "small.json")
     def small(kind, found):
         rows, runs = found
         cells = documented.columns([[row["r2"]] for row in rows], ["{:.2f}"], [False])
@@ -74,7 +74,7 @@ def test_a_table_is_made_between_its_markers(small):
 
 
 def test_markdown_too(small):
-    text = make_tables.filled("<!-- table: small -->\n<!-- end of table -->\n", ".md")
+    text = make_tables.filled("<!-- table: small one -->\n<!-- end of table -->\n", ".md")
     assert "| model | R2 |\n| --- | --- |\n| LightGBM | **.50** |\n" in text
 
 
