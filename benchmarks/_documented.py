@@ -172,27 +172,6 @@ def tabular_ranks(kind, results):
     )
 
 
-@table("regression", "regression.json")
-def regression(kind, results):
-    from tabular_regression import report
-
-    rows, runs = results
-    names, found = report(rows)
-    order = sorted(found, key=lambda model: found[model][0])
-    formats = ("{:.1f}", "{:.3f}", "{:.2g}!")
-    cells = columns([found[model] for model in order], formats, (True, False, True))
-    header = ["model", "mean rank", "mean R2", "seconds, fit"]
-    folds = numbered(len({row["fold"] for row in rows}))
-    return page(
-        f"{len(names)} tables of {sizes(rows)}, {folds} of five folds; rank and mean of R2 among "
-        f"{numbered(len(found))} models ({origin(rows, runs)})",
-        code(kind, runs),
-        text_table(
-            kind, header, [[model, *cell] for model, cell in zip(order, cells, strict=True)]
-        ),
-    )
-
-
 DETECTORS = {
     "SMPO": "SMPOAnomalyDetector",
     "SMPO projector": '``operator="projector"``',
@@ -265,12 +244,12 @@ def anomaly_images(kind, results):
     values = [(np.mean(areas[name]), np.min(areas[name])) for name in names]
     cells = columns(values, ("{:.3f}", "{:.3f}"), (False, False))
     header = ["detector", "mean of ten digits", "worst digit"]
-    labels = [DETECTORS.get(name, name) for name in names]
+    lines = [[DETECTORS.get(name, name), *cell] for name, cell in zip(names, cells, strict=True)]
     return page(
         "MNIST, 14 x 14 pixels: 500 images of one digit train, 2,000 of all digits are scored; "
         f"area under the ROC curve ({origin(rows, runs)})",
         code(kind, runs),
-        text_table(kind, header, [[label, *cell] for label, cell in zip(labels, cells, strict=True)]),
+        text_table(kind, header, lines),
     )
 
 

@@ -21,8 +21,8 @@ from _documented import RESULTS, RIVALS, TABLES
 
 ROOT = Path(__file__).parents[1]
 MARKERS = {
-    ".rst": re.compile(r"(?ms)^(\.\. table: (\S+)\n)(.*?)(^\.\. end of table$)"),
-    ".md": re.compile(r"(?ms)^(<!-- table: (\S+) -->\n)(.*?)(^<!-- end of table -->$)"),
+    ".rst": re.compile(r"(?ms)^(\.\. table: ([^\n]+)\n)(.*?)(^\.\. end of table$)"),
+    ".md": re.compile(r"(?ms)^(<!-- table: ([^\n]+) -->\n)(.*?)(^<!-- end of table -->$)"),
 }
 HEADINGS = {
     ".rst": re.compile(r"(?m)^(?=[^\n ][^\n]*\n(?:={3,}|-{3,}|~{3,})\n)"),
