@@ -47,15 +47,17 @@ def search(task, settings):
         best = min(best, other, key=_size)
         return best.folding, best.cores
     starts = replace(settings, stage="starts")
-    best = _refolded(task, _Network(flat, rg.search(sooner, starts)))
+    alone = settings if folding.trivial else starts
+    best = _refolded(task, _Network(flat, rg.search(sooner, alone)))
     if not folding.trivial and not task.deadline.expired():
         sooner = replace(task, deadline=task.deadline.half())
         other = _searched(sooner, replace(starts, ceiling=best.size), _Network(folding, tree))
         if other.size < _RIVAL * best.size:
             best = min(best, _refolded(task, other), key=_size)
-    if not task.deadline.expired():
-        done = _searched(task, replace(settings, stage="finish"), best)
-        best = min(best, _refolded(task, done), key=_size)
+    finished = folding.trivial and best.folding.trivial
+    if not finished and not task.deadline.expired():
+        last = _searched(task, replace(settings, stage="finish"), best)
+        best = min(best, _refolded(task, last), key=_size)
     return best.folding, best.cores
 
 

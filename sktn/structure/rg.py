@@ -25,8 +25,6 @@ _EXCESS = (1.0, 2.0, 4.0)
 # Random complete graphs that are starts: what one draw decides, up to a quarter of the size on
 # light fields, the best of three decides less.
 _DRAWS = 3
-# Starts of the same size after which no further ones are drawn: the trees and the greedy one.
-_AGREE = 4
 # Networks that are exchanged thoroughly, and whose neighbours are searched: the second where it is
 # nearly as small as the first, since that phase is the dearest.
 _FINALISTS, _EQUAL = 2, 1.03
@@ -145,8 +143,7 @@ def _loops(problem, settings, found):
             results.append(_pruned(problem, settings, grown))
     # Above order six random starts begin as products, as the greedy one does.
     for draw in range(0 if problem.X.ndim > 6 else _DRAWS):
-        known = found + results
-        if not _quick(problem, known) or _agreed(known) or (draw and problem.expired()):
+        if not _quick(problem, found + results) or (draw and problem.expired()):
             break
         results.append(_pruned(problem, settings, steps.widen(problem, _complete(problem))))
     return results
@@ -156,12 +153,6 @@ def _quick(problem, results):
     """Whether further starts cost little: as much as the smallest network so far lets expect."""
     smallest = min((state.size for state in results), default=0)
     return smallest * problem.X.size < _QUICK
-
-
-def _agreed(results):
-    """Whether so many starts have ended at the smallest size that one more would, too."""
-    smallest = min(state.size for state in results)
-    return sum(state.size == smallest for state in results) >= _AGREE
 
 
 def _finished(problem, settings, results):
