@@ -44,7 +44,7 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
         settles the interaction penalty. "auto" is judged on rows that had no say in the relevances,
-        and left out where the rows say nothing.
+        and left out where it is not better than equal ones by a standard error.
     bond_dims : sequence of int, default=(6, 24)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
         of the convex limit. The others are fitted to every fold by sweeps, for the best two
