@@ -32,8 +32,9 @@ from sktn.tables.reading import table_weight
 _SEARCH_ROWS = 3
 # Steps of the greedy selection: shares are multiples of one in so many.
 _SELECTION_STEPS = 25
-# A member of a smaller share costs a fit, and hardly moves the average.
-_LEAST_SHARE = 0.1
+# A member of a smaller share costs a fit: such members are left out where they improve the average
+# by less than this share of its loss.
+_LEAST_SHARE, _LEAST_GAIN = 0.1, 0.01
 # What a task says that was not begun.
 _STOPPED = "stopped"
 
@@ -336,15 +337,16 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
 
     def _choose_members(self, target, rows, scores, losses, candidates):
         """Shares of the average: greedy selection among the best of every design, repeated on those
-        with the largest shares when there are too many or some are too small."""
+        with the largest shares when there are too many, or where small ones hardly matter."""
         candidates = candidates[np.argsort(losses[candidates], kind="stable")]
-        while True:
+        found, loss = self._average(target, rows, scores[candidates])
+        while np.count_nonzero(found) > self.max_members:
+            candidates = candidates[np.argsort(-found, kind="stable")[: self.max_members]]
             found, loss = self._average(target, rows, scores[candidates])
-            largest = np.argsort(-found, kind="stable")[: self.max_members]
-            largest = largest[found[largest] >= min(_LEAST_SHARE, found.max())]
-            if len(largest) == np.count_nonzero(found):
-                break
-            candidates = candidates[largest]
+        larger = candidates[found >= min(_LEAST_SHARE, found.max())]
+        fewer, without = self._average(target, rows, scores[larger])
+        if without <= loss + _LEAST_GAIN * abs(loss):
+            candidates, found, loss = larger, fewer, without
         shares = np.zeros(len(losses))
         shares[candidates] = found
         return shares, loss

@@ -410,31 +410,31 @@ def test_cv_chooses_and_averages():
         random_state=0,
     ).fit(X_IRIS, Y_IRIS)
     assert model.score(X_IRIS, Y_IRIS) > 0.93
-    assert list(model.cv_results_["param_relevance"]) == ["equal"] * 6 + ["auto"] * 6
+    # Of so few rows relevances are not asked for.
+    assert list(model.cv_results_["param_relevance"]) == ["equal"] * 6
     assert np.isclose(model.cv_results_["weight"].sum(), 1)
     assert len(model.estimators_) == len(model.weights_) <= 2
     assert model.ensemble_score_ >= model.best_score_ - 1e-6
     np.testing.assert_allclose(model.predict_proba(X_IRIS).sum(1), 1, rtol=1e-5)
 
 
-def test_members_of_small_shares_are_left_out(monkeypatch):
+@pytest.mark.parametrize(("without", "expected"), [(1.005, [0.52, 0.48, 0]), (1.1, None)])
+def test_members_of_small_shares_are_left_out_where_they_hardly_matter(
+    monkeypatch, without, expected
+):
     model = MPSClassifierCV(max_members=3)
 
     def average(target, rows, scores):
-        shares = {3: [0.5, 0.46, 0.04], 2: [0.52, 0.48]}[len(scores)]
-        return np.array(shares), 1.0
+        if len(scores) == 3:
+            return np.array([0.5, 0.46, 0.04]), 1.0
+        return np.array([0.52, 0.48]), without
 
     monkeypatch.setattr(model, "_average", average)
-    shares, _ = model._choose_members(None, None, np.zeros((3, 5, 1)), np.arange(3.0), np.arange(3))
-    np.testing.assert_array_equal(shares, [0.52, 0.48, 0])
-
-
-def test_a_class_of_one_row_is_named_as_the_user_named_it():
-    labels = np.array(["a"] * 15 + ["b"] * 14 + ["c"], dtype=object)
-    with pytest.warns(UserWarning, match=r"Classes \['c'\] have a single row"):
-        MPSClassifier(degree=1, random_state=0).fit(X_IRIS[:30], labels)
-    with pytest.raises(ValueError, match=r"got 1 class: \['a'\]"):
-        MPSClassifier().fit(X_IRIS[:10], labels[:10])
+    shares, loss = model._choose_members(
+        None, None, np.zeros((3, 5, 1)), np.arange(3.0), np.arange(3)
+    )
+    np.testing.assert_array_equal(shares, expected or [0.5, 0.46, 0.04])
+    assert loss == (without if expected else 1.0)
 
 
 def test_cv_refuses_splitters_that_leave_rows_out():
