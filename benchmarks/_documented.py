@@ -218,24 +218,21 @@ def anomaly(kind, results):
 
 @table("anomaly digits", "anomaly_digits.json")
 def anomaly_digits(kind, results):
-    rows, runs = results
-    areas = {}
-    for row in rows:
-        areas.setdefault(row["detector"], []).append(row["auroc"])
-    names = sorted(areas, key=lambda name: -np.mean(areas[name]))
-    values = [(np.mean(areas[name]), np.min(areas[name])) for name in names]
-    cells = columns(values, ("{:.3f}", "{:.3f}"), (False, False))
-    header = ["detector", "mean of ten digits", "worst digit"]
-    return page(
-        "Area under the ROC curve, one of scikit-learn's digits normal, all others strange "
-        f"({origin(rows, runs)})",
-        code(kind, runs),
-        text_table(kind, header, [[name, *cell] for name, cell in zip(names, cells, strict=True)]),
-    )
+    what = "Area under the ROC curve, one of scikit-learn's digits normal, all others strange"
+    return one_digit(kind, results, what)
 
 
 @table("anomaly images", "anomaly_images.json")
 def anomaly_images(kind, results):
+    what = (
+        "MNIST, 14 x 14 pixels: 500 images of one digit train, 2,000 of all digits are scored; "
+        "area under the ROC curve"
+    )
+    return one_digit(kind, results, what)
+
+
+def one_digit(kind, results, what):
+    """Areas of detectors of one digit: what they are of, the command, mean and worst digit."""
     rows, runs = results
     areas = {}
     for row in rows:
@@ -245,12 +242,7 @@ def anomaly_images(kind, results):
     cells = columns(values, ("{:.3f}", "{:.3f}"), (False, False))
     header = ["detector", "mean of ten digits", "worst digit"]
     lines = [[DETECTORS.get(name, name), *cell] for name, cell in zip(names, cells, strict=True)]
-    return page(
-        "MNIST, 14 x 14 pixels: 500 images of one digit train, 2,000 of all digits are scored; "
-        f"area under the ROC curve ({origin(rows, runs)})",
-        code(kind, runs),
-        text_table(kind, header, lines),
-    )
+    return page(f"{what} ({origin(rows, runs)})", code(kind, runs), text_table(kind, header, lines))
 
 
 @table("imputation", "imputation.json")

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sktn.anomaly.base import Solution
 from sktn.anomaly.units import SCALINGS, coordinates_of
 from sktn.networks import product_sum
-from sktn.solvers import kernel_novelty
+from sktn.solvers import kernel_bandwidth, kernel_novelty
 from sktn.tables.coordinates import Coordinates
 
 # Landmark rows where the user names no bond dimension: fits and scores cost their square.
@@ -317,7 +317,7 @@ def _start(x, weight, rng, coordinates, size, width):
 def choose_levels(x, weight, rng, coordinates, ridge):
     """Widths of a fine and a coarse projector, in units of sqrt(n): -> (2,)"""
     x, weight = select_rows(x, weight, rng, _SELECTION_ROWS)
-    return kernel_novelty.choose_bandwidths(
+    return kernel_bandwidth.choose_bandwidths(
         x, weight, coordinates.mean, coordinates.variance, ridge
     )
 
@@ -325,7 +325,7 @@ def choose_levels(x, weight, rng, coordinates, ridge):
 def choose_density_width(x, weight, rng, coordinates):
     """Width of the largest held-out likelihood, in units of sqrt(n): -> ()"""
     x, weight = select_rows(x, weight, rng, _DENSITY_SELECTION_ROWS)
-    [width] = kernel_novelty.choose_density_bandwidth(
+    [width] = kernel_bandwidth.choose_density_bandwidth(
         x, weight, coordinates.mean, coordinates.variance
     )
     return width

@@ -16,7 +16,7 @@ from sktn.anomaly.closed_form import (
     select_rows,
 )
 from sktn.anomaly.units import coordinates_of
-from sktn.solvers import kernel_novelty
+from sktn.solvers import kernel_bandwidth, kernel_novelty
 from sktn.tables.coordinates import Coordinates
 
 # A tenth of so many landmarks is a neighbourhood, whose share is known to a tenth of itself.
@@ -90,7 +90,7 @@ def fit_robust(x, weight, rng, coordinates, share_and_size):
     """
     share, size = share_and_size
     some, mass = select_rows(x, weight, rng, size)
-    width = kernel_novelty.choose_wide_bandwidth(
+    width = kernel_bandwidth.choose_wide_bandwidth(
         some, mass, coordinates.mean, coordinates.variance, share
     )
     density = fit_mean_state(x, weight, rng, coordinates, (size, width))
@@ -198,7 +198,7 @@ def _fit_marginals(x, weight, coordinates, share):
             grid[i], logs[i] = np.linspace(-_MARGIN, _MARGIN, _GRID), 0.0
             continue
         values, mass = _quantiles(x[known, i], weight[known])
-        h = kernel_novelty.choose_wide_bandwidth(
+        h = kernel_bandwidth.choose_wide_bandwidth(
             values[:, None], mass * np.count_nonzero(known), None, None, share
         )
         low, high = values[0] - _MARGIN * h, values[-1] + _MARGIN * h

@@ -197,7 +197,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             rough = rough + self._promising(search, wanted, clock)
         if rough and (not grid or not clock.over()):
             found = self._paths(search, rough, clock)
-            more, *parts = self._decisive(search, scores, losses, found) if grid else found
+            more, *parts = search.decisive(n_alphas, scores, losses, found) if grid else found
             grid = grid + more
             scores, losses = (
                 np.concatenate(pair) for pair in zip((scores, losses), parts, strict=True)
@@ -264,19 +264,6 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             for alpha in self.alphas
         ]
         return points, scores, losses
-
-    def _decisive(self, search, scores, losses, found):
-        """Of designs with relevances, as of :meth:`_paths`, those that are better than the best
-        with equal ones by more than a standard error: numbers that the rows chose, one a column,
-        win too easily where few rows judge."""
-        points, more, their_losses = found
-        n_alphas, best = len(self.alphas), scores[np.argmin(losses)]
-        kept = []
-        for start in range(0, len(points), n_alphas):
-            own = slice(start, start + n_alphas)
-            gain, error = search.gain(best, more[own][np.argmin(their_losses[own])])
-            kept += [*range(start, start + n_alphas)] if gain > error else []
-        return [points[i] for i in kept], more[kept], their_losses[kept]
 
     def _smaller_bonds(self, grid, losses, candidates, bond_dims):
         """Bond dimensions that are a restriction of their own: for the best design of every basis,

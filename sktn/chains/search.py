@@ -130,6 +130,22 @@ class Search:
         errors = np.sqrt((excess - self.mean(excess)[:, None]) ** 2 @ weight**2)
         return [i for i in order if means[i] - means[order[0]] <= 2 * errors[i]]
 
+    def decisive(self, n_alphas, scores, losses, found):
+        """Of designs with relevances those that are better than the best with equal ones by more
+        than a standard error: numbers that the rows chose, one a column, win too easily where few
+        rows judge.
+
+        scores (M, N, c), losses (M,) of equal ones; found: points, scores and losses, `n_alphas` a
+        design -> those of `found` that are kept
+        """
+        points, more, their_losses = found
+        best, kept = scores[np.argmin(losses)], []
+        for start in range(0, len(points), n_alphas):
+            own = slice(start, start + n_alphas)
+            gain, error = self.gain(best, more[own][np.argmin(their_losses[own])])
+            kept += [*range(start, start + n_alphas)] if gain > error else []
+        return [points[i] for i in kept], more[kept], their_losses[kept]
+
     def gain(self, before, after):
         """By how much out-of-fold scores lose less than others, and the standard error of it:
         before, after (N, c) -> (), ()"""

@@ -1,4 +1,4 @@
-"""Closed-form anomaly operators from the training states, and the choice of their bandwidth.
+"""Closed-form anomaly operators from the training states.
 
 The best quadratic form for "how far is Phi(x) from the training states" is a spectral filter of
 their second moment C. Restricted to the span of m landmark rows it is a spaced MPO with diagonal
@@ -15,21 +15,8 @@ from scipy.linalg import cholesky, eigh, get_lapack_funcs
 from sktn.backend import namespace
 from sktn.networks import product_sum
 
-# Widths between which one is searched, in units of sqrt(n), the distance scale of n standardised
-# columns: no two rows overlap at the one, all do at the other.
-NARROW, WIDE = 0.02, 8.0
-
-# Halvings of the logarithm of that range: to 1 %.
-_BISECTIONS = 9
-
-# Widths of a density tried, seven to a decade: the held-out likelihood is flat around its maximum.
-_DENSITY_WIDTHS = tuple(float(width) for width in np.geomspace(0.03, 2.0, 14))
-
-# Mean novelties of held-out rows that choose the widths: one fine look at the data, one coarse.
-LEVELS = (0.3, 0.03)
-
 # The Gram matrix of close landmarks is singular in floating point.
-_JITTER = 1e-8
+JITTER = 1e-8
 
 # Directions whose filter is below this are left out of the operator: they hold nothing. What they
 # held is lost to `restore`.
@@ -39,7 +26,7 @@ _NEGLIGIBLE = 1e-4
 _SAME = 1e-9
 
 # The log density where there is none: finite, below anything else, and squares of it are numbers.
-_NOTHING, _TINY = -1e150, float(np.finfo(np.float64).tiny)
+NOTHING, TINY = -1e150, float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +46,8 @@ class Moments:
 def start_moments(landmarks, bandwidth, mean, variance):
     """Moments without any rows: landmarks (m, n), mean, variance (n,)."""
     gram = np.exp(product_sum.log_overlaps(landmarks, landmarks, bandwidth, mean, variance))
-    gram[np.diag_indices_from(gram)] += _JITTER
-    m, inverse = len(landmarks), _inverse_factor(gram)
+    gram[np.diag_indices_from(gram)] += JITTER
+    m, inverse = len(landmarks), inverse_factor(gram)
     frame = product_sum.DiagonalNetwork(landmarks, inverse.T, float(bandwidth), mean, variance)
     return Moments(frame, np.zeros((m, m)), np.zeros(m))
 
@@ -172,7 +159,7 @@ def _novelty_of_overlaps(network, spectrum, ridge, kappa, of_own):
     y = kappa @ network.readout
     y_own = y if of_own is kappa else of_own @ network.readout
     known = xp.max(of_own, axis=1) > 1 - _SAME
-    new = _positive(1 - xp.sum(y * y, axis=1))
+    new = positive(1 - xp.sum(y * y, axis=1))
     return xp.where(known, _without_own_share(y, y_own, spectrum, ridge, 1.0), new)
 
 
@@ -192,7 +179,7 @@ def _without_own_share(y, y_own, spectrum, ridge, weight):
     # Of the two, only the first is not exactly positive.
     novelty = xp.maximum(1 - xp.sum(y**2, axis=1), ridge * (y**2 @ inverse))
     change = ridge * weight * ((y * y_own) @ inverse) ** 2 / left
-    return xp.minimum(_positive(novelty + change), 1.0)
+    return xp.minimum(positive(novelty + change), 1.0)
 
 
 def surroundings(network, values, n_neighbors, x, own=None):
@@ -328,14 +315,14 @@ def _log_without_own_term(network, total, logs, of_own, weight):
     own = xp.take_along_axis(logs, nearest[:, None], axis=1)[:, 0] + _log(left)
     terms = xp.where(xp.arange(len(mass)) == nearest[:, None], own[:, None], terms)
     top = xp.max(terms, axis=1)
-    top = xp.where(xp.isfinite(top), top, _NOTHING)
-    return top + xp.log(xp.maximum(xp.sum(xp.exp(terms - top[:, None]), axis=1) / total, _TINY))
+    top = xp.where(xp.isfinite(top), top, NOTHING)
+    return top + xp.log(xp.maximum(xp.sum(xp.exp(terms - top[:, None]), axis=1) / total, TINY))
 
 
 def _log(mass):
     """log of masses, -inf of none."""
     xp = namespace(mass)
-    return xp.where(mass > 0, xp.log(xp.maximum(mass, _TINY)), -xp.inf)
+    return xp.where(mass > 0, xp.log(xp.maximum(mass, TINY)), -xp.inf)
 
 
 def choose_landmarks(x, weight, size, rng):
@@ -346,101 +333,12 @@ def choose_landmarks(x, weight, size, rng):
     return x[np.sort(chosen)]
 
 
-def choose_bandwidths(x, weight, mean, variance, ridge, levels=LEVELS):
-    """Widths at which a held-out row has the given mean novelties, by bisection.
-
-    A narrow kernel sees every new row as novel, a wide one sees none: the levels fix how finely
-    the data are looked at, relative to how dense they are, and need no anomalies. All rows are
-    landmarks here; with fewer, a narrow width would be blamed for what the landmarks do not span.
-
-    x (b, n), weight (b,) -> (len(levels),) in units of sqrt(n)
-    """
-    log_unit = _log_overlaps_at_unit(x, mean, variance)
-
-    def mean_novelty(log_width):
-        overlaps = np.exp(log_unit(log_width))
-        return np.average(_exact_held_out(overlaps, weight, ridge), weights=weight)
-
-    widths = []
-    for level in levels:
-        low, high = np.log(NARROW), np.log(WIDE)
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if mean_novelty(middle) > level else (low, middle)
-        widths.append(np.exp((low + high) / 2))
-    return np.array(widths)
-
-
-def choose_density_bandwidth(x, weight, mean, variance):
-    """The width of largest held-out likelihood of a kernel density estimate on the rows.
-
-    x (b, n), weight (b,) -> (1,) in units of sqrt(n)
-    """
-    log_unit = _log_overlaps_at_unit(x, mean, variance)
-    # A row of weight 2 keeps one of its two terms.
-    with np.errstate(divide="ignore"):
-        log_left = np.log(np.maximum(weight - 1, 0) / weight)
-    quality = []
-    for width in _DENSITY_WIDTHS:
-        logs = log_unit(np.log(width)) + np.log(weight)
-        logs[np.diag_indices_from(logs)] += log_left
-        top = np.maximum(logs.max(axis=1), _NOTHING)
-        total = np.exp(logs - top[:, None]).sum(axis=1)
-        density = top + np.log(np.maximum(total, _TINY)) - x.shape[1] * np.log(width)
-        quality.append(np.average(np.maximum(density, -1e300), weights=weight))
-    return np.array([_DENSITY_WIDTHS[int(np.argmax(quality))]])
-
-
-def choose_wide_bandwidth(x, weight, mean, variance, share):
-    """The width at which the mean overlap of a row with the others is `share`: its neighbourhood
-    holds that share of all rows, more than a clump of strange ones does.
-
-    x (b, n), weight (b,), share () -> () in units of sqrt(n)
-    """
-    log_unit = _log_overlaps_at_unit(x, mean, variance)
-    others = weight[:, None] * weight
-    # A row of weight 2 is beside itself once.
-    np.fill_diagonal(others, weight * np.maximum(weight - 1, 0))
-    others /= max(others.sum(), _TINY)
-    low, high = np.log(NARROW), np.log(WIDE)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        held = np.sum(others * np.exp(log_unit(middle)))
-        low, high = (low, middle) if held > share else (middle, high)
-    return np.exp((low + high) / 2)
-
-
-def _log_overlaps_at_unit(x, mean, variance):
-    """A function of the logarithm of a width, in units of sqrt(n), that gives `log_overlaps` of the
-    rows with each other: one distance matrix for all widths where nothing is missing."""
-    unit = np.sqrt(x.shape[1])
-    if np.isnan(x).any():
-        return lambda log_width: product_sum.log_overlaps(
-            x, x, np.exp(log_width) * unit, mean, variance
-        )
-    squares = -0.5 * product_sum.squared_distances(x / unit, x / unit)
-    return lambda log_width: squares * np.exp(-2 * log_width)
-
-
-def _exact_held_out(overlaps, weight, ridge):
-    """`held_out_novelty` with all rows as landmarks: overlaps (b, b), weight (b,) -> (b,)"""
-    # Heavy rows are close to exact, and the Gram matrix of close ones is singular.
-    noise = np.maximum(ridge / weight, _JITTER)
-    gram = overlaps.copy()
-    gram[np.diag_indices_from(gram)] += noise
-    inverse = _inverse_factor(gram)
-    # w t = 1 - noise [(K + noise)^-1]_bb, with t as in `held_out_novelty`.
-    leverage = (1 - noise * np.einsum("kb,kb->b", inverse, inverse)) / weight
-    own = np.minimum(weight, 1.0) * leverage
-    return np.minimum(_positive(ridge * leverage / np.maximum(1 - own, 1e-12)), 1)
-
-
-def _inverse_factor(gram):
+def inverse_factor(gram):
     """L^-1 of a positive definite matrix L L^T, which is overwritten: (m, m) -> (m, m)"""
     factor = cholesky(gram, lower=True, overwrite_a=True)
     (invert,) = get_lapack_funcs(("trtri",), (factor,))
     return invert(factor, lower=True, overwrite_c=True)[0]
 
 
-def _positive(values):
+def positive(values):
     return namespace(values).maximum(values, float(np.finfo(np.float64).eps))

@@ -116,15 +116,13 @@ def test_relevances_compete_where_they_are_better_by_a_standard_error():
 
     class Rows:
         # The last row is held out by no fold.
-        folds, rows, target, gain = np.array([0, 0, 1, 1, -1]), np.arange(5), Target(), Search.gain
-
-    class Model:
-        alphas, decisive = (1.0,), MPSRegressorCV._decisive
+        folds, rows, target = np.array([0, 0, 1, 1, -1]), np.arange(5), Target()
+        gain, decisive = Search.gain, Search.decisive
 
     losses = np.array([[1.0, 1, 1, 1, 9], [0.8, 0.9, 0.8, 0.9, 0], [0, 2, 0, 1.9, 0]])
     before, *more = np.sqrt(2 * losses)[:, :, None]
     found = ["sure", "by chance"], np.array(more), np.array([0.85, 0.97])
-    points, scores, kept = Model().decisive(Rows(), before[None], np.ones(1), found)
+    points, scores, kept = Rows().decisive(1, before[None], np.ones(1), found)
     assert points == ["sure"]
     assert len(scores) == 1
     assert kept == [0.85]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sktn.backend import config_context
 from sktn.losses import quadratic_log_norm, relu_log_frobenius
 from sktn.networks import born, mpo, product_sum, smpo
-from sktn.solvers import kernel_novelty
+from sktn.solvers import kernel_bandwidth, kernel_novelty
 
 
 def random_operator(rng, n=4, d=2, o=3, bond_dim=3, spacing=2, first=1):
@@ -236,7 +236,7 @@ def test_projector_is_gaussian_process_variance_and_its_held_out_values_are_exac
         expected = variance_of(hidden[j : j + 1], np.delete(x, j, axis=0))[0]
         assert got[j] == pytest.approx(expected, abs=2e-3)
     overlaps = np.exp(product_sum.log_overlaps(x, x, h, mean, variance))
-    exact = kernel_novelty._exact_held_out(overlaps, weight, ridge)
+    exact = kernel_bandwidth._exact_held_out(overlaps, weight, ridge)
     np.testing.assert_allclose(held_out, exact, atol=2e-3)
 
 
@@ -303,7 +303,9 @@ def test_mean_state_is_a_kernel_density_estimate(rng):
 def test_narrower_kernels_for_denser_data(rng):
     x = rng.normal(size=(300, 2))
     few, many = (
-        kernel_novelty.choose_bandwidths(rows, np.ones(len(rows)), rows.mean(0), rows.var(0), 0.01)
+        kernel_bandwidth.choose_bandwidths(
+            rows, np.ones(len(rows)), rows.mean(0), rows.var(0), 0.01
+        )
         for rows in (x[:30], x)
     )
     assert few[0] > many[0]
