@@ -1,11 +1,10 @@
 """Anomaly detection with spaced matrix product operators."""
 
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import false_discovery_control
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -16,11 +15,9 @@ from sklearn.base import (
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.annotations import Data
 from sktn.anomaly.base import (
-    Contributions,
     Rows,
     relative_weights,
     score_rows,
@@ -31,11 +28,12 @@ from sktn.anomaly.closed_form import MeanState, Projector
 from sktn.anomaly.known_rows import KnownRows
 from sktn.anomaly.looks import Looks
 from sktn.anomaly.robust import RobustLooks
+from sktn.anomaly.scoring import Scoring, blended_scores
 from sktn.anomaly.trained import TrainedSMPO
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers.problem import Clock
-from sktn.tables.reading import read, read_fit, read_more, table_weight
+from sktn.tables.reading import read_fit, read_more, table_weight
 from sktn.tables.statistics import distinct_rows, unit_weights
 
 # Without a contamination to aim at, this share of the training rows is called an outlier.
@@ -54,7 +52,12 @@ _OPERATORS = {
 
 
 class SMPOAnomalyDetector(
-    DocLinks, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin, BaseEstimator
+    Scoring,
+    DocLinks,
+    ClassNamePrefixFeaturesOutMixin,
+    OutlierMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Anomaly detection with a spaced matrix product operator.
 
@@ -289,7 +292,7 @@ class SMPOAnomalyDetector(
 
     def _found(self, operators, combination, known, rows):
         share = _OUTLIERS if self.contamination == "auto" else self.contamination
-        scores = _scores(operators, combination, known, rows.X)
+        scores = blended_scores(operators, combination, known, rows.X)
         return {
             "operators_": operators,
             "offset_": offset_below(scores, rows.weight, share),
@@ -297,127 +300,6 @@ class SMPOAnomalyDetector(
             "_known": known,
             "_n_features_out": sum(P.transform(rows.X[:1]).shape[1] for P in operators),
         }
-
-    def score_samples(self, X: Data) -> np.ndarray:
-        """How typical each row is.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            Higher is more normal. Of a single operator a function of its log norm; of several
-            the logarithm of a probability, see the notes.
-        """
-        X = read(self, X)
-        return _scores(self.operators_, self._combination, self._known, X)
-
-    def decision_function(self, X: Data) -> np.ndarray:
-        """`score_samples` minus `offset_`: negative for outliers.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Data) -> np.ndarray:
-        """1 for inliers, -1 for outliers.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-        """
-        return np.where(self.decision_function(X) >= 0, 1, -1)
-
-    def score_to_pvalue(self, scores):
-        """How likely a typical row is to score as low.
-
-        Parameters
-        ----------
-        scores : array-like of shape (n_samples,)
-            Of `score_samples`.
-
-        Returns
-        -------
-        p_values : ndarray of shape (n_samples,)
-            (1 + n F) / (n + 1) with the share F of the n training rows that scored as low as if
-            each had been held out: a conformal p-value. Trained operators cannot leave a row out,
-            and theirs are a little small. The least is 1 / (n + 1).
-        """
-        check_is_fitted(self)
-        return self._calibration.p_values(np.asarray(scores, dtype=np.float64))
-
-    def discoveries(self, X, fdr=0.1):
-        """Anomalies of which, on average, at most this share are false alarms.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-        fdr : float, default=0.1
-            False discovery rate, controlled by the procedure of Benjamini and Hochberg (1995) on
-            the p-values of these rows. Few rows are found among very many by a detector that has
-            seen few: no p-value is below 1 / (n + 1) for n training rows.
-
-        Returns
-        -------
-        found : ndarray of bool of shape (n_samples,)
-        """
-        p = self.score_to_pvalue(self.score_samples(X))
-        return false_discovery_control(p, method="bh") <= fdr
-
-    def transform(self, X: Data) -> Any:
-        """The compressed representation of each row.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        outputs : ndarray of shape (n_samples, n_outputs)
-            Closed forms: the output vector, i.e. the kernel principal components of the row.
-            Trained operators: for every output leg its distribution in the normalised output
-            state. One estimator after the other.
-        """
-        X = read(self, X)
-        parts = [P.transform(X) for P in self.operators_]
-        return np.concatenate(parts, axis=1).astype(X.dtype, copy=False)
-
-    def feature_contributions(self, X):
-        """Which columns make a row anomalous.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        contributions : Contributions
-            values : ndarray of shape (n_samples, n_features)
-                By how much the score would rise if the value were missing, so that its column is
-                averaged over. Large for columns that make the row anomalous.
-            feature_names : ndarray of str of shape (n_features,)
-                Names of the columns.
-        """
-        names = _check_feature_names_in(self)
-        X = read(self, X)
-        scores = score_rows(self.operators_, self._combination, X)
-        changes = np.empty(X.shape)
-        for j in range(X.shape[1]):
-            norms = [P.log_norms_without(X, j) for P in self.operators_]
-            changes[:, j] = self._combination(scores_of(self.operators_, norms)) - scores
-        return Contributions(changes, names)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -431,13 +313,6 @@ def _operator_value(operator):
     value = _OPERATORS[operator]() if isinstance(operator, str) else operator
     value._validate_params()
     return value
-
-
-def _scores(operators, combination, known, X):
-    def scores_of_new(X):
-        return score_rows(operators, combination, X)
-
-    return scores_of_new(X) if known is None else known.blend(X, scores_of_new)
 
 
 def _rows(reading, sample_weight):
