@@ -8,11 +8,19 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.annotations import Data
 from sktn.anomaly.base import Contributions, score_rows, scores_of
+from sktn.anomaly.calibration import Calibration, Combination
+from sktn.anomaly.known_rows import KnownRows
 from sktn.tables.reading import read
 
 
 class Scoring:
     """Methods of a detector with `operators_`, `offset_`, and what its scores are made by."""
+
+    operators_: list
+    offset_: float
+    _combination: Combination
+    _calibration: Calibration
+    _known: KnownRows | None
 
     def score_samples(self, X: Data) -> np.ndarray:
         """How typical each row is.
