@@ -11,11 +11,11 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
-    _check_feature_names_in,
     check_is_fitted,
 )
 
 from sktn.annotations import Data
+from sktn.decomposition.table_columns import TableColumns
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.networks import graph
@@ -27,7 +27,7 @@ from sktn.tables.tensors import read_tensor
 __all__ = ["RGTNImputer"]
 
 
-class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
+class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
     """Fill missing entries with a tensor network whose structure is found automatically.
 
     NaN is missing, and so is what a mask of ``numpy.ma`` hides. Several networks grow bond by bond,
@@ -257,17 +257,6 @@ class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
         self._warn_of_empty_columns()
         return X, found.values
 
-    def _warn_of_empty_columns(self):
-        if not self._empty.any():
-            return
-        names = _check_feature_names_in(self)[self._empty].tolist()
-        if self.keep_empty_features:
-            value = self.location_[self._empty][0]
-            done = f"They are filled with the mean of all observed entries, {value:.6g}."
-        else:
-            done = "They are left out; keep_empty_features=True keeps them."
-        warnings.warn(f"No entry of the columns {names} is observed. {done}", stacklevel=4)
-
     def _settings(self, shape):
         return completion.Settings(
             ordered=self._ordered(shape),
@@ -356,37 +345,6 @@ class RGTNImputer(DocLinks, TransformerMixin, BaseEstimator):
         )
         values = units.original(flat.reshape(X.shape), X.dtype)
         return self._output(X, np.where(missing, values, X).astype(X.dtype))
-
-    def _output(self, X, values):
-        """Filled data, with the columns that a table is to have."""
-        if X.ndim == 2 and not self.keep_empty_features:
-            values = values[:, ~self._empty]
-        if self.add_indicator:
-            values = np.hstack([values, self.indicator_.transform(X).astype(values.dtype)])
-        return values
-
-    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Names of the columns that ``transform`` returns.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Names of the columns of X, if it had none; else they must be the same.
-
-        Returns
-        -------
-        names : ndarray of str
-            The columns of X, without the empty ones if these are left out, with those of the
-            indicator.
-        """
-        check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
-        kept = names
-        if len(self._empty) and not self.keep_empty_features:
-            kept = names[~self._empty]
-        if self.add_indicator:
-            kept = np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
-        return kept
 
     def to_tensor(self):
         """The network's values for the training tensor, observed entries included.

@@ -1,0 +1,60 @@
+"""The columns of a filled table: empty ones kept or left out, those that tell what was missing."""
+
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.impute import MissingIndicator
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+
+class TableColumns:
+    """Methods of an imputer that knows which columns were `_empty` when it was fitted."""
+
+    keep_empty_features: bool
+    add_indicator: bool
+    indicator_: MissingIndicator
+    location_: np.ndarray
+    _empty: np.ndarray
+
+    def _warn_of_empty_columns(self):
+        if not self._empty.any():
+            return
+        names = _check_feature_names_in(self)[self._empty].tolist()
+        if self.keep_empty_features:
+            value = self.location_[self._empty][0]
+            done = f"They are filled with the mean of all observed entries, {value:.6g}."
+        else:
+            done = "They are left out; keep_empty_features=True keeps them."
+        warnings.warn(f"No entry of the columns {names} is observed. {done}", stacklevel=4)
+
+    def _output(self, X, values):
+        """Filled data, with the columns that a table is to have."""
+        if X.ndim == 2 and not self.keep_empty_features:
+            values = values[:, ~self._empty]
+        if self.add_indicator:
+            values = np.hstack([values, self.indicator_.transform(X).astype(values.dtype)])
+        return values
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Names of the columns that ``transform`` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns of X, if it had none; else they must be the same.
+
+        Returns
+        -------
+        names : ndarray of str
+            The columns of X, without the empty ones if these are left out, with those of the
+            indicator.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        kept = names
+        if len(self._empty) and not self.keep_empty_features:
+            kept = names[~self._empty]
+        if self.add_indicator:
+            kept = np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
+        return kept
