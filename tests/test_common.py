@@ -93,3 +93,12 @@ def run(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         check(estimator)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [e for e in ESTIMATORS + MORE if hasattr(e, "transform") and hasattr(e, "set_output")],
+)
+def test_frames_are_made_of_what_transform_returns(estimator):
+    """`set_output` reaches a method only where a class that is a transformer defines it."""
+    assert hasattr(type(estimator).transform, "__wrapped__")

@@ -5,14 +5,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    OutlierMixin,
-    TransformerMixin,
-    _fit_context,
-    clone,
-)
+from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -54,9 +47,7 @@ _OPERATORS = {
 class SMPOAnomalyDetector(
     Scoring,
     DocLinks,
-    ClassNamePrefixFeaturesOutMixin,
     OutlierMixin,
-    TransformerMixin,
     BaseEstimator,
 ):
     """Anomaly detection with a spaced matrix product operator.

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import false_discovery_control
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.annotations import Data
@@ -13,8 +14,11 @@ from sktn.anomaly.known_rows import KnownRows
 from sktn.tables.reading import read
 
 
-class Scoring:
-    """Methods of a detector with `operators_`, `offset_`, and what its scores are made by."""
+class Scoring(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Methods of a detector with `operators_`, `offset_`, and what its scores are made by.
+
+    A transformer itself: `set_output` reaches only a `transform` that such a class defines.
+    """
 
     operators_: list
     offset_: float

@@ -318,8 +318,8 @@ def test_output_as_a_frame(rng):
     detector = SMPOAnomalyDetector(operator=Projector(output_dim=2, bandwidth=0.5)).set_output(
         transform="pandas"
     )
-    frame = detector.fit_transform(X)
-    assert list(frame.columns) == ["smpoanomalydetector0", "smpoanomalydetector1"]
+    for frame in (detector.fit_transform(X), detector.transform(X)):
+        assert list(frame.columns) == ["smpoanomalydetector0", "smpoanomalydetector1"]
     np.testing.assert_array_equal(detector.feature_names_in_, X.columns)
 
 
