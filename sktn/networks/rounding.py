@@ -20,7 +20,7 @@ import numpy as np
 from sktn.backend import executor_for, namespace
 
 # Sweeps end when one adds less than this share to the squared norm that the chain keeps.
-_SETTLED = 0.05
+SETTLED = 0.05
 
 
 def compress(left, right, beta, bond_dim, rng, sweeps=3):
@@ -49,50 +49,50 @@ def _arms(run, arms, beta, bond_dim, rng, sweeps):
     for arm, far in zip(arms, beyond_output, strict=True):
         far_sides = [far]
         for x in arm[:0:-1]:
-            far = run.jit(_absorbed)(far, _random_core(x, far, sketch, rng), x)
+            far = run.jit(absorbed)(far, _random_core(x, far, sketch, rng), x)
             far_sides.append(far)
         grown.append(_grow(run, arm, far_sides[::-1], bond_dim))
     readout = _read_out(run, grown, beta)
     for _ in range(sweeps):
         for t in (0, 1):
             states = grown[t][1]
-            far = run.jit(_outer)(grown[1 - t][1][-1], beta)
-            far = _reduced(run, states[-1], far, bond_dim)
+            far = run.jit(outer)(grown[1 - t][1][-1], beta)
+            far = reduced(run, states[-1], far, bond_dim)
             far_sides = [far]
             for x, state in zip(arms[t][:0:-1], states[-2:0:-1], strict=True):
-                far = _reduced(run, state, run.jit(_outer)(x, far), bond_dim)
+                far = reduced(run, state, run.jit(outer)(x, far), bond_dim)
                 far_sides.append(far)
             grown[t] = _grow(run, arms[t], far_sides[::-1], bond_dim)
         before, readout = readout, _read_out(run, grown, beta)
-        if _varying(readout) - _varying(before) <= _SETTLED * _varying(readout):
+        if varying(readout) - varying(before) <= SETTLED * varying(readout):
             break
     return *grown, readout
 
 
 def _read_out(run, grown, beta):
     (_, l), (_, r) = grown
-    return run.get(run.jit(_readout)(l[-1], beta, r[-1]))
+    return run.get(run.jit(readout_of)(l[-1], beta, r[-1]))
 
 
-def _varying(readout):
+def varying(readout):
     """The squared norm without the constant: readout (D, c, D) -> float"""
     readout = np.asarray(readout, np.float64)
     return float((readout**2).sum() - (readout[0, :, 0] ** 2).sum())
 
 
-def _readout(l, beta, r):
+def readout_of(l, beta, r):
     """sum_m l_m beta_m r_m: l (m, D), beta (m, c), r (m, D) -> (D, c, D)"""
-    return (_outer(l, beta).T @ r).reshape(l.shape[1], -1, r.shape[1])
+    return (outer(l, beta).T @ r).reshape(l.shape[1], -1, r.shape[1])
 
 
-def _outer(x, y):
+def outer(x, y):
     """Row-wise Kronecker product (m, i), (m, j) -> (m, i j)."""
     return (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
 
 
 def _absorb(vectors, core, x):
     """sum_s (v A^s) x_s: vectors (m, k), core (d, k, j), x (m, d) -> (m, j)"""
-    return _outer(x, vectors) @ core.reshape(-1, core.shape[2])
+    return outer(x, vectors) @ core.reshape(-1, core.shape[2])
 
 
 def _normalised(x):
@@ -100,7 +100,7 @@ def _normalised(x):
     return x / xp.maximum(xp.abs(x).max(), float(np.finfo(x.dtype).tiny))
 
 
-def _absorbed(vectors, core, x):
+def absorbed(vectors, core, x):
     return _normalised(_absorb(vectors, core, x))
 
 
@@ -112,28 +112,28 @@ def _random_far_side(run, arm, beta, sketch, rng):
     """A random projection of (all of the other arm) x beta: (m, sketch)."""
     far = run.put_rows(np.ones((len(beta), 1), beta.dtype))
     for x in arm:
-        far = run.jit(_absorbed)(far, _random_core(x, far, sketch, rng), x)
+        far = run.jit(absorbed)(far, _random_core(x, far, sketch, rng), x)
     mixing = rng.standard_normal((beta.shape[1] * far.shape[1], sketch)).astype(beta.dtype)
-    return run.jit(_projected)(beta, far, mixing)
+    return run.jit(projected)(beta, far, mixing)
 
 
-def _projected(beta, far, mixing):
-    return _outer(beta, far) @ mixing
+def projected(beta, far, mixing):
+    return outer(beta, far) @ mixing
 
 
-def _reduced(run, state, far, rank):
+def reduced(run, state, far, rank):
     """far in the leading right singular vectors of state^T far: state (m, k), far (m, j)
     -> (m, at most rank)"""
     matrix = run.get(run.jit(_products)(state, far))
     basis = np.linalg.svd(matrix, full_matrices=False)[2][:rank].T
-    return run.jit(_times)(far, basis)
+    return run.jit(times)(far, basis)
 
 
 def _products(state, far):
     return state.T @ far
 
 
-def _times(far, basis):
+def times(far, basis):
     return far @ basis
 
 
@@ -152,28 +152,32 @@ def _grow(run, arm, far_sides, D):
     for x, far in zip(arm, far_sides[: len(arm)], strict=True):
         d = x.shape[1]
         # Columns of states that are zero need not be looked at.
-        Y, overlap = run.jit(_seen, static=("used",))(states[-1], x, far, used=used)
-        overlap = np.array(run.get(overlap))
-        # Row 0 is the constant path, kept exactly: the others are chosen orthogonal to it.
-        overlap[0] = 0
-        U, s, _ = np.linalg.svd(overlap, full_matrices=False)
-        # Directions that carry nothing stay zero, and do not count as bond dimension.
-        U = U[:, : D - 1][:, s[: D - 1] > 4 * np.finfo(s.dtype).eps * max(s[0], 1e-30)]
-        # A singular vector has no sign: its largest component is positive.
-        U = U * np.sign(U[np.abs(U).argmax(axis=0), np.arange(U.shape[1])])
+        Y, overlap = run.jit(seen, static=("used",))(states[-1], x, far, used=used)
+        U = leading(np.array(run.get(overlap)), D)
         core = np.zeros((D * d, D), dtype)
         core[0, 0] = 1
         core[1 : used * d, 1 : 1 + U.shape[1]] = U[1:]
         cores.append(core.reshape(D, d, D))
-        states.append(run.jit(_times)(Y, core[: used * d]))
+        states.append(run.jit(times)(Y, core[: used * d]))
         used = 1 + U.shape[1]
     return np.array(cores, dtype), states
 
 
-def _seen(state, x, far, used):
+def leading(overlap, D):
+    """At most D - 1 directions that matter most, orthogonal to the constant path in row 0, which
+    is kept beside them: overlap (k, j) -> (k, at most D - 1)"""
+    overlap[0] = 0
+    U, s, _ = np.linalg.svd(overlap, full_matrices=False)
+    # Directions that carry nothing stay zero, and do not count as bond dimension.
+    U = U[:, : D - 1][:, s[: D - 1] > 4 * np.finfo(s.dtype).eps * max(s[0], 1e-30)]
+    # A singular vector has no sign: its largest component is positive.
+    return U * np.sign(U[np.abs(U).argmax(axis=0), np.arange(U.shape[1])])
+
+
+def seen(state, x, far, used):
     """The vectors that a core is multiplied by, and their products with what lies beyond.
 
     state (m, D), x (m, d), far (m, j) -> (m, used d), (used d, j)
     """
-    Y = _outer(state[:, :used], x)
+    Y = outer(state[:, :used], x)
     return Y, Y.T @ far
