@@ -41,25 +41,32 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
     norm = float((B[0, :-1] ** 2).sum())
     kept = float((readout**2).sum() - (readout[0, :, 0] ** 2).sum())
 
-    # The first product is the constant 1, whose coefficient is free: the last column of a design.
     run = executor_for(problem.n_rows * bond_dim**2)
     with run.precision(left.dtype):
         program, fixed = run.jit(_products), run.put((left, right, *orders))
         products = np.concatenate(
             [run.get(program(*fixed, run.put_rows(a))) for _, a in problem.blocks()]
         )
-        used = np.flatnonzero(np.any(products[:, 1:] != 0, axis=0)) + 1
-        columns = np.append(used, 0)
-        features = run.put_rows(products[:, columns])
-        R, _, more = convex.solve(features, problem, W, strengths, effort)
-    flat = np.zeros((bond_dim**2, R.shape[2]), design.Z.dtype)
-    flat[columns] = R[0]
+        flat, more = refit_readout(products, problem, effort, run)
     arms = _padded_arms(left, right, bond_dim)
     readout = flat.reshape(bond_dim, bond_dim, -1).transpose(0, 2, 1)
     history = np.array([float(loss[0]) for loss in (*losses, *more)]) / problem.total_weight
     lost = max(0.0, 1 - kept / norm) if norm > 0 else 0.0
     solution = Solution([from_padded(arms, readout, order, output_site)], history, lost)
     return solution, float(losses[-1][0]) / problem.total_weight
+
+
+def refit_readout(products, problem, effort, run):
+    """The readout with everything else fixed: coefficients of products of bond vectors, the first
+    of which is the constant 1. products (N, k) -> (k, c), losses: list of (1,)"""
+    # The constant, whose coefficient is free, is the last column of a design.
+    used = np.flatnonzero(np.any(products[:, 1:] != 0, axis=0)) + 1
+    columns = np.append(used, 0)
+    W, strengths = problem.weight[None], np.array([problem.strength])
+    R, _, losses = convex.solve(run.put_rows(products[:, columns]), problem, W, strengths, effort)
+    flat = np.zeros((products.shape[1], R.shape[2]), R.dtype)
+    flat[columns] = R[0]
+    return flat, losses
 
 
 def _padded_arms(left, right, bond_dim):
@@ -71,24 +78,30 @@ def _padded_arms(left, right, bond_dim):
 
 
 def refine(solution, problem, options, rng, n_landmarks, stop=None):
-    """Sweeps (`solvers.sweep`) from a solution whose network is for weighted site vectors. Rows
-    whose site and bond vectors do not fit memory take turns: a random choice of them for every
-    sweep; where the choice would be of fewer rows than carried the start, there is none.
+    """Sweeps (`solvers.sweep`) from a solution whose network is for weighted site vectors, see
+    :func:`refine_in_turns`."""
+    network = solution.networks[0]
+    bonds = network.bond_dims if not options.two_site else np.full(1, options.max_bond_dim)
 
-    n_landmarks: the rows that carried the start
-    -> Solution, its losses those of the start and of every sweep
+    def run(network, part, options):
+        return sweep.sweep(network, part.inputs(network.arm_orders), part, options, stop)
+
+    limit = rows_that_fit(problem, int(bonds.max()))
+    return refine_in_turns(run, solution, problem, options, limit, rng, n_landmarks, stop)
+
+
+def refine_in_turns(run, solution, problem, options, limit, rng, n_landmarks, stop):
+    """Sweeps from a solution. Rows beyond `limit`, whose site and bond vectors do not fit memory,
+    take turns: a random choice of them for every sweep; where the choice would be of fewer rows
+    than carried the start, there is none.
+
+    run: (network, problem on some rows, options) -> network, losses; n_landmarks: the rows that
+    carried the start -> Solution, its losses those of the start and of every sweep
     """
     network = solution.networks[0]
     rows = np.flatnonzero(np.asarray(problem.weight) > 0)
-    bonds = network.bond_dims if not options.two_site else np.full(1, options.max_bond_dim)
-    limit = rows_that_fit(problem, int(bonds.max()))
     if limit < min(len(rows), n_landmarks):
         return solution
-
-    def run(network, part, options):
-        inputs = part.inputs(network.arm_orders)
-        return sweep.sweep(network, inputs, part, options, stop)
-
     if len(rows) <= limit:
         network, losses = run(network, problem.take(rows), options)
         losses = losses[1:] / problem.total_weight
@@ -109,6 +122,11 @@ def refine(solution, problem, options, rng, n_landmarks, stop=None):
 def rows_that_fit(problem, bond_dim):
     """Rows whose site and bond vectors a sweep may hold."""
     per_row = problem.penalty.size + problem.n_sites * bond_dim * (2 + problem.n_scores)
+    return rows_in_memory(per_row, problem)
+
+
+def rows_in_memory(per_row, problem):
+    """Rows of so many numbers that a sweep may hold."""
     return int(_SHARE * get_config()["max_memory"] / (per_row * problem.dtype.itemsize))
 
 

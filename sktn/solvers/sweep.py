@@ -88,20 +88,17 @@ def _arms(network, inputs):
 
 
 def _sweep(network, arms, problem, options, stop):
-    effort = options.effort
-    if effort is None:
-        effort = _QUADRATIC_EFFORT if problem.loss.quadratic else _LOCAL_EFFORT
-    local = _Local(problem, problem.strength, effort)
+    local = local_problems(problem, options)
     split = Split(options.max_bond_dim, options.truncation_tol if options.two_site else None)
     one_arm = _two_site_pass if options.two_site else _one_site_pass
     readout = _absorb_surplus(network.readout, arms)
-    readout, loss = _update_readout(readout, arms, local)
+    readout, loss = local.readout(arms[0].reached[-1], arms[1].reached[-1], readout)
     losses = [loss]
     for _ in range(options.max_sweeps):
         readout = one_arm(arms[0], arms[1].reached[-1], readout, local, split)
         # The same from the other side: the output is in the middle.
         mirrored = one_arm(arms[1], arms[0].reached[-1], readout.T, local, split)
-        readout, loss = _update_readout(mirrored.T, arms, local)
+        readout, loss = local.readout(arms[0].reached[-1], arms[1].reached[-1], mirrored.T)
         losses.append(loss)
         if losses[-2] - loss < options.tol * abs(loss) or (stop is not None and stop()):
             break
@@ -120,7 +117,15 @@ def scores(network, inputs):
         return output.scores(flat[None])[0]
 
 
-class _Local(NamedTuple):
+def local_problems(problem, options):
+    """-> Local"""
+    effort = options.effort
+    if effort is None:
+        effort = _QUADRATIC_EFFORT if problem.loss.quadratic else _LOCAL_EFFORT
+    return Local(problem, problem.strength, effort)
+
+
+class Local(NamedTuple):
     """What all local problems of a sweep share."""
 
     problem: object
@@ -135,16 +140,16 @@ class _Local(NamedTuple):
         site = Output(X, y, self.strength, len(self.problem.weight))
         return minimize_locally(site, A, self.problem, self.effort)
 
+    def readout(self, left, right, R):
+        """The core with the output index: left (M, l), right (M, r), R (l, c, r) -> R, loss"""
+        l, c, r = R.shape
+        A, loss = self.output(left, right, R.reshape(l, c * r))
+        return A.reshape(l, c, r), loss
+
 
 def _absorb_surplus(readout, arms):
     left, right = arms
     return np.einsum("kl,lcr,ur->kcu", left.surplus, readout, right.surplus)
-
-
-def _update_readout(readout, arms, local):
-    l, c, r = readout.shape
-    A, loss = local.output(arms[0].reached[-1], arms[1].reached[-1], readout.reshape(l, c * r))
-    return A.reshape(l, c, r), loss
 
 
 class Split(NamedTuple):
@@ -174,22 +179,14 @@ class _Arm:
     constant in row N, `reached[k]` (M, D): what the cores before k make of every row, `far[k]`
     (M, D', c): what is beyond core k up to the scores, where it is known.
 
-    On a device M is one of few numbers, and rows beyond N are zero. Components of a site that are 0
-    in all rows, those of a basis padded to the largest site, take no part.
     """
 
     def __init__(self, cores, x, run):
-        n_rows, self.run = x.shape[1], run
-        M = n_rows + 1 if run.name == "numpy" else bucket(n_rows + 1, run.n_devices)
-        filled = np.zeros((len(x), M, x.shape[2]), x.dtype)
-        filled[:, :n_rows] = x
-        filled[:, n_rows, 0] = 1
-        self.dim = x.shape[2]
-        self.d = [int(np.max(np.flatnonzero(site.any(axis=0)))) + 1 for site in filled]
-        self.x = [run.put_rows(site[:, :d]) for site, d in zip(filled, self.d, strict=True)]
+        self.run, self.dim = run, x.shape[2]
+        self.x, self.d = with_constant(x, run)
         cores = [core[:, :d] for core, d in zip(cores, self.d, strict=True)]
         self.cores, self.far = list(cores), [None] * len(cores)
-        self.reached = [run.put_rows(np.ones((M, 1), x.dtype))]
+        self.reached = [ones_of_rows(x, run)]
         # To isometries; what is left over belongs to the readout.
         R = np.ones((1, 1), x.dtype)
         for k, core in enumerate(cores):
@@ -214,7 +211,7 @@ class _Arm:
     def settle_left(self, k, Q):
         """Core k becomes an isometry from the end: Q (D d, r)."""
         self.cores[k] = Q.reshape(-1, self.d[k], Q.shape[1])
-        self.reached[k + 1] = self.run.jit(_advance)(self.reached[k], self.x[k], Q)
+        self.reached[k + 1] = self.run.jit(advance)(self.reached[k], self.x[k], Q)
 
     def settle_right(self, k, Q):
         """Core k becomes an isometry from the output: Q (r, d D')."""
@@ -223,19 +220,43 @@ class _Arm:
 
     def settle_output(self, output, other):
         """What is beyond the last core: output (l, c, r), other (M, r)"""
-        self.far[-1] = self.run.jit(_beyond)(output, other)
+        self.far[-1] = self.run.jit(beyond)(output, other)
 
     def ahead(self, k):
         """Core k's site vectors with what is beyond it: (M, d D', c)"""
         return self.run.jit(_ahead)(self.x[k], self.far[k])
 
 
-def _advance(reached, x, Q):
+def with_constant(x, run):
+    """Site vectors x (p, N, d) with those of the constant in row N, where rows live, and how many
+    components of each are used: p arrays (M, d_k), p integers.
+
+    On a device M is one of few numbers, and rows beyond N are zero. Components of a site that are 0
+    in all rows, those of a basis padded to the largest site, take no part.
+    """
+    filled = np.zeros((len(x), _n_filled(x, run), x.shape[2]), x.dtype)
+    filled[:, : x.shape[1]] = x
+    filled[:, x.shape[1], 0] = 1
+    dims = [int(np.max(np.flatnonzero(site.any(axis=0)))) + 1 for site in filled]
+    return [run.put_rows(site[:, :d]) for site, d in zip(filled, dims, strict=True)], dims
+
+
+def ones_of_rows(x, run):
+    """(M, 1), see :func:`with_constant`"""
+    return run.put_rows(np.ones((_n_filled(x, run), 1), x.dtype))
+
+
+def _n_filled(x, run):
+    n_rows = x.shape[1] + 1
+    return n_rows if run.name == "numpy" else bucket(n_rows, run.n_devices)
+
+
+def advance(reached, x, Q):
     """reached (M, D), x (M, d), Q (D d, r) -> (M, r)"""
     return outer(reached, x) @ Q
 
 
-def _beyond(output, other):
+def beyond(output, other):
     """sum_r output_lcr other_r -> (M, l, c)"""
     l, c, r = output.shape
     flat = other @ output.transpose(2, 0, 1).reshape(r, l * c)

@@ -152,7 +152,7 @@ def test_compression_runs_on_either_executor(rng, executor, monkeypatch):
 def test_a_caterpillar_keeps_what_the_chain_keeps(rng):
     """The same search in the same network: both end near the optimum."""
     sites, beta = product_states(rng, 4, m=40, c=1)
-    left, right, readout = compress(sites[:2], sites[:1:-1], beta, 4, np.random.default_rng(0))
+    *_, readout = compress(sites[:2], sites[:1:-1], beta, 4, np.random.default_rng(0))
     merges = np.array([[0, 1], [3, 2], [4, 5]])
     network = compress_tree(merges, list(sites), beta, 4, np.random.default_rng(0))
     np.testing.assert_allclose(np.sum(network.readout**2), np.sum(readout**2), rtol=0.02)

@@ -175,11 +175,10 @@ class Sweep(ChainSolver):
         return found
 
 
-def _convex(problem, plan, order, tol):
-    """The compressed convex solution for weighted site vectors, a generator for what follows, and a
-    bound that no chain's loss can be below, -inf where none is known."""
+def limit_design(problem, plan):
+    """What the convex limit is solved on: the problem, of as many rows as fit memory, its design,
+    and whether every row is a landmark of it."""
     landmarks = convex.choose_landmarks(problem.weight, plan.max_landmarks, plan.rng)
-    noise = np.random.default_rng(plan.rng.randint(2**31 - 1))
     # A design of more rows would not fit memory, and they say little more of so few coefficients.
     row = max(len(landmarks), 1) * problem.dtype.itemsize
     most = max(len(landmarks), int(_DESIGN_SHARE * get_config()["max_memory"] / row))
@@ -189,7 +188,14 @@ def _convex(problem, plan, order, tol):
         rows = np.union1d(rows, landmarks)
         problem, landmarks = problem.take(rows), np.searchsorted(rows, landmarks)
     plan.clock.say(f"convex limit: {problem.n_rows} rows, {len(landmarks)} landmarks")
-    design = convex.make_design(problem, landmarks)
+    return problem, convex.make_design(problem, landmarks), complete
+
+
+def _convex(problem, plan, order, tol):
+    """The compressed convex solution for weighted site vectors, a generator for what follows, and a
+    bound that no chain's loss can be below, -inf where none is known."""
+    problem, design, complete = limit_design(problem, plan)
+    noise = np.random.default_rng(plan.rng.randint(2**31 - 1))
     chain = order, plan.output_site, plan.bond_dim
     found, least = convex_chain.fit_chain(
         problem, design, chain, noise, Effort(tol=tol), plan.clock.over

@@ -1,0 +1,142 @@
+"""Sweeps over trees against dense weight tensors and exact solutions."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sktn import losses
+from sktn.networks import tree
+from sktn.networks.tree import TTN
+from sktn.solvers.local import outer
+from sktn.solvers.sweep import SweepOptions
+from sktn.solvers.tree_sweep import sweep_tree
+
+# A caterpillar, a balanced tree, one with a leaf at the root, one site, two sites.
+TREES = [
+    [[0, 1], [4, 2], [5, 3]],
+    [[2, 0], [1, 3], [4, 5]],
+    [[1, 3], [4, 0], [2, 5]],
+    [[0, -1]],
+    [[1, 0]],
+]
+
+
+class Problem(SimpleNamespace):
+    """Loss, target, weight and alpha: what sweeps need of a problem."""
+
+    @property
+    def strength(self):
+        return 2 * self.alpha * self.loss.ridge_share
+
+
+def random_tree(rng, merges, D=3, d=4, c=1):
+    """A tree whose leaves are narrower than their sites."""
+    merges = np.array(merges)
+    n = merges.max() - len(merges) + 2 if len(merges) > 1 else int((merges >= 0).sum())
+    leaves = tuple(rng.normal(size=(d, D)) for _ in range(n))
+    cores = tuple(rng.normal(size=(D, D, D)) / D for _ in merges[:-1])
+    l, r = (1 if child < 0 else D for child in merges[-1])
+    return TTN(leaves, cores, rng.normal(size=(l, c, r)), merges)
+
+
+def site_vectors(rng, n, N=60, d=4):
+    x = rng.normal(size=(n, N, d))
+    x[:, :, 0] = 1
+    return x
+
+
+def make_problem(kind, rng, N=60):
+    if kind == "softmax":
+        loss, target = losses.Softmax(3), rng.integers(0, 3, N)
+    elif kind == "logistic":
+        loss, target = losses.classification(rng.integers(0, 2, N), 2, float)
+    else:
+        loss, target = losses.SquaredError(), rng.normal(size=(N, 2))
+    weight = rng.integers(0, 3, N).astype(float)
+    return Problem(loss=loss, target=target, weight=weight, alpha=0.3)
+
+
+def dense_inputs(x):
+    out = np.ones((x.shape[1], 1))
+    for site in x:
+        out = outer(out, site)
+    return out
+
+
+def penalised(network, x, problem):
+    W = tree.to_dense(network)
+    W = W.reshape(-1, W.shape[-1])
+    values = problem.loss.values(dense_inputs(x) @ W, problem.target)
+    return problem.weight @ values + 0.5 * problem.strength * np.sum(W[1:] ** 2)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "logistic", "squared"])
+@pytest.mark.parametrize("merges", TREES)
+def test_sweeps_descend_and_report_the_true_loss(rng, kind, merges):
+    problem = make_problem(kind, rng)
+    network = random_tree(rng, merges, c=problem.loss.n_scores(problem.target))
+    x = site_vectors(rng, network.n_sites)
+    options = SweepOptions(max_sweeps=4, tol=0.0)
+    found, curve = sweep_tree(network, x, problem, options)
+    assert curve[0] <= penalised(network, x, problem) + 1e-9
+    assert np.all(np.diff(curve) <= 1e-9)
+    assert curve[-1] < curve[0]
+    assert np.isclose(curve[-1], penalised(found, x, problem), rtol=1e-8)
+    for core in (*found.leaves, *found.cores):
+        matrix = core.reshape(-1, core.shape[-1])
+        np.testing.assert_allclose(matrix.T @ matrix, np.eye(matrix.shape[1]), atol=1e-10)
+
+
+@pytest.mark.parametrize("merges", TREES[:3])
+def test_a_tree_without_truncation_reaches_the_exact_ridge_solution(rng, merges):
+    problem = make_problem("squared", rng, N=30)
+    network, x = random_tree(rng, merges, D=2, d=2, c=2), site_vectors(rng, 4, N=30, d=2)
+    # Bonds as wide as the smaller of their sides: any tensor is such a tree.
+    sites = tree.below(network.merges, 4)
+    widths = [min(2 ** len(part), 2 * 2 ** (4 - len(part))) for part in sites]
+    cores = tuple(
+        rng.normal(size=(widths[a], widths[b], widths[4 + j])) / 2
+        for j, (a, b) in enumerate(network.merges[:-1])
+    )
+    l, r = (widths[child] for child in network.merges[-1])
+    network = TTN(network.leaves, cores, rng.normal(size=(l, 2, r)), network.merges)
+    _, curve = sweep_tree(network, x, problem, SweepOptions(max_sweeps=60, tol=1e-10))
+    Z, s = dense_inputs(x), problem.strength
+    penalty = s * np.eye(Z.shape[1])
+    penalty[0, 0] = 0
+    H = problem.loss.derivatives(np.zeros((30, 2)), problem.target)[1]
+    curvature = np.broadcast_to(H, (30, 2))[0, 0]
+    w = problem.weight[:, None] * curvature
+    W = np.linalg.solve(Z.T @ (w * Z) + penalty, Z.T @ (w * problem.target))
+    values = problem.loss.values(Z @ W, problem.target)
+    least = problem.weight @ values + 0.5 * s * np.sum(W[1:] ** 2)
+    assert curve[-1] <= least * (1 + 1e-3)
+    assert curve[-1] >= least * (1 - 1e-9)
+
+
+def test_sweeps_stop_when_asked(rng):
+    problem = make_problem("squared", rng)
+    network = random_tree(rng, TREES[1], c=2)
+    x = site_vectors(rng, 4)
+    _, curve = sweep_tree(network, x, problem, SweepOptions(max_sweeps=9, tol=0), lambda: True)
+    assert len(curve) == 2
+
+
+def test_components_without_rows_take_no_part(rng):
+    problem = make_problem("squared", rng)
+    network, x = random_tree(rng, TREES[1], c=2), site_vectors(rng, 4)
+    x[2, :, 2:] = 0
+    found, _ = sweep_tree(network, x, problem, SweepOptions(max_sweeps=1))
+    assert found.leaves[2].shape[0] == 4
+    assert not found.leaves[2][2:].any()
+
+
+def test_sweeps_run_on_either_executor(rng, executor, monkeypatch):
+    problem = make_problem("softmax", rng)
+    network, x = random_tree(rng, TREES[1], c=3), site_vectors(rng, 4)
+    options = SweepOptions(max_sweeps=2, tol=0)
+    _, expected = sweep_tree(network, x, problem, options)
+    monkeypatch.setattr("sktn.solvers.tree_sweep.executor_for", lambda entries: executor)
+    _, curve = sweep_tree(network, x, problem, options)
+    np.testing.assert_allclose(curve, expected, rtol=1e-6)
