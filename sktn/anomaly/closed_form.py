@@ -1,7 +1,6 @@
 """Closed-form operators of an anomaly detector: table -> coordinates -> diagonal network."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -25,7 +24,11 @@ _SELECTION_ROWS, _DENSITY_SELECTION_ROWS = 500, 1000
 
 
 class ClosedForm(BaseEstimator):
-    """What closed forms share: coordinates, exact updates."""
+    """What closed forms share: coordinates, exact updates.
+
+    Subclasses have `_looks`, which chooses widths and returns a function () -> pairs of an operator
+    and its `held_out` of the training rows.
+    """
 
     def suspicion(self, rows, rng):
         """How typical the training rows are if some of them are strange, (b,), or None for as
@@ -43,16 +46,11 @@ class ClosedForm(BaseEstimator):
             # Every row is a landmark: repetitions would only repeat.
             n_members = 1
         looks = self._looks(x, rows.weight, rng, coordinates)
-        operators, held_out = [], []
-        for _ in range(n_members):
-            for make in looks:
-                operators.append(make())
-                held_out.append(operators[-1].held_out(x, rows.weight))
-        summary = {
-            "n_iter_": 1,
-            "bandwidths_": np.array([P.width for P in operators[: len(looks)]]),
-        }
-        groups = np.tile(np.arange(len(looks)), n_members)
+        found = [look for _ in range(n_members) for look in looks()]
+        operators, held_out = (list(each) for each in zip(*found, strict=True))
+        n_looks = len(found) // n_members
+        summary = {"n_iter_": 1, "bandwidths_": np.array([P.width for P in operators[:n_looks]])}
+        groups = np.tile(np.arange(n_looks), n_members)
         return Solution(operators, np.array(held_out), groups, summary)
 
     def update(self, operators, rows, rng, stream):
@@ -124,9 +122,13 @@ class Projector(ClosedForm):
         widths = [self.bandwidth]
         if isinstance(self.bandwidth, str):
             widths = choose_levels(x, weight, rng, coordinates, self.ridge)
-        return [
-            partial(fit_projector, x, weight, rng, coordinates, (self, width)) for width in widths
-        ]
+
+        def looks():
+            for width in widths:
+                projector = fit_projector(x, weight, rng, coordinates, (self, width))
+                yield projector, projector.held_out(x, weight)
+
+        return looks
 
 
 class MeanState(ClosedForm):
@@ -171,7 +173,12 @@ class MeanState(ClosedForm):
         width = self.bandwidth
         if isinstance(width, str):
             width = choose_density_width(x, weight, rng, coordinates)
-        return [partial(fit_mean_state, x, weight, rng, coordinates, (self._size, width))]
+
+        def looks():
+            density = fit_mean_state(x, weight, rng, coordinates, (self._size, width))
+            yield density, density.held_out(x, weight)
+
+        return looks
 
 
 class KernelOperator:
@@ -303,6 +310,10 @@ def fit_mean_state(x, weight, rng, coordinates, size_and_width):
         coordinates.mean,
         coordinates.variance,
     )
+    if landmarks is x:  # Every row is its own landmark.
+        return MeanStateOperator(
+            coordinates, kernel_novelty.mean_state(network, weight), float(weight.sum())
+        )
     return MeanStateOperator(coordinates, network, 0.0).updated(x, weight)
 
 

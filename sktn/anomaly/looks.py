@@ -1,7 +1,6 @@
 """Several closed forms that look at the same rows differently, and one seen from surroundings."""
 
 from dataclasses import dataclass
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -105,19 +104,19 @@ class Looks(ClosedForm):
             choose_density_width(x, weight, rng, coordinates),
         )
         value = Projector(ridge=self.ridge, bond_dim=self.bond_dim)
-        found = []
 
-        def fit_coarse():
-            found.append(fit_projector(x, weight, rng, coordinates, (value, coarse)))
-            return found[-1]
-
-        return [
-            partial(fit_mean_state, x, weight, rng, coordinates, density),
-            partial(fit_projector, x, weight, rng, coordinates, (value, fine)),
-            fit_coarse,
+        def looks():
+            mean_state = fit_mean_state(x, weight, rng, coordinates, density)
+            yield mean_state, mean_state.held_out(x, weight)
+            for width in (fine, coarse):
+                projector = fit_projector(x, weight, rng, coordinates, (value, width))
+                novelty = projector.held_out(x, weight)
+                yield projector, novelty
             # The look before it, seen from the surroundings.
-            lambda: LocalOperator.around(found[-1], self.n_neighbors),
-        ]
+            local = LocalOperator.around(projector, self.n_neighbors)
+            yield local, local.relative(novelty, x)
+
+        return looks
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,9 +157,9 @@ class LocalOperator(KernelOperator):
         """`log_norms` of coordinates x (b, n); own as in `kernel_novelty.novelty` -> (b,)"""
         return self.projector.log_norms_at(x, own) - self._around(x, own)
 
-    def held_out(self, x, weight):
-        """`log_norms` of training coordinates as if each row had been left out: -> (b,)"""
-        return self.projector.held_out(x, weight) - self._around(x)
+    def relative(self, log_norms, x):
+        """Log norms of the projector at coordinates x (b, n), less those around: -> (b,)"""
+        return log_norms - self._around(x)
 
     def updated(self, x, weight):
         """The operator that has seen more rows: x (b, n), weight (b,) -> LocalOperator"""

@@ -14,6 +14,7 @@ sites is one matrix product. Kernels run where their arguments are, on NumPy or 
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sktn.backend import get_executor, namespace
@@ -71,7 +72,8 @@ def squared_distances(x, landmarks):
     if xp is not np:
         return xp.where(squares <= rounding * (a[:, None] + b), 0.0, squares)
     # Few are so close: in place, and only where they may be.
-    close = np.nonzero(squares <= rounding * (a.max(initial=0) + b.max(initial=0)))
+    close = np.flatnonzero(squares <= rounding * (a.max(initial=0) + b.max(initial=0)))
+    close = np.unravel_index(close, squares.shape)
     squares[close] *= squares[close] > rounding * (a[close[0]] + b[close[1]])
     return squares
 
@@ -89,7 +91,9 @@ def log_overlaps(x, landmarks, bandwidth, mean, variance):
     complete = xp is np and not (np.isnan(x).any() or np.isnan(landmarks).any())
     if complete:
         width = max(bandwidth, _NARROWEST)  # whose square may be no number
-        return squared_distances(x, landmarks) * (-0.5 / width / width)
+        out = squared_distances(x, landmarks)
+        out *= -0.5 / width / width
+        return out
     bandwidth = xp.maximum(bandwidth, _NARROWEST)
     there, known = ~xp.isnan(x), ~xp.isnan(landmarks)
     x, landmarks = xp.where(there, x, 0.0) / bandwidth, xp.where(known, landmarks, 0.0) / bandwidth
@@ -112,7 +116,7 @@ def log_overlaps(x, landmarks, bandwidth, mean, variance):
 def overlaps(network, x):
     """kappa(x): network DiagonalNetwork, x (b, n) -> (b, m)"""
     logs = log_overlaps(x, network.landmarks, network.bandwidth, network.mean, network.variance)
-    return namespace(logs).exp(logs)
+    return np.exp(logs, out=logs) if namespace(logs) is np else jnp.exp(logs)
 
 
 def outputs(network, x):

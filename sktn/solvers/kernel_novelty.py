@@ -104,7 +104,7 @@ def projector(moments, ridge, output_dim=None):
 
     moments, ridge (), output_dim r or None -> DiagonalNetwork, kept eigenvalues of C (r,)
     """
-    spectrum, U = eigh(moments.second)
+    spectrum, U = eigh(moments.second, driver="evd")
     spectrum = np.maximum(spectrum[::-1], 0)
     filtered = spectrum / (spectrum + ridge)
     r = max(1, min(np.count_nonzero(filtered > _NEGLIGIBLE), output_dim or len(spectrum)))
@@ -312,11 +312,15 @@ def _log_without_own_term(network, total, logs, of_own, weight):
     # A row's weight is at its nearest landmark.
     nearest = xp.argmax(of_own, axis=1)
     left = mass[nearest] - xp.minimum(weight, mass[nearest])
-    own = xp.take_along_axis(logs, nearest[:, None], axis=1)[:, 0] + _log(left)
-    terms = xp.where(xp.arange(len(mass)) == nearest[:, None], own[:, None], terms)
+    own = xp.take_along_axis(logs, nearest[:, None], axis=1) + _log(left)[:, None]
+    if xp is np:
+        np.put_along_axis(terms, nearest[:, None], own, axis=1)
+    else:
+        terms = xp.where(xp.arange(len(mass)) == nearest[:, None], own, terms)
     top = xp.max(terms, axis=1)
     top = xp.where(xp.isfinite(top), top, NOTHING)
-    return top + xp.log(xp.maximum(xp.sum(xp.exp(terms - top[:, None]), axis=1) / total, TINY))
+    terms = terms - top[:, None]
+    return top + xp.log(xp.maximum(xp.sum(xp.exp(terms), axis=1) / total, TINY))
 
 
 def _log(mass):
