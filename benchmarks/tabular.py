@@ -99,13 +99,13 @@ def measure(name, nominal, X, y, train, test):
     }
 
 
-def mean_scores(rows, column):
-    """Means over folds -> tables, models (in the order of MODELS), array (tables, models) of the
-    tables that all these models have"""
+def mean_scores(rows, column, order=MODELS):
+    """Means over folds -> tables, models (in this order), array (tables, models) of the tables that
+    all these models have"""
     cells = {}
     for row in rows:
         cells.setdefault((row["table"], row["model"]), []).append(row[column])
-    models = [name for name in MODELS if any(model == name for _, model in cells)]
+    models = [name for name in order if any(model == name for _, model in cells)]
     names = sorted({table for table, _ in cells})
     names = [table for table in names if all((table, model) in cells for model in models)]
     return (
@@ -115,22 +115,22 @@ def mean_scores(rows, column):
     )
 
 
-def mean_ranks(rows):
+def mean_ranks(rows, order=MODELS):
     """{model: (mean rank of accuracy, of log-loss)}; rank 1 is best, ties share a mean"""
-    _, models, accuracy = mean_scores(rows, "accuracy")
-    loss = mean_scores(rows, "log_loss")[2]
+    _, models, accuracy = mean_scores(rows, "accuracy", order)
+    loss = mean_scores(rows, "log_loss", order)[2]
     ranks = [rankdata(scores.round(6), axis=1).mean(axis=0) for scores in (-accuracy, loss)]
     return dict(zip(models, zip(*ranks, strict=True), strict=True))
 
 
-def summarise(rows):
-    names, models, accuracy = mean_scores(rows, "accuracy")
-    loss, seconds = (mean_scores(rows, column)[2] for column in ("log_loss", "fit_seconds"))
+def summarise(rows, order=MODELS):
+    names, models, accuracy = mean_scores(rows, "accuracy", order)
+    loss, seconds = (mean_scores(rows, column, order)[2] for column in ("log_loss", "fit_seconds"))
     print(f"{'accuracy / log-loss':24s}" + "".join(f"{name:>20s}" for name in models))
     for k, table in enumerate(names):
         cells = zip(accuracy[k], loss[k], strict=True)
         print(f"{table:24s}" + "".join(f"{f'{a:.4f} / {c:.4f}':>20s}" for a, c in cells))
-    ranks = mean_ranks(rows).values()
+    ranks = mean_ranks(rows, order).values()
     print(f"{'mean rank':24s}" + "".join(f"{f'{a:.2f} / {c:.2f}':>20s}" for a, c in ranks))
     print(f"{'seconds of a fit':24s}" + "".join(f"{s:20.2f}" for s in seconds.mean(axis=0)))
 

@@ -32,7 +32,7 @@ _WIDE = 1 / 8
 
 def pose(model, sites, target, rng):
     """The problem with its penalty and strength, and the relevances of the table's columns."""
-    problem = bare_problem(sites, target)
+    problem = bare_problem(sites, target, model.max_order)
     relevance = column_relevances(model, sites, problem, rng)
     kept = relevance[sites.columns.kept]
     equal = penalised(model, problem, np.ones(len(kept)))
@@ -44,11 +44,11 @@ def pose(model, sites, target, rng):
     return _with_strength(model, problem, target, rng, unit), relevance
 
 
-def bare_problem(sites, target):
+def bare_problem(sites, target, max_order=None):
     """The problem before its penalty and strength are known."""
     loss, numbers = target.loss(sites.coords.dtype)
     weight = target.weight.astype(sites.coords.dtype)
-    return ChainProblem(sites.basis, sites.coords, loss, numbers, weight, None)
+    return ChainProblem(sites.basis, sites.coords, loss, numbers, weight, None, max_order=max_order)
 
 
 def table_sites(model, reading, target):

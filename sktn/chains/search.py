@@ -84,7 +84,13 @@ class Search:
             self._factors(point, factors),
         )
         return ChainProblem(
-            sites.basis, sites.coords, loss, numbers[self.rows], weight, penalty
+            sites.basis,
+            sites.coords,
+            loss,
+            numbers[self.rows],
+            weight,
+            penalty,
+            max_order=self.estimator.max_order,
         ).astype(np.float32)
 
     def _factors(self, point, factors):

@@ -54,33 +54,37 @@ def choose_landmarks(weight, max_landmarks, rng):
     return rows
 
 
-def product_kernel(a, b):
-    """prod_i <a_i, b_i> - 1 for site vectors whose first component is 1.
+def product_kernel(a, b, max_order=None):
+    """prod_i <a_i, b_i> - 1 for site vectors whose first component is 1, or what of it at most
+    `max_order` sites have a say in: elementary symmetric polynomials of <a_i, b_i> - 1.
 
-    The product without its 1 is built up as it is, e <- e + (1 + e) k, and does not cancel.
+    Both are built up as they are, e <- e + (1 + e) k and e_j <- e_j + e_(j-1) k, and do not cancel.
 
     a (m, n, d), b (k, n, d) -> (m, k)
     """
     run = executor_of(a, b)
     if run.name == "numpy":
-        return _product_kernel(a, b)
+        return _product_kernel(a, b, max_order)
 
     def absorb(e, site):
-        return _absorb(e, site[0] @ site[1]), None
+        return _absorb(e, site[0] @ site[1], max_order), None
 
-    e = run.xp.zeros((len(a), len(b)), a.dtype)
-    return run.scan(absorb, e, (a.transpose(1, 0, 2)[:, :, 1:], b.transpose(1, 2, 0)[:, 1:]))[0]
-
-
-def _absorb(e, k):
-    """e + (1 + e) k"""
-    k += (k * e) + e
-    return k
+    zero = run.xp.zeros((len(a), len(b)), a.dtype)
+    sites = a.transpose(1, 0, 2)[:, :, 1:], b.transpose(1, 2, 0)[:, 1:]
+    return sum(run.scan(absorb, (zero,) * (max_order or 1), sites)[0])
 
 
-def _product_kernel(a, b):
+def _absorb(e, k, max_order):
+    """(e + (1 + e) k,), or of several e_j + e_(j-1) k"""
+    if max_order:
+        return tuple(own + below * k for own, below in zip(e, (1, *e), strict=False))
+    k += (k * e[0]) + e[0]
+    return (k,)
+
+
+def _product_kernel(a, b, max_order):
     """In NumPy: blocks of rows, each through as many sites as are laid out for it at a time."""
-    e = np.zeros((len(a), len(b)), a.dtype)
+    e = np.zeros((max_order or 1, len(a), len(b)), a.dtype)
     n_sites = max(1, _LAID_OUT // max(1, b.shape[0] * b.shape[2]))
     for first in range(0, a.shape[1], n_sites):
         sites = slice(first, first + n_sites)
@@ -88,11 +92,11 @@ def _product_kernel(a, b):
         for start in range(0, len(a), _BLOCK):
             block = slice(start, start + _BLOCK)
             left = np.ascontiguousarray(a[block, sites].transpose(1, 0, 2)[:, :, 1:])
-            part = e[block]
+            parts = tuple(e[:, block])
             for x, y in zip(left, right, strict=True):
-                part = _absorb(part, x @ y)
-            e[block] = part
-    return e
+                parts = _absorb(parts, x @ y, max_order)
+            e[:, block] = parts
+    return e[0] if len(e) == 1 else e.sum(axis=0)
 
 
 def nystroem_map(landmark_kernel):
@@ -128,7 +132,7 @@ def triangular_map(landmark_kernel):
 def make_design(problem, landmarks):
     """problem ChainProblem, landmarks: row indices -> Design"""
     a = problem.vectors(landmarks)
-    kernel = product_kernel(a, a)
+    kernel = product_kernel(a, a, problem.max_order)
     if problem.loss.quadratic:
         kept, V = triangular_map(kernel)
         a = a[kept]
@@ -137,16 +141,19 @@ def make_design(problem, landmarks):
     n_rows = problem.n_rows
     run = executor_for(n_rows * V.shape[1])
     with run.precision(V.dtype):
-        program = run.jit(_features)
+        program = run.jit(_features, static=("max_order",))
         fixed = run.put((problem.basis, problem.roots, a, V))
         numbers = 3 * len(a) + a.shape[1] * a.shape[2]
-        Z = run.map_rows(lambda coords: program(*fixed, coords), problem.coords, numbers)
-        return Design(run.put_rows(Z), V, a)
+
+        def features(coords):
+            return program(*fixed, coords, max_order=problem.max_order)
+
+        return Design(run.put_rows(run.map_rows(features, problem.coords, numbers)), V, a)
 
 
-def _features(basis, roots, a, V, coords):
+def _features(basis, roots, a, V, coords, max_order=None):
     """Features of rows, the constant last: coords (b, n, k) -> (b, r + 1)"""
-    features = product_kernel(embed(basis, coords) / roots, a) @ V
+    features = product_kernel(embed(basis, coords) / roots, a, max_order) @ V
     xp = namespace(features)
     return xp.concatenate([features, xp.ones((len(features), 1), features.dtype)], axis=1)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from sktn.backend import executor_for, executor_of, get_config
+from sktn.networks.low_order import compress_low_order
 from sktn.networks.mps import from_padded
 from sktn.networks.rounding import compress
 from sktn.solvers import convex, sweep
@@ -35,9 +36,14 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
     B, _, losses = convex.solve(design.Z, problem, W, strengths, effort, stop=stop)
     orders = order[:output_site], order[output_site:][::-1]
     sites = design.landmarks.transpose(1, 0, 2)
-    left, right, readout = compress(
-        *(np.ascontiguousarray(sites[o]) for o in orders), design.V @ B[0, :-1], bond_dim, rng
-    )
+    arms = [np.ascontiguousarray(sites[o]) for o in orders]
+    beta = design.V @ B[0, :-1]
+    if problem.max_order is None:
+        left, right, readout = compress(*arms, beta, bond_dim, rng)
+        allowed = np.ones((bond_dim, bond_dim), bool)
+    else:
+        found = compress_low_order(*arms, beta, bond_dim, problem.max_order)
+        left, right, readout, allowed = found
     norm = float((B[0, :-1] ** 2).sum())
     kept = float((readout**2).sum() - (readout[0, :, 0] ** 2).sum())
 
@@ -47,7 +53,7 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
         products = np.concatenate(
             [run.get(program(*fixed, run.put_rows(a))) for _, a in problem.blocks()]
         )
-        flat, more = refit_readout(products, problem, effort, run)
+        flat, more = refit_readout(products, problem, effort, run, allowed.ravel())
     arms = _padded_arms(left, right, bond_dim)
     readout = flat.reshape(bond_dim, bond_dim, -1).transpose(0, 2, 1)
     history = np.array([float(loss[0]) for loss in (*losses, *more)]) / problem.total_weight
@@ -56,11 +62,13 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
     return solution, float(losses[-1][0]) / problem.total_weight
 
 
-def refit_readout(products, problem, effort, run):
+def refit_readout(products, problem, effort, run, allowed=True):
     """The readout with everything else fixed: coefficients of products of bond vectors, the first
-    of which is the constant 1. products (N, k) -> (k, c), losses: list of (1,)"""
+    of which is the constant 1. products (N, k), allowed (k,): those that have one
+    -> (k, c), losses: list of (1,)"""
+    there = np.any(products != 0, axis=0) & allowed
     # The constant, whose coefficient is free, is the last column of a design.
-    used = np.flatnonzero(np.any(products[:, 1:] != 0, axis=0)) + 1
+    used = np.flatnonzero(there[1:]) + 1
     columns = np.append(used, 0)
     W, strengths = problem.weight[None], np.array([problem.strength])
     R, _, losses = convex.solve(run.put_rows(products[:, columns]), problem, W, strengths, effort)

@@ -40,6 +40,8 @@ class ChainProblem:
     penalty : ndarray of shape (n, d)
         g, see :func:`sktn.tables.penalty.penalty_weights`.
     alpha : float or None
+    max_order : int or None
+        Sites that have a say in one part of a score, at most; None: all.
     """
 
     basis: Basis
@@ -49,6 +51,7 @@ class ChainProblem:
     weight: np.ndarray
     penalty: np.ndarray
     alpha: float | None = None
+    max_order: int | None = None
 
     @property
     def n_rows(self):

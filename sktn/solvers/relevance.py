@@ -118,6 +118,10 @@ def prior_variance(problem):
     # The variance of a mean over so many rows tells factors of ten apart.
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 500)).astype(int)]
     a = np.asarray(problem.vectors(rows), np.float64)
+    if problem.max_order:
+        own = (a[:, :, 1:] ** 2).sum(-1)
+        pairs = (own.sum(-1) ** 2 - (own**2).sum(-1)) / 2
+        return float(np.mean(own.sum(-1) + (problem.max_order > 1) * pairs))
     return float(np.mean(np.expm1(np.minimum(np.log((a**2).sum(-1)).sum(-1), 700.0))))
 
 

@@ -86,6 +86,22 @@ def test_kernel_does_not_cancel(rng):
     np.testing.assert_allclose(found, expansion(a) @ expansion(a).T, rtol=1e-4)
 
 
+@pytest.mark.parametrize("max_order", [1, 2])
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_kernel_of_few_sites_is_a_sum_over_sets_of_them(rng, max_order, backend):
+    a, b = site_vectors(rng, 300), site_vectors(rng, 7)
+    k = np.einsum("ans,bns->nab", a[:, :, 1:], b[:, :, 1:])
+    expected = k.sum(axis=0)
+    if max_order == 2:
+        expected += sum(k[i] * k[j] for i in range(len(k)) for j in range(i))
+    if backend == "jax":
+        with jax.enable_x64(True):
+            found = convex.product_kernel(jax.numpy.asarray(a), jax.numpy.asarray(b), max_order)
+    else:
+        found = convex.product_kernel(a, b, max_order)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
 def test_weighted_site_vectors_put_the_penalty_into_the_kernel(rng):
     task, _ = problem(rng, 2)
     rows = np.arange(5)
