@@ -274,7 +274,8 @@ class Poisson(_Pointwise):
 @_record
 class Gamma(_Pointwise):
     """Half the deviance of numbers whose spread is proportional to their mean exp(f), up to what
-    does not depend on f. Needs no more of the target than not to be negative.
+    does not depend on f. Needs no more of the target than not to be negative: 0 counts as what
+    single precision loses beside 1, as the loss of nothing but zeros would have no minimum.
 
     Examples
     --------
@@ -287,11 +288,15 @@ class Gamma(_Pointwise):
     log_link: ClassVar[bool] = True
 
     def values(self, F, target):
-        return (F + target * _exp(-F)).sum(-1)
+        return (F + self._above_zero(F, target) * _exp(-F)).sum(-1)
 
     def derivatives(self, F, target):
-        ratio = target * _exp(-F)
+        ratio = self._above_zero(F, target) * _exp(-F)
         return 1 - ratio, ratio
+
+    @staticmethod
+    def _above_zero(F, target):
+        return namespace(F).maximum(target, np.finfo(np.float32).eps)
 
 
 def classification(labels, n_classes, dtype):

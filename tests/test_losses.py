@@ -98,6 +98,12 @@ def test_quantile_poisson_and_gamma_are_scikit_learns(rng):
     np.testing.assert_allclose(2 * own.mean(), mean_gamma_deviance(y, np.exp(F)), rtol=1e-6)
 
 
+def test_gamma_of_zeros_has_a_minimum():
+    F, y = np.linspace(-300, 10, 3101)[:, None, None], np.zeros((1, 1))
+    lowest = F[np.argmin(losses.Gamma().values(F, y))]
+    np.testing.assert_allclose(lowest, np.log(np.finfo(np.float32).eps), atol=0.1)
+
+
 @pytest.mark.parametrize("scores", [1e4, -1e4, 1e30])
 @every_loss
 def test_huge_scores_are_finite(loss, target, scores):

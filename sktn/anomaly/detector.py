@@ -24,13 +24,16 @@ from sktn.anomaly.robust import RobustLooks
 from sktn.anomaly.scoring import Scoring, blended_scores
 from sktn.anomaly.trained import TrainedSMPO
 from sktn.documentation import DocLinks
-from sktn.fitted import commit
+from sktn.fitted import commit, refuse_changes, settled
 from sktn.solvers.problem import Clock
 from sktn.tables.reading import read_fit, read_more, table_weight
 from sktn.tables.statistics import distinct_rows, unit_weights
 
 # Without a contamination to aim at, this share of the training rows is called an outlier.
 _OUTLIERS = 0.05
+
+# What every `partial_fit` reads anew.
+_LIVE = ("contamination", "random_state", "verbose")
 
 # Rounds of `trim`: which rows are left out settles quickly.
 _TRIM_ROUNDS = 2
@@ -218,8 +221,9 @@ class SMPOAnomalyDetector(
         known = None
         if suspicion is not None:
             known = KnownRows.of(solution.operators[0].coordinates, rows.X, suspicion)
-        # The value that fitted: parameters may be changed before the next `partial_fit`.
+        # The value that fitted, whatever becomes of the one that was given.
         stream = {"value": clone(value), "seed": seed, "calls": 0, "state": solution.stream}
+        stream["settled"] = settled(self, _LIVE)
         found = {
             **reading.fitted(),
             **solution.summary,
@@ -239,8 +243,8 @@ class SMPOAnomalyDetector(
         landmarks, the bandwidth and how scores are standardised, so its batch should be
         representative. Later, closed forms add the rows to their moments, which is exact, and
         trained operators take one epoch over the batch, by gradient steps whatever their solver
-        was. The weights of a batch are relative to each other. The offset is that of the latest
-        batch.
+        was; parameters that the first call has settled can no longer be changed. The weights of a
+        batch are relative to each other. The offset is that of the latest batch.
 
         Parameters
         ----------
@@ -254,6 +258,7 @@ class SMPOAnomalyDetector(
         """
         if not hasattr(self, "operators_"):
             return self.fit(X, y, sample_weight)
+        refuse_changes(self, self._stream["settled"])
         reading = read_more(self, X)
         rows = _rows(reading, sample_weight)
         calls = self._stream["calls"] + 1

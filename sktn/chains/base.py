@@ -25,7 +25,7 @@ from sktn.chains.roughness import may_be_rough, roughened, with_roughness
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, Sweep, resolve
 from sktn.documentation import DocLinks
 from sktn.embeddings import EMBEDDINGS
-from sktn.fitted import commit, fitted_attributes
+from sktn.fitted import commit, fitted_attributes, refuse_changes, settled
 from sktn.solvers.problem import Clock
 from sktn.tables.lazy import LazyCoordinates
 from sktn.tables.reading import read
@@ -34,6 +34,9 @@ from sktn.tables.sites import Sites
 # Tables below this many rows are fitted with one BLAS thread: their products are too short for a
 # second one to pay, and beside other processes it is waited for.
 ONE_THREAD_ROWS = 4000
+# What every `partial_fit` reads anew.
+_LIVE = ("class_weight", "interaction_penalty", "max_landmarks", "random_state", "smoothness")
+_LIVE += ("solver", "time_limit", "verbose")
 # Numbers in all networks of an estimator (8 GB in float32).
 _LARGEST_NETWORK = 2**31
 
@@ -127,6 +130,7 @@ class BaseChain(
                 stacklevel=3,
             )
         found = _table(reading, target, sites, relevance, problem)
+        found["stream_"] = {"weight": problem.total_weight, "settled": settled(self, _LIVE)}
         commit(self, {**found, **_summary(solution, problem, target), **more})
         ctx.call_on_fit_task_end(estimator=self, X=given.X, y=given.y, reconstruction_attributes={})
         return self
@@ -179,6 +183,8 @@ class BaseChain(
             )
         solver = self.solver if isinstance(self.solver, Adam) else Adam()
         solver._validate_params()
+        if not first:
+            refuse_changes(self, self.stream_["settled"])
         target = self._make_target(reading.y, sample_weight, model=None if first else self, **known)
         clock, rng = Clock(None, self.verbose), check_random_state(self.random_state)
         if first:
@@ -191,6 +197,7 @@ class BaseChain(
             found = _table(reading, target, sites, relevance, problem)
             plan = self._plan(sites, problem, rng, clock)
             stream = {"state": None, "weight": 0.0, "seed": rng.randint(2**31 - 1), "n_calls": 0}
+            stream["settled"] = settled(self, _LIVE)
             networks = None
         else:
             found, networks = fitted_attributes(self), self.networks_
@@ -303,7 +310,6 @@ def _summary(solution, problem, target):
         "n_iter_": len(solution.losses),
         "truncation_error_": solution.truncation_error,
         "validation_score_": score,
-        "stream_": {"weight": problem.total_weight},
     }
 
 

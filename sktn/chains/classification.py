@@ -237,7 +237,8 @@ class MPSClassifier(ClassifierMixin, BaseChain):
     ) -> Self:
         """One pass of mini-batches over a chunk of rows, by Adam at a constant learning rate.
 
-        The columns' scaling and basis are fitted to the first chunk, which should be typical.
+        The columns' scaling and basis are fitted to the first chunk, which should be typical, and
+        parameters that it has settled, such as `degree`, can no longer be changed.
 
         Parameters
         ----------

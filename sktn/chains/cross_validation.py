@@ -50,9 +50,9 @@ def greedy_average(candidate_losses, n_candidates, n_steps=_SELECTION_STEPS):
     best_counts, best_loss = None, np.inf
     for step in range(1, n_steps + 1):
         losses = candidate_losses(counts, step)
-        chosen = int(np.argmin(losses))
+        chosen = int(np.argmin(np.where(np.isnan(losses), np.inf, losses)))
         counts[chosen] += 1
-        if losses[chosen] < best_loss:
+        if best_counts is None or losses[chosen] < best_loss:
             best_counts, best_loss = counts.copy(), float(losses[chosen])
     return best_counts / best_counts.sum(), best_loss
 
@@ -173,6 +173,12 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
                 f"cv={self.cv!r} leaves {np.sum(folds[rows] < 0)} rows out of all held-out parts: "
                 "use a splitter that partitions the rows, like StratifiedKFold or KFold."
             )
+        if folds[rows].min() == folds[rows].max():
+            raise ValueError(
+                f"cv={self.cv!r} holds out all rows of positive weight ({len(rows)}) at once, and "
+                "none is left to train on: give weight to more rows, or use a splitter that "
+                "divides them."
+            )
         return Search(template, reading, target, rows, folds[rows], seeds)
 
     def _explore(self, search, grid, clock):
@@ -259,6 +265,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             shape = 0, len(search.rows), search.n_scores
             return [], np.zeros(shape, np.float32), np.zeros(0)
         scores, losses = (np.concatenate(part) for part in zip(*paths, strict=True))
+        losses[np.isnan(losses)] = np.inf  # of what diverged
         points = [
             {**point, "alpha": float(alpha * search.unit(point))}
             for point in designs[: len(paths)]

@@ -249,7 +249,7 @@ default="squared_error"
         """One pass of mini-batches over a chunk of rows, by Adam at a constant learning rate.
 
         The scaling of columns and target and the basis are fitted to the first chunk, which should
-        be typical.
+        be typical, and parameters that it has settled, such as `degree`, can no longer be changed.
 
         Parameters
         ----------

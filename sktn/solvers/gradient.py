@@ -265,8 +265,13 @@ def minimize(
     )
     if steps is not None:
         step = run.put(np.asarray(steps[0], np.int32))
+    begin = (adam() if transformation is None else transformation).init
+    if state is not None and jax.tree.structure(state) != jax.tree.structure(
+        jax.eval_shape(begin, params)
+    ):
+        state = None  # of another optimiser
     if state is None:
-        state = run.jit((adam() if transformation is None else transformation).init)(params)
+        state = run.jit(begin)(params)
     progress = _Progress(params, params, run.put(state), step, params, best, finite)
     run_epochs = run.jit(_run_epochs, static=("loss", "transformation"))
     losses, monitored, converged = [], [], False

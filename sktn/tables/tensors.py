@@ -15,6 +15,8 @@ def read_tensor(estimator, X, *, reset, allow_nan=True, copy=False):
     """X (n_samples, I_1, ..., I_k) in floating point, NaN where missing, if that is allowed."""
     X = with_plain_gaps(X)
     check_numeric(X, otherwise=_ENCODE)
+    if 0 in getattr(X, "shape", ()):
+        X = np.empty(X.shape)  # refused below: a frame without columns has no dtype
     try:
         X = validate_data(
             estimator,

@@ -1,6 +1,7 @@
 """SMPOAnomalyDetector."""
 
 import pickle
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -412,12 +413,17 @@ def test_attributes_of_an_earlier_operator_disappear(rng):
     assert not hasattr(detector, "bandwidths_")
 
 
-def test_partial_fit_goes_on_with_the_operator_that_was_fitted(rng):
+def test_partial_fit_refuses_another_operator(rng):
     X = correlated(rng, 60)
-    detector = SMPOAnomalyDetector(random_state=0).fit(X)
-    detector.set_params(operator=trained()).partial_fit(X)
-    assert len(detector.bandwidths_) == len(detector.operators_)
-    assert np.all(np.isfinite(detector.score_samples(X)))
+    detector = SMPOAnomalyDetector(operator=Projector(), random_state=0).fit(X)
+    scores = detector.score_samples(X)
+    for changes in ({"operator": trained()}, {"operator__ridge": 1e3}, {"n_estimators": 2}):
+        changed = deepcopy(detector).set_params(**changes)
+        with pytest.raises(ValueError, match=r"was .* when SMPOAnomalyDetector was fitted and is"):
+            changed.partial_fit(X)
+        np.testing.assert_array_equal(changed.score_samples(X), scores)
+    detector.set_params(operator=Projector(), contamination=0.2).partial_fit(X)
+    assert (detector.predict(X) == -1).sum() == 12
 
 
 @pytest.mark.parametrize("operator", [MeanState(bandwidth=1e-200), Projector(bandwidth=1e-200)])

@@ -8,6 +8,7 @@ import re
 
 import joblib
 import numpy as np
+import optax
 import pandas as pd
 import polars as pl
 import pytest
@@ -273,6 +274,28 @@ def test_partial_fit_needs_classes_and_learns_from_chunks():
     assert model.score(X_IRIS, Y_IRIS) > 0.9
     with pytest.raises(ValueError, match="not in classes"):
         model.partial_fit(X_IRIS[:2], [0, 7])
+
+
+def test_partial_fit_refuses_what_it_would_pass_over():
+    model = MPSClassifier(**FAST, solver=Adam(**ADAM), relevance=np.ones(4))
+    model.partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+    changes = {"bond_dim": 8, "degree": 4, "embedding": sktn.embeddings.Fourier(2), "alpha": 1.0}
+    changes["relevance"] = [1.0, 2.0, 1.0, 1.0]
+    for name, value in changes.items():
+        with pytest.raises(ValueError, match=f"{name} was .* Call fit to begin anew"):
+            copy.deepcopy(model).set_params(**{name: value}).partial_fit(X_IRIS, Y_IRIS)
+    model.set_params(relevance=[1.0] * 4, smoothness=2.0, verbose=0).partial_fit(X_IRIS, Y_IRIS)
+    refit = MPSClassifier(**FAST).fit(X_IRIS, Y_IRIS).set_params(degree=2)
+    with pytest.raises(ValueError, match="degree was 3"):
+        refit.partial_fit(X_IRIS, Y_IRIS)
+
+
+def test_partial_fit_takes_another_optimiser():
+    model = MPSClassifier(**FAST, solver=Adam(**ADAM))
+    model.partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+    before = model.loss_curve_[0]
+    model.set_params(solver__optimizer=optax.sgd(0.1)).partial_fit(X_IRIS, Y_IRIS)
+    assert model.loss_curve_[1] < before
 
 
 def test_partial_fit_weights_classes():

@@ -139,6 +139,12 @@ def test_partial_fit_goes_on(loss):
     assert model.score(X[TEST], Y[TEST]) > max(first, 0.8)
 
 
+def test_partial_fit_refuses_another_loss():
+    model = MPSRegressor(**FAST).fit(X[TRAIN], Y[TRAIN]).set_params(loss=Quantile(0.9))
+    with pytest.raises(ValueError, match=r"loss was 'squared_error' .* Call fit to begin anew"):
+        model.partial_fit(X[TRAIN], Y[TRAIN])
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_early_stopping_scores_held_out_rows():

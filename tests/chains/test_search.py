@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import KFold, LeaveOneOut
 from sklearn.utils import check_random_state
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressorCV
 from sktn.chains import search as search_module
+from sktn.chains.cross_validation import greedy_average
 from sktn.chains.grid import grid_of
 from sktn.chains.search import Search
-from sktn.losses import SquaredError
+from sktn.losses import Gamma, SquaredError
 from sktn.solvers.problem import Clock
 from sktn.tables.reading import table_weight
 
@@ -156,3 +158,28 @@ def test_a_search_by_relevances_alone_has_a_result_whatever_the_time(rng):
     template = MPSClassifier(solver="convex", time_limit=1e-6)
     model = MPSClassifierCV(bases=[("standard", 1), ("mixed", 3)], estimator=template, **options)
     assert np.isfinite(model.fit(X, X[:, 0] > 0).predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("cv", [LeaveOneOut(), KFold(3)])
+def test_a_search_whose_folds_leave_nothing_to_train_on_says_so(rng, cv):
+    X, weight = rng.normal(size=(12, 2)), (np.arange(12) == 5).astype(float)
+    model = MPSRegressorCV(bases=[("standard", 1)], relevances=["auto"], cv=cv)
+    with pytest.raises(ValueError, match=r"all rows of positive weight \(1\) at once"):
+        model.fit(X, X[:, 0], sample_weight=weight)
+
+
+def test_a_fold_of_nothing_but_zeros_under_gamma_has_a_prediction(rng):
+    X, y = rng.normal(size=(5, 2)), np.array([0.0, 0.0, 0.0, 2.0, 0.0])
+    options = {"bases": [("quantile", 2)], "alphas": [1.0, 0.01], "bond_dims": [3]}
+    model = MPSRegressorCV(loss=Gamma(), cv=LeaveOneOut(), random_state=0, **options).fit(X, y)
+    assert np.isfinite(model.best_score_)
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_what_diverged_is_no_candidate():
+    def losses(counts, step):
+        return np.array([np.nan, np.inf, 1.0])
+
+    np.testing.assert_array_equal(greedy_average(losses, 3)[0], [0, 0, 1])
+    shares, _ = greedy_average(lambda counts, step: np.full(2, np.nan), 2)
+    assert shares.sum() == 1

@@ -290,3 +290,8 @@ def test_tables_are_read_as_elsewhere(make, rng):
         make().fit(days[["d"]].to_numpy())
     with pytest.raises(ValueError, match=r"several columns of the names \['b'\]"):
         make().fit(X.rename(columns={"a": "b"}))
+
+
+def test_a_frame_without_columns_is_refused_by_its_shape():
+    with pytest.raises(ValueError, match=r"0 feature\(s\) \(shape=\(4, 0\)\)"):
+        sktn.TTDecomposer().fit(pd.DataFrame(index=range(4)))
