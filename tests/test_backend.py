@@ -117,15 +117,12 @@ def test_set_at_leaves_its_argument_alone(executor):
 
 
 @pytest.mark.parametrize("stack", [(), (4,)])
-def test_solve_spd_and_eigh(executor, stack, rng):
+def test_eigh(executor, stack, rng):
     A = rng.normal(size=(*stack, 5, 5))
     A = A @ A.mT + np.eye(5)
-    b = rng.normal(size=(*stack, 5, 2))
     with executor.precision(np.float64):
-        x = executor.get(executor.solve_spd(executor.put(A), executor.put(b)))
         values, vectors = executor.get(executor.eigh(executor.put(A)))
-    assert x.dtype == vectors.dtype == np.float64
-    np.testing.assert_allclose(A @ x, b, atol=1e-10)
+    assert values.dtype == vectors.dtype == np.float64
     np.testing.assert_allclose((vectors * values[..., None, :]) @ vectors.mT, A, atol=1e-10)
 
 

@@ -9,8 +9,8 @@ A kernel is a module-level function of arrays that asks its arguments where it i
         ...
         return run.scan(absorb, start, cores)
 
-- ``xp`` for everything both have; ``run.scan``, ``run.while_loop``, ``run.set_at``,
-  ``run.solve_spd``, ``run.eigh`` for what they spell differently.
+- ``xp`` for everything both have; ``run.scan``, ``run.while_loop``, ``run.set_at``, ``run.eigh``
+  for what they spell differently.
 - Nothing is changed in place: a JAX array cannot be, and a NumPy argument is the caller's.
 - Decisions (ranks, convergence, which row) are made on the host, between kernels, on ``run.get``;
   inside one, ``run.while_loop`` or a mask.

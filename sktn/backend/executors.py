@@ -6,7 +6,6 @@ from functools import cached_property, wraps
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from sktn.backend.programs import PROGRAMS, enter_jax, shape_of
 from sktn.backend.settings import checked, default_backend, get_config
@@ -91,15 +90,6 @@ class NumPyExecutor:
     def bits(self, x, dtype):
         """The same bytes as another dtype of the same size."""
         return x.view(dtype)
-
-    def solve_spd(self, A, b):
-        """A^-1 b for symmetric positive definite A: A (..., n, n), b (..., n, k) -> (..., n, k)
-
-        Raises LinAlgError where A is not positive definite."""
-        if A.ndim == 2:
-            return cho_solve(cho_factor(A, lower=True, check_finite=False), b, check_finite=False)
-        L = np.linalg.cholesky(A)
-        return np.linalg.solve(L.mT, np.linalg.solve(L, b))
 
     def eigh(self, A):
         """Eigenvalues in ascending order and eigenvectors of symmetric A (..., n, n)."""
@@ -216,10 +206,6 @@ class JaxExecutor:
 
     def bits(self, x, dtype):
         return jax.lax.bitcast_convert_type(x, dtype)
-
-    def solve_spd(self, A, b):
-        """As NumPy's, with NaN in place of an error."""
-        return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(A), True), b)
 
     def eigh(self, A):
         return jnp.linalg.eigh(A)
