@@ -1,5 +1,8 @@
 """Tensor networks for scikit-learn."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from sktn.anomaly import SMPOAnomalyDetector
 from sktn.backend import config_context, get_config, set_config
 from sktn.chains.classification import MPSClassifier
@@ -19,9 +22,11 @@ from sktn.decomposition.completer import RGTNCompleter
 from sktn.decomposition.fixed import FCTNDecomposer, TRDecomposer, TTDecomposer
 from sktn.decomposition.imputer import RGTNImputer
 from sktn.decomposition.rgtn import RGSearch, RGTNDecomposer
-from sktn.display import NetworkDisplay
 from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
 from sktn.versions import show_versions
+
+if TYPE_CHECKING:
+    from sktn.display import NetworkDisplay
 
 __version__ = "0.1.0"
 
@@ -58,3 +63,12 @@ __all__ = [
     "set_config",
     "show_versions",
 ]
+
+
+def __getattr__(name):
+    # Pictures and explanations bring a large part of scikit-learn, which a fit does not need.
+    if name in ("display", "inspection"):
+        return import_module(f"sktn.{name}")
+    if name == "NetworkDisplay":
+        return import_module("sktn.display").NetworkDisplay
+    raise AttributeError(f"module 'sktn' has no attribute {name!r}")

@@ -21,6 +21,21 @@ except RuntimeError:
 else:
     raise AssertionError("the probe would not notice a backend")
 """
+# What takes long and only some users need.
+HEAVY = """
+import sys, sktn
+found = [name for name in ("sklearn.impute", "sklearn.linear_model", "sklearn.neighbors",
+                           "matplotlib.pyplot", "optax", "onnx", "shap", "polars")
+         if name in sys.modules]
+assert not found, found
+assert sktn.NetworkDisplay is sktn.display.NetworkDisplay
+assert sktn.inspection.shapley_values
+"""
+
+
+def test_import_leaves_out_what_few_need():
+    done = subprocess.run([sys.executable, "-c", HEAVY], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_import_starts_no_backend_and_sets_nothing():

@@ -8,7 +8,6 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config
@@ -188,6 +187,9 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
             "_empty": ~seen.any(axis=0),
         }
         if self.add_indicator:
+            # Not above: it brings a third of what an import of this package takes.
+            from sklearn.impute import MissingIndicator
+
             indicator = MissingIndicator(error_on_new=False)
             found["indicator_"] = indicator.fit(
                 np.where(_missing(X, reading.X, reading), np.nan, 0.0)

@@ -7,7 +7,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
@@ -252,6 +251,9 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
             "_caveat": found.caveat,
         }
         if self.add_indicator:
+            # Not above: it brings a third of what an import of this package takes.
+            from sklearn.impute import MissingIndicator
+
             fitted["indicator_"] = MissingIndicator(error_on_new=False).fit(X)
         commit(self, fitted)
         self._warn_of_empty_columns()

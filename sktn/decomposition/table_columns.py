@@ -1,11 +1,16 @@
 """The columns of a filled table: empty ones kept or left out, those that tell what was missing."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.impute import MissingIndicator
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+if TYPE_CHECKING:
+    from sklearn.impute import MissingIndicator
 
 
 class TableColumns:
