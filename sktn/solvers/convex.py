@@ -135,11 +135,13 @@ def make_design(problem, landmarks):
     kernel = product_kernel(a, a, problem.max_order)
     if problem.loss.quadratic:
         kept, V = triangular_map(kernel)
-        a = a[kept]
+        a, kernel = a[kept], kernel[:, kept]
     else:
         V, _ = nystroem_map(kernel)
     n_rows = problem.n_rows
     run = executor_for(n_rows * V.shape[1])
+    if run.name == "numpy" and len(landmarks) == n_rows:
+        return Design(_with_constant(kernel @ V), V, a)
     with run.precision(V.dtype):
         program = run.jit(_features, static=("max_order",))
         fixed = run.put((problem.basis, problem.roots, a, V))
@@ -153,7 +155,11 @@ def make_design(problem, landmarks):
 
 def _features(basis, roots, a, V, coords, max_order=None):
     """Features of rows, the constant last: coords (b, n, k) -> (b, r + 1)"""
-    features = product_kernel(embed(basis, coords) / roots, a, max_order) @ V
+    return _with_constant(product_kernel(embed(basis, coords) / roots, a, max_order) @ V)
+
+
+def _with_constant(features):
+    """(b, r) -> (b, r + 1)"""
     xp = namespace(features)
     return xp.concatenate([features, xp.ones((len(features), 1), features.dtype)], axis=1)
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from sktn.chains import predict
-from sktn.losses import classification, log_probabilities
+from sktn.losses import SquaredError, classification, log_probabilities
 from sktn.networks import mps
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.newton import Effort
@@ -61,6 +61,19 @@ def problem(rng, n_classes, N=150):
 
 def complete_design(problem):
     return convex.make_design(problem, np.flatnonzero(problem.weight > 0))
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_a_design_whose_rows_are_all_landmarks_has_the_features_of_any_rows(rng, quadratic):
+    whole, _ = problem(rng, 2, N=40)
+    weight = np.ones(40)
+    if quadratic:
+        values = rng.normal(size=(40, 1))
+        whole = replace(whole, loss=SquaredError(), target=values)
+    whole = replace(whole, weight=weight)
+    design = convex.make_design(whole, np.arange(40))
+    features = convex._features(whole.basis, whole.roots, design.landmarks, design.V, whole.coords)
+    np.testing.assert_allclose(design.Z, features, rtol=1e-9, atol=1e-9)
 
 
 def scikit_learn(Z, labels, weight, alpha, n_classes):
