@@ -23,6 +23,7 @@ from sktn.decomposition.fixed import FCTNDecomposer, TRDecomposer, TTDecomposer
 from sktn.decomposition.imputer import RGTNImputer
 from sktn.decomposition.rgtn import RGSearch, RGTNDecomposer
 from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
+from sktn.trees import TTNClassifier, TTNRegressor, grid_topology
 from sktn.versions import show_versions
 
 if TYPE_CHECKING:
@@ -56,9 +57,12 @@ __all__ = [
     "SVDinsTNDecomposer",
     "TRDecomposer",
     "TTDecomposer",
+    "TTNClassifier",
+    "TTNRegressor",
     "__version__",
     "config_context",
     "get_config",
+    "grid_topology",
     "pool_estimates",
     "set_config",
     "show_versions",

@@ -90,6 +90,44 @@ def mps_regressor(rng, d):
     return sktn.MPSRegressor(**{"random_state": 0, **options})
 
 
+def tree_options(rng, d):
+    topologies = [
+        "auto",
+        "found",
+        "halves",
+        "chain",
+        tuple(range(d)),
+        (0, (1, 2)),
+        np.zeros((2, 4)),
+    ]
+    return some(
+        rng,
+        bond_dim=[1, 2, 16],
+        topology=topologies,
+        degree=["auto", 1, 12],
+        scaling=["standard", "minmax", "common"],
+        alpha=["auto", 0.0, 1e-12, 1e12, 1e300],
+        interaction_penalty=[0.0, 1e-3, 1e6],
+        max_iter=[0, 2],
+        max_landmarks=[1, 5],
+        categorical_features=categorical(rng, d),
+        missing=["auto", "indicator"],
+        time_limit=[1e-3, 5.0],
+        random_state=[*SEEDS, None],
+        verbose=[1],
+    )
+
+
+def ttn_classifier(rng, d):
+    options = tree_options(rng, d) | some(rng, class_weight=class_weights(rng))
+    return sktn.TTNClassifier(**{"random_state": 0, **options})
+
+
+def ttn_regressor(rng, d):
+    options = tree_options(rng, d) | some(rng, loss=[*LOSSES, Quantile(0.99), Quantile(1.5)])
+    return sktn.TTNRegressor(**{"random_state": 0, **options})
+
+
 def cv_options(rng, d):
     """Those of a search, of one basis and few strengths unless it is drawn otherwise."""
     grid = {"bases": [("quantile", 2)], "alphas": [1.0, 0.01], "bond_dims": [3]}
@@ -276,6 +314,8 @@ MAIN = {
     "MPSClassifierCV": (mps_classifier_cv, LABELLED),
     "MPSRegressor": (mps_regressor, NUMBERED),
     "MPSRegressorCV": (mps_regressor_cv, NUMBERED),
+    "TTNClassifier": (ttn_classifier, LABELLED),
+    "TTNRegressor": (ttn_regressor, NUMBERED),
     "SMPOAnomalyDetector": (detector, WEIGHED),
     "MPSDensityEstimator": (density, WEIGHED),
     "MPSImputer": (mps_imputer, PLAIN),

@@ -13,10 +13,13 @@ from sktn import (
     MPSRegressor,
     MPSRegressorCV,
     SMPOAnomalyDetector,
+    TTNClassifier,
+    TTNRegressor,
     anomaly,
 )
 from sktn.chains.base import BaseChain
 from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep
+from sktn.trees.base import BaseTree
 
 # Settings are for speed only: small chains, few iterations, few strengths. One of every class and
 # of every way that its checks can take.
@@ -35,6 +38,7 @@ ESTIMATORS = [
         max_members=1,
         estimator=MPSClassifier(solver=Convex(tol=0)),
     ),
+    TTNClassifier(max_iter=0, topology="halves", bond_dim=4, degree=2, alpha=1.0),
     SMPOAnomalyDetector(),
     SMPOAnomalyDetector(
         operator=anomaly.TrainedSMPO(start="random", bond_dim=2, solver=anomaly.Sweep(max_iter=2))
@@ -56,6 +60,8 @@ MORE = [
     MPSClassifier(solver=Adam(init="constant", max_iter=60), bond_dim=2, degree=2, alpha=0.1),
     MPSRegressor(solver=Adam(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
     MPSClassifier(solver=LBFGS(init="constant", max_iter=20), bond_dim=2, degree=2, alpha=0.1),
+    TTNRegressor(bond_dim=4, degree=3, max_iter=1),
+    TTNClassifier(max_iter=2, bond_dim=4, degree=3),
     SMPOAnomalyDetector(operator="mean-state"),
     SMPOAnomalyDetector(operator="robust"),
     SMPOAnomalyDetector(operator=anomaly.TrainedSMPO(bond_dim=2, solver=anomaly.Adam(max_iter=10))),
@@ -66,6 +72,7 @@ MORE = [
 def expected_failures(estimator):
     """Checks that cannot hold, each with the reason."""
     sweeps = isinstance(estimator, BaseChain) and isinstance(estimator.solver, Sweep)
+    sweeps = sweeps or (isinstance(estimator, BaseTree) and estimator.max_iter > 0)
     if isinstance(estimator, MPSRegressorCV) or sweeps:
         return {
             "check_sample_weight_equivalence_on_dense_data": (

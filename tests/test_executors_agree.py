@@ -18,6 +18,7 @@ SWEEPS = Sweep(tol=1e-3, max_iter=2)
 TABLES = {
     "classifier-iris": (sktn.MPSClassifier(**CHAIN), load_iris),
     "classifier-wine": (sktn.MPSClassifier(**CHAIN, solver=SWEEPS), load_wine),
+    "tree": (sktn.TTNClassifier(**CHAIN, topology="halves", max_iter=2), load_wine),
     # Exact, unlike sweeps of squared losses: those that have not settled carry what rounding makes
     # of conjugate gradients on, to 2e-5 of the largest prediction on this table.
     "regressor": (sktn.MPSRegressor(**CHAIN, solver="convex"), load_diabetes),

@@ -29,6 +29,8 @@ TRANSACTIONS = {
     "MPSClassifierCV": sktn.MPSClassifierCV(random_state=0, **SMALL_GRID),
     "MPSRegressor": sktn.MPSRegressor(loss="huber", random_state=0),
     "MPSRegressorCV": sktn.MPSRegressorCV(random_state=0, **SMALL_GRID),
+    "TTNClassifier": sktn.TTNClassifier(degree=2, random_state=0),
+    "TTNRegressor": sktn.TTNRegressor(degree=2, random_state=0),
     "SMPOAnomalyDetector": sktn.SMPOAnomalyDetector(random_state=0),
     "MPSDensityEstimator": sktn.MPSDensityEstimator(max_iter=2, random_state=0),
     "MPSImputer": sktn.MPSImputer(max_iter=1, random_state=0),

@@ -11,6 +11,8 @@ SHAPES = {
     sktn.MPSClassifierCV: "table",
     sktn.MPSRegressorCV: "table",
     sktn.MPSDensityEstimator: "table",
+    sktn.TTNClassifier: "table",
+    sktn.TTNRegressor: "table",
     sktn.SMPOAnomalyDetector: "table",
     sktn.MPSImputer: "gaps",
     sktn.RGTNDecomposer: "tensor",

@@ -18,10 +18,10 @@ from sktn.annotations import Data
 from sktn.backend import one_blas_thread
 from sktn.chains import predict, prior
 from sktn.chains.copies import without_copies
-from sktn.chains.held_out import held_out_scores
+from sktn.chains.held_out import told_by_held_out
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.members import network_attributes
-from sktn.chains.roughness import may_be_rough, roughened, with_roughness
+from sktn.chains.roughness import posed
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, Sweep, resolve
 from sktn.documentation import DocLinks
 from sktn.embeddings import EMBEDDINGS
@@ -96,15 +96,7 @@ class BaseChain(
         ctx = self._init_callback_context(max_subtasks=getattr(solver, "max_iter", 1))
         ctx.call_on_fit_task_begin(estimator=self, X=given.X, y=given.y)
         with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS):
-            sites = prior.table_sites(self, reading, target)
-            problem, relevance = prior.pose(self, sites, target, rng)
-            clock.say(f"strength alpha={problem.alpha:.3g}")
-            smooth = sites, problem, relevance
-            if rough is not None:
-                known = rough, self, reading, target, smooth, clock
-                sites, problem, relevance = with_roughness(*known)
-            elif may_be_rough(self, problem) and not clock.over():
-                sites, problem, relevance = roughened(self, reading, target, smooth, rng, clock)
+            sites, problem, relevance = posed(self, reading, target, rng, clock, rough)
             plan = self._plan(sites, problem, rng, clock)._replace(automatic=weaker)
             if weaker and isinstance(solver, Sweep) and not clock.over():
                 problem = problem.with_alpha(solver.strength(problem, plan, target))
@@ -116,12 +108,11 @@ class BaseChain(
             more = {}
             if on_held_out is not None and not clock.over():
                 # Drawn last: the model does not depend on what is held out beside it.
-                held_out = held_out_scores(problem, target, self.max_landmarks, rng)
-                seed = rng.randint(2**31 - 1)
-                more = {} if held_out is None else on_held_out(reading, target, *held_out, seed)
+                known = reading, problem, target
+                more = told_by_held_out(on_held_out, known, self.max_landmarks, rng)
         networks = [network.astype(reading.X.dtype) for network in solution.networks]
         solution = replace(solution, networks=networks)
-        _warn_unless_finite(solution.finite, stacklevel=4)
+        warn_unless_finite(solution.finite, stacklevel=4)
         if solution.finite and not solution.converged and not clock.over():
             warnings.warn(
                 f"{solver!r} stopped after {len(solution.losses)} iterations before the loss "
@@ -129,7 +120,7 @@ class BaseChain(
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        found = _table(reading, target, sites, relevance, problem)
+        found = prior.table_attributes(reading, target, sites, relevance, problem)
         found["stream_"] = {"weight": problem.total_weight, "settled": settled(self, _LIVE)}
         commit(self, {**found, **_summary(solution, problem, target), **more})
         ctx.call_on_fit_task_end(estimator=self, X=given.X, y=given.y, reconstruction_attributes={})
@@ -194,7 +185,7 @@ class BaseChain(
             alpha = prior.DEFAULT_ALPHA if self.alpha == "auto" else float(self.alpha)
             problem = prior.penalised(self, problem, relevance[sites.columns.kept])
             problem = problem.with_alpha(alpha)
-            found = _table(reading, target, sites, relevance, problem)
+            found = prior.table_attributes(reading, target, sites, relevance, problem)
             plan = self._plan(sites, problem, rng, clock)
             stream = {"state": None, "weight": 0.0, "seed": rng.randint(2**31 - 1), "n_calls": 0}
             stream["settled"] = settled(self, _LIVE)
@@ -224,7 +215,7 @@ class BaseChain(
             key = jax.random.key(stream["seed"] + stream["n_calls"])
             solution = solver.one_pass(problem, plan, networks, stream["state"], key)
             stream["state"] = jax.tree.map(np.asarray, solution.state)
-        _warn_unless_finite(solution.finite, stacklevel=3)
+        warn_unless_finite(solution.finite, stacklevel=3)
         summary = _summary(solution, problem, target)
         summary["loss_curve_"] = np.append(found.get("loss_curve_", []), solution.losses)
         summary["n_iter_"] = len(summary["loss_curve_"])
@@ -283,19 +274,6 @@ def ordered(sites, feature_order, rng, weight):
     return order, n // 2 if place is None else place
 
 
-def _table(reading, target, sites, relevance, problem):
-    """The fitted attributes that come from the table."""
-    return {
-        **reading.fitted(),
-        **target.fitted(),
-        "columns_": sites.columns,
-        "basis_": sites.basis,
-        "relevance_": relevance,
-        "alpha_": problem.alpha,
-        "loss_": problem.loss,
-    }
-
-
 def _summary(solution, problem, target):
     """The fitted attributes that come from a solution."""
     networks, held_out = solution.networks, solution.held_out
@@ -313,7 +291,7 @@ def _summary(solution, problem, target):
     }
 
 
-def _warn_unless_finite(finite, stacklevel):
+def warn_unless_finite(finite, stacklevel):
     if not finite:
         warnings.warn(
             "The loss is no longer finite; the last finite parameters were kept. Use a smaller "

@@ -10,14 +10,15 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sktn.annotations import Data
 from sktn.chains.base import BaseChain
-from sktn.chains.target import average_log_probabilities, class_target
+from sktn.chains.class_scores import ClassScores, seen_target
+from sktn.chains.target import class_target
 from sktn.tables.reading import read_fit, read_more, table_weight
 
 #: The strengths that alpha="auto" chooses from, strongest first.
 ALPHAS = tuple(float(a) for a in 10.0 ** np.arange(0.5, -3.6, -0.5))
 
 
-class MPSClassifier(ClassifierMixin, BaseChain):
+class MPSClassifier(ClassifierMixin, ClassScores, BaseChain):
     """Matrix product state classifier for tables.
 
     Every column becomes a vector of basis functions (orthonormal polynomials of its ranks by
@@ -280,71 +281,4 @@ class MPSClassifier(ClassifierMixin, BaseChain):
         if model is not None or classes is not None:
             classes = model.classes_ if model is not None else classes
             return class_target(classes, y, sample_weight, self.class_weight)
-        target = class_target(np.unique(y), y, sample_weight, self.class_weight)
-        seen = target.classes[np.unique(target.labels[target.weight > 0])]
-        if len(seen) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least 2 classes with positive weight; got "
-                f"{len(seen)} class: {seen.tolist()}. Weights that rounding loses beside the "
-                "largest one count as zero."
-            )
-        return target
-
-    def decision_function(self, X: Data) -> np.ndarray:
-        """Class scores.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The log-odds of the second class for two classes, otherwise one score a class whose
-            softmax is the probability.
-        """
-        scores = self._network_scores(X)
-        if len(scores) > 1:
-            log_proba = average_log_probabilities(scores)
-            return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
-        return scores[0, :, 0] if scores.shape[2] == 1 else scores[0]
-
-    def predict_log_proba(self, X: Data) -> np.ndarray:
-        """Logarithms of the class probabilities.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-        """
-        return average_log_probabilities(self._network_scores(X))
-
-    def predict_proba(self, X: Data) -> np.ndarray:
-        """Class probabilities.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-        """
-        return np.exp(self.predict_log_proba(X))
-
-    def predict(self, X: Data) -> np.ndarray:
-        """The most probable class.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-        """
-        best = np.argmax(self.predict_log_proba(X), axis=1)
-        return self.classes_[best]
+        return seen_target(self, y, sample_weight)

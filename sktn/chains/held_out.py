@@ -32,3 +32,15 @@ def held_out_scores(problem, target, max_landmarks, rng):
         return rows, scores
     folds = target.folds(rows, problem.coords[rows], rng)
     return rows, convex.search(design, part, folds, [part.alpha])[0][0]
+
+
+def told_by_held_out(tell, known, max_landmarks, rng):
+    """The fitted attributes that rows say which a model has not seen, none of too few rows.
+
+    tell: (reading, target, rows (m,), scores (m, c), seed) -> attributes
+    known: reading, problem, target
+    """
+    reading, problem, target = known
+    held_out = held_out_scores(problem, target, max_landmarks, rng)
+    seed = rng.randint(2**31 - 1)
+    return {} if held_out is None else tell(reading, target, *held_out, seed)

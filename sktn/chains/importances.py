@@ -4,8 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sktn.chains.members import networks_of
-from sktn.networks import sobol
-from sktn.networks.chain import change_basis
+from sktn.networks.readings import kernels_of
 
 
 class FeatureImportances:
@@ -32,8 +31,9 @@ def total_shares(model):
     for member in networks_of(model):
         chains, order, _ = member.outputs()
         matrices = member.whitening(order)
-        chains = [change_basis(chain, matrices) for chain in chains]
-        variances = [sobol.total_variances(chain) for chain in sobol.in_unit_scale(chains)[0]]
+        kernels = kernels_of(chains[0])
+        chains = [kernels.change_basis(chain, matrices) for chain in chains]
+        variances = [kernels.total_variances(chain) for chain in kernels.in_unit_scale(chains)[0]]
         whole = sum(variance for variance, _ in variances)
         involving = sum(part for _, part in variances)
         column = member.column_order(order)

@@ -9,6 +9,7 @@ from sktn.chains.density import MPSDensityEstimator
 from sktn.networks import chain as chains
 from sktn.networks.folding import fold, unfold
 from sktn.networks.mps import MPS, from_padded
+from sktn.networks.tree_readings import scalar_tree
 from sktn.tables.basis import embed
 from sktn.tables.columns import GroupedColumns
 
@@ -56,10 +57,28 @@ class Member:
         return from_padded(fold(cores, p), readout, order, p).astype(self.network.dtype)
 
 
-def check_chain(model):
-    """Refuse what is no fitted chain, nor an average of chains."""
+@dataclass(frozen=True, eq=False)
+class TreeMember(Member):
+    """The tree of a model: its readings ask scalar trees what those of chains ask scalar chains."""
+
+    def outputs(self):
+        """Scalar trees of all outputs, their sites in order, and the mean vectors."""
+        parts = [scalar_tree(self.network, c, scale) for c, scale in enumerate(self.scale)]
+        return parts, np.arange(self.network.n_sites), self.basis.mean.astype(np.float64)
+
+
+def check_chain(model, trees=False):
+    """Refuse what is no fitted chain, nor an average of chains, nor a tree where it is read."""
     if hasattr(model, "fit"):
         check_is_fitted(model)
+    if hasattr(model, "merges_"):
+        if trees:
+            return
+        raise ValueError(
+            f"{type(model).__name__} is a tree, and this reading is one of chains: fit the same "
+            "parameters with MPSClassifier or MPSRegressor, or imitate the tree by a chain, see "
+            "sktn.inspection.distill."
+        )
     average = hasattr(model, "weights_") and hasattr(model, "estimators_")
     if not (average or hasattr(model, "networks_") or isinstance(model, MPSDensityEstimator)):
         raise ValueError(
@@ -86,17 +105,21 @@ def networks_of(model):
             f"Readings need one column a site, but the embedding {model.embedding!r} puts "
             "several on each: fit the model with another embedding."
         )
-    n_outputs = model.networks_[0].n_outputs
+    tree = hasattr(model, "merges_")
+    networks = [model.network_] if tree else model.networks_
+    n_outputs = networks[0].n_outputs
     scale, offset = np.ones(n_outputs), np.zeros(n_outputs)
     if hasattr(model, "target_scale_"):
         scale = np.asarray(model.target_scale_, np.float64)
         offset = np.asarray(model.target_center_, np.float64)
         if model.loss_.log_link:
             scale, offset = np.ones(n_outputs), np.log(scale)
-    basis, weight = _in_double(model.basis_), 1 / len(model.networks_)
-    return [
-        Member(weight, model.columns_, basis, network, scale, offset) for network in model.networks_
-    ]
+    basis, weight, kind = (
+        _in_double(model.basis_),
+        1 / len(networks),
+        TreeMember if tree else Member,
+    )
+    return [kind(weight, model.columns_, basis, network, scale, offset) for network in networks]
 
 
 def estimators_of(model):

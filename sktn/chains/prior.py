@@ -44,6 +44,19 @@ def pose(model, sites, target, rng):
     return _with_strength(model, problem, target, rng, unit), relevance
 
 
+def table_attributes(reading, target, sites, relevance, problem):
+    """The fitted attributes that come from the table."""
+    return {
+        **reading.fitted(),
+        **target.fitted(),
+        "columns_": sites.columns,
+        "basis_": sites.basis,
+        "relevance_": relevance,
+        "alpha_": problem.alpha,
+        "loss_": problem.loss,
+    }
+
+
 def bare_problem(sites, target, max_order=None):
     """The problem before its penalty and strength are known."""
     loss, numbers = target.loss(sites.coords.dtype)
@@ -135,6 +148,6 @@ def _with_strength(model, problem, target, rng, unit):
             f"alpha='auto' needs distinct rows to hold out, and there are too few: alpha="
             f"{DEFAULT_ALPHA} was taken. Give more rows, or a number.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     return problem.with_alpha(DEFAULT_ALPHA * unit if found is None else found[0])

@@ -269,9 +269,7 @@ default="squared_error"
 
     def _make_target(self, y, sample_weight, model=None):
         if model is None:
-            kind = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
-            _check_loss(kind)
-            return real_target(y, sample_weight, kind)
+            return real_target(y, sample_weight, checked_loss(self.loss))
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         if n_outputs != model.n_outputs_:
             raise ValueError(
@@ -294,11 +292,13 @@ default="squared_error"
         return tags
 
 
-def _check_loss(kind):
-    """Numbers of a loss, which is a plain record."""
+def checked_loss(loss):
+    """A loss by its name, or one whose numbers, a plain record's, are checked."""
+    kind = LOSSES[loss] if isinstance(loss, str) else loss
     if isinstance(kind, Quantile) and not 0 < kind.quantile < 1:
         raise ValueError(f"Quantile needs a quantile between 0 and 1, got {kind.quantile!r}.")
     if isinstance(kind, Quantile) and not 0 < kind.width < np.inf:
         raise ValueError(f"Quantile needs a positive width, got {kind.width!r}.")
     if isinstance(kind, Huber) and not 0 < kind.epsilon < np.inf:
         raise ValueError(f"Huber needs a positive epsilon, got {kind.epsilon!r}.")
+    return kind

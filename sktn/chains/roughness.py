@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sktn.chains import prior
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
 from sktn.chains.prior import penalised
@@ -53,6 +54,23 @@ class Roughness(NamedTuple):
         kept = sites.columns.kept
         basis = with_spectra(sites.basis, model.smoothness, self.shares[kept])
         return replace(sites, basis=up_to(basis, self.largest[kept]))
+
+
+def posed(model, reading, target, rng, clock, rough=None):
+    """A table's sites, the problem with its strength and the relevances of all columns, smooth or
+    rough.
+
+    rough: Roughness that a search has found, None: looked for where it may be
+    """
+    sites = prior.table_sites(model, reading, target)
+    problem, relevance = prior.pose(model, sites, target, rng)
+    clock.say(f"strength alpha={problem.alpha:.3g}")
+    smooth = sites, problem, relevance
+    if rough is not None:
+        return with_roughness(rough, model, reading, target, smooth, clock)
+    if may_be_rough(model, problem) and not clock.over():
+        return roughened(model, reading, target, smooth, rng, clock)
+    return smooth
 
 
 def may_be_rough(model, problem):

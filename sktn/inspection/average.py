@@ -6,6 +6,7 @@ import numpy as np
 
 from sktn.networks import averages
 from sktn.networks import chain as chains
+from sktn.networks.readings import kernels_of
 
 # Relative error, in root mean square, of bringing a network into the order of another one.
 _REORDER_TOL = 1e-4
@@ -26,7 +27,8 @@ def orthonormal_outputs(reading, members, X=None):
         outputs, order, _ = member.outputs()
         matrices = member.whitening(order)
         place = reading.place(member.column_order(order))
-        return [chains.change_basis(chain, matrices) for chain in outputs], place
+        change_basis = kernels_of(outputs[0]).change_basis
+        return [change_basis(part, matrices) for part in outputs], place
     opened = [member.outputs() for member in members]
     places = [
         reading.place(member.column_order(order))

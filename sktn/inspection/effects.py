@@ -8,7 +8,7 @@ from sklearn.utils import Bunch, _safe_indexing
 from sktn.annotations import Data
 from sktn.chains.members import networks_of, output_names
 from sktn.inspection.reading import read_model
-from sktn.networks import chain as chains
+from sktn.networks.readings import kernels_of
 from sktn.tables.features import feature_indices
 
 
@@ -24,7 +24,7 @@ def marginal_effect(
 
     Parameters
     ----------
-    model : MPSClassifier, MPSRegressor or one of their CV versions
+    model : MPSClassifier, MPSRegressor, one of their CV versions, TTNClassifier or TTNRegressor
         Fitted, alone, at the end of a pipeline or chosen by a search.
     X : array-like or data frame of shape (n_samples, n_features)
         Where the features live: only the grid is taken from it.
@@ -65,7 +65,7 @@ def marginal_effect(
     >>> effect.average.shape, effect.grid_values[0].shape
     ((1, 3), (3,))
     """
-    reading = read_model(model)
+    reading = read_model(model, trees=True)
     indices = feature_indices(features, reading.names)
     if not 1 <= len(indices) <= 2:
         raise ValueError(f"features must be one feature or two, got {features!r}.")
@@ -89,11 +89,12 @@ def marginal_effect(
         # A column without a site has no influence.
         here = tuple(len(g) if j in place else 1 for j, g in zip(indices, grids, strict=True))
         for c, chain in enumerate(outputs):
-            K = chains.conditional_mean(chain, mean_vectors, sites)
+            conditional_mean = kernels_of(chain).conditional_mean
+            K = conditional_mean(chain, mean_vectors, sites)
             for factor in factors:
                 K = np.tensordot(K, factor, axes=(0, 1))
             average[c] += member.weight * (K.reshape(here) + member.offset[c])
-            centre = chains.conditional_mean(chain, mean_vectors, [])
+            centre = conditional_mean(chain, mean_vectors, [])
             mean[c] += member.weight * (float(centre) + member.offset[c])
     return Bunch(
         average=average,
@@ -107,7 +108,7 @@ def marginal_effect(
 def columns_of(model, X, features):
     """The values of features in the rows of X, as :func:`marginal_effect` shows them: list of
     (n_samples,)"""
-    reading = read_model(model)
+    reading = read_model(model, trees=True)
     rows = reading.rows(X)
     columns = [_safe_indexing(rows, j, axis=1) for j in feature_indices(features, reading.names)]
     return [np.asarray(column) for column in columns]

@@ -91,10 +91,10 @@ class Reading:
         return self.table(rows)
 
 
-def read_model(model):
-    """The chain in a model, a pipeline or a search. -> Reading"""
+def read_model(model, trees=False):
+    """The chain, or tree where `trees`, in a model, a pipeline or a search. -> Reading"""
     model, steps = unwrapped(model)
-    check_chain(model)
+    check_chain(model, trees)
     sources, tail = np.arange(model.n_features_in_), []
     while steps:
         back = column_sources(steps[-1])

@@ -11,8 +11,7 @@ from sktn.annotations import Data
 from sktn.chains.members import networks_of, output_names
 from sktn.inspection.background import averaged
 from sktn.inspection.reading import read_model
-from sktn.networks import chain as chains
-from sktn.networks import shapley
+from sktn.networks.readings import kernels_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +66,7 @@ def shapley_values(model: Any, X: Data, *, background: ArrayLike | None = None) 
 
     Parameters
     ----------
-    model : MPSClassifier, MPSRegressor or one of their CV versions
+    model : MPSClassifier, MPSRegressor, one of their CV versions, TTNClassifier or TTNRegressor
         Fitted, alone, at the end of a pipeline or chosen by a search.
     X : array-like or data frame of shape (n_samples, n_features)
         The rows to explain.
@@ -103,7 +102,7 @@ def shapley_values(model: Any, X: Data, *, background: ArrayLike | None = None) 
     >>> bool(np.allclose(score, model.predict(X[:5])))
     True
     """
-    reading = read_model(model)
+    reading = read_model(model, trees=True)
     members = networks_of(reading.model)
     rows = reading.rows(X)
     table = reading.table(rows)
@@ -117,9 +116,10 @@ def shapley_values(model: Any, X: Data, *, background: ArrayLike | None = None) 
         vectors = mean[None] if absent is None else member.site_vectors(absent)[:, order]
         place = reading.place(member.column_order(order))
         for c, chain in enumerate(outputs):
-            kernel = partial(shapley.shapley_values, chain)
+            kernels = kernels_of(chain)
+            kernel = partial(kernels.shapley_values, chain)
             values[:, place, c] += member.weight * averaged(kernel, vectors, phi)
-            base[c] += member.weight * chains.evaluate(chain, vectors).mean()
+            base[c] += member.weight * kernels.evaluate(chain, vectors).mean()
             base[c] += member.weight * member.offset[c]
     base = np.broadcast_to(base, (len(table), n_outputs)).copy()
     single = n_outputs == 1

@@ -10,7 +10,7 @@ from sktn.chains.importances import total_shares
 from sktn.chains.members import checked_output, networks_of
 from sktn.inspection.average import orthonormal_outputs
 from sktn.inspection.reading import read_model
-from sktn.networks import sobol
+from sktn.networks.readings import kernels_of
 from sktn.tables.features import feature_indices
 
 
@@ -25,7 +25,7 @@ def variance_shares(
 
     Parameters
     ----------
-    model : MPSClassifier, MPSRegressor or one of their CV versions
+    model : MPSClassifier, MPSRegressor, one of their CV versions, TTNClassifier or TTNRegressor
         Fitted, alone, at the end of a pipeline or chosen by a search.
     X : array-like or data frame of shape (n_samples, n_features), default=None
         Needed where members with different bases are averaged: the distributions of the columns
@@ -69,28 +69,29 @@ def variance_shares(
     >>> shares.by_order.round(1)
     array([0.3, 0.7, 0. ])
     """
-    reading = read_model(model)
+    reading = read_model(model, trees=True)
     members, names = networks_of(reading.model), reading.names
     outputs, column = orthonormal_outputs(reading, members, X)
     if output is not None:
         outputs = [outputs[checked_output(output, len(outputs))]]
-    outputs, scale = sobol.in_unit_scale(outputs)
+    kernels = kernels_of(outputs[0])
+    outputs, scale = kernels.in_unit_scale(outputs)
     n_features = len(names)
     wanted = [feature_indices(subset, names) for subset in subsets or []]
     variance = 0.0
     total, by_order = np.zeros(n_features), np.zeros(n_features)
     pairs, parts = np.zeros((n_features, n_features)), np.zeros(len(wanted))
     for chain in outputs:
-        whole, involving = sobol.total_variances(chain)
+        whole, involving = kernels.total_variances(chain)
         variance += whole
         total[column] += involving
-        by_order[: len(column)] += sobol.variance_by_order(chain)[1:]
-        pairs[np.ix_(column, column)] += sobol.pair_variances(chain)
+        by_order[: len(column)] += kernels.variance_by_order(chain)[1:]
+        pairs[np.ix_(column, column)] += kernels.pair_variances(chain)
         for k, subset in enumerate(wanted):
             # The interaction with a constant column is 0.
             if np.isin(subset, column).all():
                 sites = np.flatnonzero(np.isin(column, subset))
-                parts[k] += sobol.subset_variance(chain, sites)
+                parts[k] += kernels.subset_variance(chain, sites)
     unit = variance if variance > 0 else 1.0
     first_order = np.diag(pairs) / unit
     np.fill_diagonal(pairs, 0)
@@ -117,7 +118,7 @@ def feature_importances(model: Any) -> np.ndarray:
 
     Parameters
     ----------
-    model : MPSClassifier, MPSRegressor or one of their CV versions
+    model : MPSClassifier, MPSRegressor, one of their CV versions, TTNClassifier or TTNRegressor
         Fitted, alone, at the end of a pipeline or chosen by a search.
 
     Returns
@@ -134,7 +135,7 @@ def feature_importances(model: Any) -> np.ndarray:
     >>> feature_importances(model).round(1)
     array([0.3, 0.7, 0.7])
     """
-    reading = read_model(model)
+    reading = read_model(model, trees=True)
     importances = np.zeros(len(reading.names))
     importances[reading.sources] = total_shares(reading.model)
     return importances

@@ -27,6 +27,10 @@ from sktn.networks.rounding import (
 )
 from sktn.networks.tree import TTN
 
+# Vectors of a site as short as this are not cut: two of them have no more products than there are
+# numbers in a core of a moderate bond dimension.
+LEAF_DIM = 16
+
 
 def compress_tree(merges, sites, beta, bond_dim, rng, sweeps=3):
     """Tree of isometries nearest to a sum of product states, after at most so many sweeps.
@@ -38,7 +42,7 @@ def compress_tree(merges, sites, beta, bond_dim, rng, sweeps=3):
     with run.precision(beta.dtype):
         sites, beta = [run.put_rows(x) for x in sites], run.put_rows(beta)
         tree = _Rounding(run, merges, sites, beta)
-        tree.grow(tree.random_far_sides(bond_dim + 8, rng), bond_dim)
+        tree.grow(tree.random_far_sides(max(bond_dim, LEAF_DIM) + 8, rng), bond_dim)
         readout = tree.readout()
         for _ in range(sweeps):
             tree.grow(tree.far_sides(bond_dim), bond_dim)
@@ -80,7 +84,7 @@ class _Rounding:
     def grow(self, far_sides, bond_dim):
         """From the leaves to the root, given what lies beyond every node: lists of (m, j)."""
         for node, x in enumerate(self.sites):
-            self._choose(node, self.one, x, far_sides[node], bond_dim)
+            self._choose(node, self.one, x, far_sides[node], max(bond_dim, LEAF_DIM))
         for node, (left, right) in self.inner():
             pair = self.state(left), self.state(right)
             self._choose(node, *pair, far_sides[node], bond_dim)
@@ -101,7 +105,8 @@ class _Rounding:
         def reach(child, other, beyond):
             if child >= 0:
                 wide = run.jit(outer)(self.state(other), beyond)
-                far[child] = reduced(run, self.state(child), wide, rank)
+                own = max(rank, LEAF_DIM) if child < len(self.sites) else rank
+                far[child] = reduced(run, self.state(child), wide, own)
 
         self._downwards(far, reach)
         return far

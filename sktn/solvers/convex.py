@@ -132,7 +132,13 @@ def triangular_map(landmark_kernel):
 def make_design(problem, landmarks):
     """problem ChainProblem, landmarks: row indices -> Design"""
     a = problem.vectors(landmarks)
-    kernel = product_kernel(a, a, problem.max_order)
+    with np.errstate(over="ignore", invalid="ignore"):
+        kernel = product_kernel(a, a, problem.max_order)
+    if not np.isfinite(kernel).all():
+        raise ValueError(
+            f"Products of {a.shape[1]} columns' basis functions leave the range of {a.dtype} "
+            "numbers: use another scaling, a larger interaction_penalty or a smaller degree."
+        )
     if problem.loss.quadratic:
         kept, V = triangular_map(kernel)
         a, kernel = a[kept], kernel[:, kept]

@@ -132,12 +132,20 @@ def test_isometries_and_the_constant_path(seed, D):
     rng = np.random.default_rng(seed)
     sites, beta = product_states(rng, 5)
     network = compress_tree(random_merges(rng, 5), list(sites), beta, D, rng)
-    assert network.bond_dims.max() <= D
+    assert network.bond_dims[5:].max() <= D
     for core in (*network.leaves, *network.cores):
         flat = core.reshape(-1, core.shape[-1])
         np.testing.assert_allclose(flat.T @ flat, np.eye(flat.shape[1]), atol=1e-10)
         assert flat[0, 0] == 1
     np.testing.assert_allclose(network.readout[0, :, 0], beta.sum(0), atol=1e-10)
+
+
+def test_long_vectors_of_a_site_are_cut_to_the_bond_dimension(rng):
+    sites, beta = product_states(rng, 3, m=40, d=25)
+    network = compress_tree(random_merges(rng, 3), list(sites), beta, 20, rng)
+    assert [core.shape for core in network.leaves] == [(25, 20)] * 3
+    network = compress_tree(random_merges(rng, 3), list(sites[:, :, :9]), beta, 4, rng)
+    assert [core.shape for core in network.leaves] == [(9, 9)] * 3
 
 
 def test_compression_runs_on_either_executor(rng, executor, monkeypatch):

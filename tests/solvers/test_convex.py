@@ -354,3 +354,12 @@ def test_penalty_weights(rng):
     np.testing.assert_allclose(g, np.tile([1.0, 2.0, 8.0], (4, 1)))
     # At q = 0 all degrees cost the same, and omega is never below 1.
     np.testing.assert_allclose(penalty_weights(basis, 0.0, 0.0), 1)
+
+
+def test_kernels_beyond_the_range_of_floats_are_refused_with_the_remedy(rng):
+    part = problem(rng, 2)[0]
+    tiny = np.full_like(part.penalty, 1e-200)
+    tiny[:, 0] = 1
+    part = part.with_penalty(tiny)
+    with pytest.raises(ValueError, match="use another scaling"):
+        complete_design(part)

@@ -73,7 +73,7 @@ class Convex(ChainSolver):
     def solve(self, problem, plan):
         part = problem.in_working_precision()
         found = [_convex(part, plan, order, self.tol)[0] for order in plan.orders]
-        return _together(found, problem)
+        return together(found, problem)
 
 
 class Sweep(ChainSolver):
@@ -115,7 +115,7 @@ class Sweep(ChainSolver):
 
     def solve(self, problem, plan):
         part = problem.in_working_precision()
-        return _together([self._solve_one(part, plan, order) for order in plan.orders], problem)
+        return together([self._solve_one(part, plan, order) for order in plan.orders], problem)
 
     def strength(self, problem, plan, target):
         """The strength for sweeps: they reach what landmarks do not, and bear a weaker one than the
@@ -207,7 +207,7 @@ def _convex(problem, plan, order, tol):
     return found, noise, least if complete else -np.inf
 
 
-def _together(solutions, problem):
+def together(solutions, problem):
     """One solution of several networks, for site vectors phi."""
     networks = [
         convex_chain.unweighted(network.astype(problem.dtype), problem)
