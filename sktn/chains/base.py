@@ -110,6 +110,8 @@ class BaseChain(
                 # Drawn last: the model does not depend on what is held out beside it.
                 known = reading, problem, target
                 more = told_by_held_out(on_held_out, known, self.max_landmarks, rng)
+            if solution.finite and not clock.over():
+                more |= self._known(problem, solution.networks, rng)
         networks = [network.astype(reading.X.dtype) for network in solution.networks]
         solution = replace(solution, networks=networks)
         warn_unless_finite(solution.finite, stacklevel=4)
@@ -125,6 +127,10 @@ class BaseChain(
         commit(self, {**found, **_summary(solution, problem, target), **more})
         ctx.call_on_fit_task_end(estimator=self, X=given.X, y=given.y, reconstruction_attributes={})
         return self
+
+    def _known(self, problem, networks, rng):
+        """More fitted attributes, of a problem with its strength and the networks that solve it."""
+        return {}
 
     def _plan(self, sites, problem, rng, clock):
         n, d = problem.n_sites, problem.basis.dim
@@ -192,7 +198,9 @@ class BaseChain(
             networks = None
         else:
             found, networks = fitted_attributes(self), self.networks_
-            found.pop("spread_", None)  # of the errors of other networks
+            # Of the errors of other networks, and of other rows.
+            found.pop("spread_", None)
+            found.pop("certainty_", None)
             stream = {"state": None, "seed": 0, "n_calls": 0, **self.stream_}
             coords = self.columns_.transform(reading.X, networks[0].dtype)
             sites = Sites(self.columns_, self.basis_, coords, networks[0].order)

@@ -10,7 +10,8 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sktn.annotations import Data
 from sktn.chains.base import BaseChain
-from sktn.chains.class_scores import ClassScores, seen_target
+from sktn.chains.certainty import CertainScores
+from sktn.chains.class_scores import seen_target
 from sktn.chains.target import class_target
 from sktn.tables.reading import read_fit, read_more, table_weight
 
@@ -18,7 +19,7 @@ from sktn.tables.reading import read_fit, read_more, table_weight
 ALPHAS = tuple(float(a) for a in 10.0 ** np.arange(0.5, -3.6, -0.5))
 
 
-class MPSClassifier(ClassifierMixin, ClassScores, BaseChain):
+class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
     """Matrix product state classifier for tables.
 
     Every column becomes a vector of basis functions (orthonormal polynomials of its ranks by
@@ -124,6 +125,9 @@ class MPSClassifier(ClassifierMixin, ClassScores, BaseChain):
         Best accuracy on the held-out rows of early stopping.
     truncation_error_ : float or None
         Share of the squared norm of the convex solution that `bond_dim` cuts off.
+    certainty_ : Certainty
+        What ``predict_proba(X, return_std=True)`` and `novelty` know: the variance of a score over
+        samples, and how much of it the training rows determine.
     networks_ : list of MPS
         See :class:`sktn.networks.mps.MPS`.
     cores_ : list of ndarray of shape (D_left, d, D_right)

@@ -1,12 +1,13 @@
 """Matrix product state classifier that chooses its own basis and penalties."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
 
 from sktn.annotations import Data
 from sktn.chains.classification import ALPHAS, MPSClassifier
@@ -216,8 +217,33 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
 
         return greedy_average(losses, len(picked))
 
-    def predict_proba(self, X: Data) -> np.ndarray:
+    def predict_proba(self, X: Data, return_std: bool = False) -> Any:
         """Class probabilities, the weighted average over the members.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Also how much they would differ had there been another sample of rows.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+        std : ndarray of shape (n_samples, n_classes)
+            Only if `return_std`: root of the members' variances and of those between them.
+        """
+        if not return_std:
+            total = self._weighted("predict_proba", X)
+            return total / total.sum(axis=1, keepdims=True)
+        check_is_fitted(self)
+        parts = [member.predict_proba(X, return_std=True) for member in self.estimators_]
+        proba, std = map(np.stack, zip(*parts, strict=True))
+        mean = np.tensordot(self.weights_, proba, 1)
+        variance = np.tensordot(self.weights_, std**2 + (proba - mean) ** 2, 1)
+        return mean / mean.sum(axis=1, keepdims=True), np.sqrt(variance).astype(std.dtype)
+
+    def novelty(self, X: Data) -> np.ndarray:
+        """How little the training rows say of a row: an out-of-distribution score.
 
         Parameters
         ----------
@@ -225,10 +251,10 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
 
         Returns
         -------
-        proba : ndarray of shape (n_samples, n_classes)
+        novelty : ndarray of shape (n_samples,)
+            As of :class:`MPSClassifier`, the weighted average over the members.
         """
-        total = self._weighted("predict_proba", X)
-        return total / total.sum(axis=1, keepdims=True)
+        return self._weighted("novelty", X)
 
     def predict_log_proba(self, X: Data) -> np.ndarray:
         """Logarithms of the class probabilities.

@@ -141,8 +141,14 @@ def with_networks(model, change):
     """Give a copy of a model, or of an average, other networks: change from Member to MPS."""
     for estimator in estimators_of(model):
         vars(estimator).update(network_attributes([change(m) for m in networks_of(estimator)]))
-        vars(estimator).pop("spread_", None)  # of the errors of those before
-    vars(model).pop("spread_", None)
+        _forget(estimator)
+    _forget(model)
+
+
+def _forget(model):
+    """What was known of networks before: their errors, how sure they were."""
+    for name in ("spread_", "certainty_"):
+        vars(model).pop(name, None)
 
 
 def single(model):

@@ -17,6 +17,8 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, get_lapack_funcs
 from scipy.optimize import minimize
 
+from sktn.solvers.convex import kernel_diagonal
+
 # Variance of the prior of log r_i: as sure as a handful of rows that r_i is within e^3 of 1.
 _PRIOR_VARIANCE = 10.0
 # Beyond these a column counts for nothing, or for all.
@@ -118,11 +120,7 @@ def prior_variance(problem):
     # The variance of a mean over so many rows tells factors of ten apart.
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 500)).astype(int)]
     a = np.asarray(problem.vectors(rows), np.float64)
-    if problem.max_order:
-        own = (a[:, :, 1:] ** 2).sum(-1)
-        pairs = (own.sum(-1) ** 2 - (own**2).sum(-1)) / 2
-        return float(np.mean(own.sum(-1) + (problem.max_order > 1) * pairs))
-    return float(np.mean(np.expm1(np.minimum(np.log((a**2).sum(-1)).sum(-1), 700.0))))
+    return float(np.mean(kernel_diagonal(a, problem.max_order)))
 
 
 def _data(problem, y, rows, parts, wanted):

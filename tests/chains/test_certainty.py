@@ -1,0 +1,97 @@
+"""How sure a classifier is, and which rows are unlike those it knows."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from sktn import MPSClassifier, MPSClassifierCV
+from sktn.chains.certainty import probability_std
+from sktn.inspection import limit_order
+
+SMALL = {"bases": [("quantile", 3)], "smoothnesses": [1.0], "relevances": ["equal"]}
+
+
+def draw(rng, n, n_classes=2):
+    X = rng.normal(size=(n, 3))
+    X[:, 1] += 2 * X[:, 0]
+    score = X[:, 0] + X[:, 1] * X[:, 2] / 2 + rng.normal(size=n)
+    return X, np.digitize(score, np.linspace(-1, 1, n_classes + 1)[1:-1])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_standard_errors_are_those_of_refits(rng, n_classes):
+    fresh = draw(rng, 100)[0]
+    model = MPSClassifier(degree=3, alpha=1.0, random_state=0)
+    found = [model.fit(*draw(rng, 200, n_classes)).predict_proba(fresh, True) for _ in range(12)]
+    proba, std = map(np.array, zip(*found, strict=True))
+    expected = proba.std(axis=0, ddof=1)
+    assert 0.6 < np.sqrt(np.mean(std**2) / np.mean(expected**2)) < 1.6
+    assert np.corrcoef(std.mean(axis=0).ravel(), expected.ravel())[0, 1] > 0.6
+
+
+def test_more_rows_make_surer(rng):
+    fresh = draw(rng, 100)[0]
+    few, many = (
+        MPSClassifier(degree=3, alpha=1.0, random_state=0).fit(*draw(rng, n)) for n in (100, 4000)
+    )
+    # The second is judged by a part of its rows.
+    ratio = many.predict_proba(fresh, True)[1].mean() / few.predict_proba(fresh, True)[1].mean()
+    assert ratio < 0.5
+    assert many.novelty(fresh).mean() < few.novelty(fresh).mean()
+
+
+@pytest.mark.parametrize("max_order", [None, 1, 2])
+def test_rows_that_are_unlike_those_of_the_training_are_novel(rng, max_order):
+    X, y = draw(rng, 300)
+    model = MPSClassifier(degree=4, max_order=max_order, random_state=0).fit(X, y)
+    fresh = draw(rng, 200)[0]
+    # Against the correlation of the first two columns.
+    other = fresh * [1, -1, 1]
+    novelty = model.novelty(np.concatenate([fresh, other]))
+    assert novelty.min() >= 0
+    assert novelty.max() <= 1
+    assert roc_auc_score(np.repeat([0, 1], 200), novelty) > 0.65
+
+
+def test_an_average_adds_what_its_members_disagree_in(rng):
+    X, y = draw(rng, 150)
+    model = MPSClassifierCV(**SMALL, random_state=0).fit(X, y)
+    proba, std = model.predict_proba(X, return_std=True)
+    np.testing.assert_allclose(proba, model.predict_proba(X), rtol=1e-6)
+    parts = np.array([m.predict_proba(X, return_std=True)[1] for m in model.estimators_])
+    assert np.all(std**2 >= np.tensordot(model.weights_, parts**2, 1) * (1 - 1e-6))
+    assert model.novelty(X).shape == (150,)
+
+
+def test_standard_deviations_of_probabilities_are_those_of_draws(rng):
+    scores, variance = rng.normal(size=(4, 3)), np.array([0.01, 0.1, 0.5, 1.0])
+    log_proba = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    draws = scores[:, None] + np.sqrt(variance)[:, None, None] * rng.normal(size=(4, 20_000, 3))
+    p = np.exp(draws)
+    p /= p.sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(probability_std(log_proba, variance), p.std(axis=1), rtol=0.25)
+
+
+def test_certain_classes_have_no_spread():
+    log_proba = np.array([[0.0, -800.0], [np.log(0.5), np.log(0.5)]])
+    std = probability_std(log_proba, np.array([1.0, 0.0]))
+    np.testing.assert_allclose(std, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-12, 1e12, 1e300])
+def test_extreme_strengths_leave_finite_errors(rng, alpha):
+    X, y = draw(rng, 60)
+    model = MPSClassifier(degree=2, alpha=alpha, solver="convex", random_state=0).fit(X, y)
+    _, std = model.predict_proba(X, return_std=True)
+    assert np.isfinite(std).all()
+    assert np.isfinite(model.novelty(X)).all()
+
+
+@pytest.mark.parametrize("method", ["novelty", "predict_proba"])
+def test_models_that_were_changed_do_not_know(rng, method):
+    X, y = draw(rng, 60)
+    model = MPSClassifier(degree=2, alpha=1.0, random_state=0).fit(X, y)
+    changed = [limit_order(model, 1).model, model.partial_fit(X, y)]
+    for one in changed:
+        with pytest.raises(ValueError, match="does not know how sure it is"):
+            one.novelty(X) if method == "novelty" else one.predict_proba(X, return_std=True)
