@@ -161,6 +161,10 @@ def als(X, cores, stop, *, ridge=1e-9, norm2=None, order=None):
             error = last  # The sweep overflowed: back to where it began.
             break
         previous, cores = cores, new
+        if error <= stop.target and X.dtype == np.float32:
+            # Of millions of entries a difference of large numbers in single precision misses more
+            # than a target leaves: what it says of the target is not believed.
+            error = squared_error(X, cores)
         decrease = last - error
         if error <= max(stop.target, floor):
             break

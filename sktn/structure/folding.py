@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from sktn.networks import graph
-from sktn.structure import readings, tomography, trees, tucker
+from sktn.structure import tomography, trees, tucker
 
 __all__ = ["MOST_MODES", "WORTH", "Folding", "applied", "fold", "pairs", "priced"]
 
@@ -139,22 +139,20 @@ def applied(cores, split):
 
 
 def fold(X, target, deadline):
-    """The folding that a tree's cores ask for, the folded tree, and whether X itself was planted.
+    """The folding that a tree's cores ask for, and the folded tree.
 
-    X (I_1, .., I_N) of norm 1, target relative error
-    -> Folding, N' arrays of N' axes or None, whether the spectra of X have gaps
+    X (I_1, .., I_N) of norm 1, target relative error -> Folding, N' arrays of N' axes or None
     """
     allowed = target**2
     folding = Folding(tuple((n,) for n in X.shape))
     if X.ndim >= MOST_MODES or not any(pairs(n) for n in X.shape):
-        return folding, None, False
+        return folding, None
     core, factors = tucker.reduce(X, 0.02 * allowed)
     measured = tomography.spectra(core, deadline=deadline)
     unfoldings = trees.Unfoldings(core, measured, deadline)
-    planted = readings.gapped(measured, allowed)
     R = trees.cheapest(unfoldings, X.shape, _TREE_SHARE * allowed)
     if R is None:
-        return folding, None, planted
+        return folding, None
     cores = tucker.expand(trees.truncated(core, R), factors)
     room = allowed - float(np.sum((X - graph.to_dense(cores)) ** 2))
     total = sum(core.size for core in cores)
@@ -172,4 +170,4 @@ def fold(X, target, deadline):
         _, split, centred = max(found, key=lambda item: item[0])
         cores, room = applied(centred, split), room - split.dropped
         folding, total = folding.split(split.k, split.pair), sum(core.size for core in cores)
-    return folding, cores, planted
+    return folding, cores

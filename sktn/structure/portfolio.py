@@ -37,15 +37,13 @@ def search(task, settings):
     task with X (I_1, .., I_N) of norm 1 -> Folding, cores
     """
     flat = Folding(tuple((n,) for n in task.X.shape))
-    folding, tree, planted = fold(task.X, task.target, task.deadline)
-    sooner = replace(task, deadline=task.deadline.half())
-    if planted:  # What was planted is read off at once, and seldom worth folding.
-        best = _refolded(task, _Network(flat, rg.search(sooner, settings)))
-        if tree is None or sum(core.size for core in tree) >= best.size:
-            return best.folding, best.cores
-        other = _searched(task, settings, _Network(folding, tree))
-        best = min(best, other, key=_size)
+    planted, exact = rg.read(task, settings)
+    if exact:  # Its cores may fall apart, but nothing else can be much smaller.
+        best = _refolded(task, _Network(flat, planted))
         return best.folding, best.cores
+    settings = replace(settings, gaps=False)
+    sooner = replace(task, deadline=task.deadline.half(), known=planted)
+    folding, tree = fold(task.X, task.target, task.deadline)
     starts = replace(settings, stage="starts")
     alone = settings if folding.trivial else starts
     best = _refolded(task, _Network(flat, rg.search(sooner, alone)))

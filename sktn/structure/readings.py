@@ -1,15 +1,57 @@
 """What the spectra of unfoldings tell a search: the bonds that were planted, and those needed."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers.als import Stop, als
-from sktn.structure import tomography
+from sktn.structure import tomography, tucker
 
-__all__ = ["exact", "gapped", "needed", "planted"]
+__all__ = ["compacted", "denoised", "exact", "gapped", "needed", "planted"]
 
 # Ratio of singular values across a gap that noise does not make.
 _GAP = 5.0
+# A bond of four or less that is one narrower costs every cut through it this share of its rank.
+_NARROWER = 0.2
+# Share of the squared error allowed, beyond the gaps, that is noise; it hides the last of so many
+# singular values.
+_NOISE, _HIDDEN = 0.01, 15
+# Structures that explain the ranks and are fitted, from how many random starts before the next has
+# its turn (one in eight succeeds at order eight), and how many turns each has.
+_EXPLAINED, _RESTARTS, _ROUNDS = 4, 15, 3
+
+
+def compacted(problem):
+    """The tensor without what is beyond the gaps of its modes, as far as the error allows.
+
+    A network of mode k's rank cannot follow what noise adds beyond it. Without that noise the
+    tensor is small, and the gaps of its other unfoldings are wide.
+
+    problem `steps.Problem` -> `steps.Problem` of the smaller tensor, factors N arrays (I_k, n_k)
+    """
+    core, factors, left = problem.X.astype(np.float64), [], problem.target
+    for k in range(core.ndim):
+        values, basis = tucker.leading(core, k)
+        rank, gap = tomography.gap_rank(values, problem.target)
+        dropped = float(values[rank:].sum())
+        if gap <= _GAP or dropped > left:
+            rank, dropped = len(values), 0.0
+        left -= dropped
+        factors.append(basis[:, :rank])
+        core = tucker.along(core, k, factors[-1].T)
+    return replace(problem, X=core, target=left), factors
+
+
+def denoised(values, target):
+    """A spectrum without what is beyond its gap, where it has one, and the sum of that.
+
+    values (m,) squared and falling, target squared error -> (m,), float
+    """
+    rank, gap = tomography.gap_rank(values, target)
+    if gap <= _GAP:
+        return values, 0.0
+    return np.where(np.arange(len(values)) < rank, values, 0.0), float(values[rank:].sum())
 
 
 def needed(problem, measured):
@@ -24,11 +66,13 @@ def needed(problem, measured):
 def exact(problem, measured):
     """Whether the error allows no lower ranks than those of the gaps.
 
-    Where it does, a network as coarse as the error may be far smaller than the planted one.
+    Where it does, a network as coarse as the error may be far smaller than the planted one. Ranks
+    lower by so little that no bond can be narrower do not count.
     """
     for _, values in measured:
         rank, gap = tomography.gap_rank(values, problem.target)
-        if gap > _GAP and rank > tomography.epsilon_rank(values, problem.target):
+        least = tomography.epsilon_rank(values, problem.target)
+        if gap > _GAP and least <= (1.0 - _NARROWER) * rank:
             return False
     return True
 
@@ -39,7 +83,7 @@ def gapped(measured, error):
     return bool(gaps) and float(np.mean(np.array(gaps) > _GAP)) >= 0.5
 
 
-def planted(problem, measured, tries=6, restarts=15):
+def planted(problem, measured, tries=6):
     """The cheapest bond matrix read off the unfoldings that ALS confirms.
 
     Spectra without a gap do not tell a rank; then the estimate is no more than a guess at a start,
@@ -47,50 +91,52 @@ def planted(problem, measured, tries=6, restarts=15):
 
     measured list of (modes, squared singular values) -> State or None
     """
-    X = problem.X
-    subsets = [s for s, _ in measured]
-    least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
-    wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
-    sure = np.array(gaps) > _GAP
     if not gapped(measured, problem.target):
         return None
+    subsets = [s for s, _ in measured]
+    least = [tomography.epsilon_rank(v, problem.target) for _, v in measured]
+    wide, sure, large = _ranks(problem, measured, least)
     cuts = tomography.Cuts(problem.sizes, subsets, least)
-    stop = Stop(target=problem.target, give_up=True, deadline=problem.deadline)
     best, limit = None, np.inf
-    for ranks in dict.fromkeys((tuple(wide), tuple(least))):
+    for ranks in dict.fromkeys((wide, tuple(least))):
+        told = tomography.Cuts(problem.sizes, subsets, ranks, sure, problem.X.shape, large)
+        explained = tomography.explanations(told, problem.rng, deadline=problem.deadline)
+        trials = [c for c in explained[:_EXPLAINED] for _ in range(_RESTARTS)] * _ROUNDS
+        # If none of it is confirmed, what the ranks do not forbid.
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)
-        explained = tomography.explanations(
-            tomography.Cuts(problem.sizes, subsets, ranks, sure, X.shape),
-            problem.rng,
-            deadline=problem.deadline,
-        )
-        left = tries
-        for candidate in _cheapest_first(problem, cuts, explained[:2], seed):
+        others = tomography.candidates(cuts, seed, deadline=problem.deadline)
+        trials += [c for c in others if c not in explained][:tries]
+        for candidate in trials:
             R = cuts.matrix(candidate)
-            if left == 0 or problem.expired():
+            if problem.expired():
                 break
             if cuts.parameters(candidate) >= limit or R.prod(axis=1).max() > 2000:
                 continue
-            left -= 1
-            for _ in range(restarts if candidate in explained[:2] else 1):
-                cores = graph.random_cores(X.shape, R, problem.rng, X.dtype)
-                fit = als(X, cores, stop, norm2=problem.norm2, ridge=problem.ridge)
-                state = problem.state(fit)
-                if problem.met(state) or problem.expired():
-                    break
+            state = _fitted(problem, R)
             if problem.met(state):
                 best, limit = state, state.size
                 problem.note("tomography", state)
                 break
+        if best is not None and exact(problem, measured):
+            break  # Lower ranks would be those of the same bonds.
     return best
 
 
-def _cheapest_first(problem, cuts, explained, seed):
-    """What explains the ranks, and if none of it is confirmed, what they do not forbid.
+def _fitted(problem, R):
+    """Bonds R from a random start: State."""
+    stop = Stop(target=problem.target, give_up=True, deadline=problem.deadline)
+    cores = graph.random_cores(problem.X.shape, R, problem.rng, problem.X.dtype)
+    return problem.state(als(problem.X, cores, stop, norm2=problem.norm2, ridge=problem.ridge))
 
-    -> iterator of ranks tuples
+
+def _ranks(problem, measured, least):
+    """Ranks at the gaps where there are any, and from which rank on they may fall short.
+
+    -> ranks (n_subsets,), whether each is sure, rank
     """
-    yield from explained
-    for ranks in tomography.candidates(cuts, seed, deadline=problem.deadline):
-        if ranks not in explained:
-            yield ranks
+    wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
+    sure = np.array(gaps) > _GAP
+    ranks = tuple(np.where(sure, wide, least).tolist())
+    beyond = [float(v[r:].sum()) for (_, v), r in zip(measured, wide, strict=True)]
+    noisy = float(np.median(beyond)) > _NOISE * problem.target
+    return ranks, sure, _HIDDEN if noisy else tomography.LARGE

@@ -79,6 +79,8 @@ def refold(task, found, cores):
     task with X (I_1, .., I_N), found Folding of X, cores a network on it -> Folding, cores
     """
     while len(cores) < folding.MOST_MODES and not task.deadline.expired():
+        if not any(folding.pairs(n) for n in found.shape):
+            break
         problem = _problem(task, found.shape)
         # A fit that ended at the target hides what falls apart behind what it still misses.
         tight = problem.fit(cores, 12, tol=1e-3, target=0.0).cores

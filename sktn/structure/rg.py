@@ -35,8 +35,8 @@ class Settings:
     """What the search uses; each mechanism can be switched off.
 
     cycles of exchange, ceiling parameters of a network that is known already: what ends far above
-    it is not finished, stage "starts" leaves out the last phase, "finish" all before it, "whole"
-    neither
+    it is not finished, gaps whether what was planted is read off first, stage "starts" leaves out
+    the last phase, "finish" all before it, "whole" neither
     """
 
     reduction: bool = True
@@ -45,6 +45,7 @@ class Settings:
     cycles: int = 100
     reduction_share: float = 0.02
     ceiling: float = np.inf
+    gaps: bool = True
     stage: str = "whole"
 
 
@@ -53,13 +54,66 @@ def search(task, settings, budget=None):
 
     task with X (I_1, .., I_N) of norm 1 and target in (0, 1], budget most parameters -> cores
     """
-    X, target = task.X, task.target
-    if X.ndim == 2:
-        return matrix(X, target, budget)
-    whole = steps.Problem(
-        X, X.shape, target**2, task.rng, budget=budget, history=task.history, deadline=task.deadline
+    if task.X.ndim == 2:
+        return matrix(task.X, task.target, budget)
+    if settings.gaps and budget is None:
+        known, exact = read(task, settings)
+        if exact:
+            return known
+        task = replace(task, known=known)
+    whole = _whole(task, budget)
+    problem, factors = _reduced(whole, settings)
+    if budget is not None:
+        best = _within_budget(problem, settings)
+    else:
+        begun, known = (_lifted(problem, cores, factors) for cores in (task.start, task.known))
+        best = _to_target(problem, settings, begun, known)
+    return _verified(whole, tucker.expand([c.astype(np.float64) for c in best.cores], factors))
+
+
+def read(task, settings):
+    """The network that the gaps of the spectra tell, if it meets the target.
+
+    task with X (I_1, .., I_N) of norm 1 -> cores or None, whether no other can be much smaller
+    """
+    whole = _whole(task)
+    problem, factors = _reduced(whole, settings)
+    if task.X.ndim == 2 or not settings.tomography or problem.expired():
+        return None, False
+    X = problem.X.astype(np.float64)  # ALS alone tells whether a reading is confirmed.
+    problem = replace(problem, X=X, deadline=problem.deadline.half())
+    measured = _spectra(problem)
+    found = readings.planted(problem, measured)
+    if found is None:
+        return None, False
+    found = _pruned(problem, settings, found)
+    cores = tucker.expand([c.astype(np.float64) for c in found.cores], factors)
+    return _verified(whole, cores), _at_gaps(problem, measured)
+
+
+def _at_gaps(problem, measured):
+    """Whether the target asks for what was planted, no more and no less."""
+    return readings.gapped(measured, problem.target) and readings.exact(problem, measured)
+
+
+def _whole(task, budget=None):
+    return steps.Problem(
+        task.X,
+        task.X.shape,
+        task.target**2,
+        task.rng,
+        budget=budget,
+        history=task.history,
+        deadline=task.deadline,
     )
-    share = settings.reduction_share if settings.reduction else 0.0
+
+
+def _reduced(whole, settings):
+    """The problem of the HOSVD core, without noise beyond the gaps of planted ranks.
+
+    -> `steps.Problem`, factors N arrays
+    """
+    X, share = whole.X, settings.reduction_share if settings.reduction else 0.0
     core, factors = tucker.reduce(X, share * whole.target)
     outside = max(float(np.vdot(X, X) - np.vdot(core, core)), 0.0)
     dtype = np.float64
@@ -67,14 +121,20 @@ def search(task, settings, budget=None):
         # Half the memory traffic; met targets are verified against the residual itself.
         dtype = np.float32
     problem = replace(whole, X=core.astype(dtype), target=max(whole.target - outside, 0.0))
-    if budget is not None:
-        best = _within_budget(problem, settings)
-    else:
-        begun = task.start
-        if begun is not None:
-            begun = [c.astype(dtype) for c in tucker.lift(begun, factors)]
-        best = _to_target(problem, settings, begun)
-    return _verified(whole, tucker.expand([c.astype(np.float64) for c in best.cores], factors))
+    if not settings.tomography or whole.budget is not None:
+        return problem, factors
+    compact, inner = readings.compacted(problem)
+    if compact.X.size == core.size or not _at_gaps(compact, _spectra(compact)):
+        return problem, factors
+    return compact, [U @ V for U, V in zip(factors, inner, strict=True)]
+
+
+def _lifted(problem, cores, factors):
+    """A network of the tensor on its HOSVD core: State or None."""
+    if cores is None:
+        return None
+    cores = [c.astype(problem.X.dtype) for c in tucker.lift(cores, factors)]
+    return problem.state(Fit(cores, squared_error(problem.X, cores), 0))
 
 
 def _verified(whole, cores):
@@ -95,23 +155,14 @@ def _verified(whole, cores):
     return state.cores
 
 
-def _to_target(problem, settings, begun):
-    if begun is not None:
-        begun = problem.state(Fit(begun, squared_error(problem.X, begun), 0))
-        if settings.stage == "finish":
-            return _finished(problem, settings, [_pruned(problem, settings, begun)])
+def _to_target(problem, settings, begun, read):
+    if settings.stage == "finish":
+        return _finished(problem, settings, [_pruned(problem, settings, begun)])
     measured = _spectra(problem) if settings.tomography else []
     starts = _tree_starts(problem, measured)
     first = next(starts, None)
     # The spectra's tree needs no fit: whatever the time, there is a network that meets the target.
-    known = [first] if first is not None and problem.met(first) else []
-    if settings.tomography and not problem.expired():
-        half = replace(problem, deadline=problem.deadline.half())
-        found = readings.planted(half, measured)
-        if found is not None:
-            known.append(_pruned(problem, settings, found))
-            if readings.exact(problem, measured):
-                return min(known, key=_smaller)
+    known = [state for state in (first, read) if state is not None and problem.met(state)]
     if problem.expired():
         return min(known or [_direct(problem)], key=_smaller)
     problem = replace(problem, cuts=readings.needed(problem, measured))
@@ -210,9 +261,18 @@ def _tree_starts(problem, measured):
     """
     if not measured:
         return
-    unfoldings = trees.Unfoldings(problem.X, measured, problem.deadline)
+    noise = 0.0
+    if _at_gaps(problem, measured):
+        # Every bond drops the same noise: it counts once, not for every bond.
+        noise = max(readings.denoised(values, problem.target)[1] for _, values in measured)
+    unfoldings = trees.Unfoldings(
+        problem.X,
+        measured,
+        problem.deadline,
+        (lambda values: readings.denoised(values, problem.target)[0]) if noise else np.asarray,
+    )
     for excess in _EXCESS:
-        R = trees.cheapest(unfoldings, problem.sizes, excess * problem.target)
+        R = trees.cheapest(unfoldings, problem.sizes, excess * problem.target - noise)
         if R is None or (problem.expired() and excess > _EXCESS[0]):
             return
         cores = trees.truncated(problem.X, R)

@@ -15,6 +15,9 @@ __all__ = ["Problem", "State", "compress", "exchange", "expand", "greedy", "shri
 
 # Flops of a normal matrix above which solving its core alone costs more than it is worth.
 _DEAR = 1.5e10
+# Width of a normal matrix that takes 128 MiB and seconds: networks with such cores, products that
+# meet the target whatever it takes, are left as they are.
+_WIDEST = 4000
 # Bonds whose growth is tried in an exchange, the most promising ones: at order six all are tried
 # by a thorough one, up to so many parameters times entries (some seconds a trial from there).
 _OFFERS, _FEW_OFFERS, _AFFORDABLE = 15, 6, 1e9
@@ -52,6 +55,8 @@ class Problem:
         if first is not None:
             order = [first] + [k for k in order if k != first]
         target = self.target if target is None else target
+        if max(core.size // core.shape[k] for k, core in enumerate(cores)) > _WIDEST:
+            return self.state(Fit(cores, squared_error(self.X, cores), 0))
         fit = Fit(cores, np.inf, 0)
         # The first sweeps go far; what is left is faster with all cores together.
         order = [k for k in order if normal.gram_flops(cores, k) < _DEAR]

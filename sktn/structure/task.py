@@ -19,7 +19,7 @@ class Task:
 
     X (n_1, .., n_N) of norm 1 without modes of one entry, target relative error, shape (M,) of the
     data, kept N of its M modes, history called with an entry per step, start a network to begin
-    with or None
+    with or None, known one that need not be looked for again or None
     """
 
     X: np.ndarray
@@ -30,6 +30,7 @@ class Task:
     deadline: Deadline = NEVER
     history: object = _silent
     start: list | None = None
+    known: list | None = None
 
     def note(self, action, error, n_parameters, bond=None, scale=0):
         """Report a step: squared error of X, parameters, and the bond that it changed."""

@@ -21,14 +21,14 @@ import numpy as np
 
 from sktn.solvers.deadline import NEVER
 
-__all__ = ["Cuts", "candidates", "explanations", "spectra", "spectrum"]
+__all__ = ["LARGE", "Cuts", "candidates", "explanations", "spectra", "spectrum"]
 
 
 # Numbers that the minimum cuts of many candidates are found among at once.
 _BLOCK = 2**21
 # Large ranks of generic networks fall short of their minimum cuts, 96 of 100 or 71 of 72: from such
 # a rank on, by no more than this in the logarithm. Below, 27 and 28 are two networks.
-_LARGE, _GENERIC = 50, 0.06
+LARGE, _GENERIC = 50, 0.06
 # Longest side of an unfolding whose spectrum takes some seconds.
 _WIDEST = 3000
 
@@ -100,10 +100,11 @@ class Cuts:
     """Cut capacities of candidate bond matrices against the ranks an error needs.
 
     sizes (N,) that are paid for, subsets of modes, ranks of their unfoldings, sure whether these
-    are ranks or least ranks, legs (N,) lengths of the modes where others are paid for
+    are ranks or least ranks, legs (N,) lengths of the modes where others are paid for, large rank
+    from which on ranks may fall short of their cuts
     """
 
-    def __init__(self, sizes, subsets, ranks, sure=True, legs=None):
+    def __init__(self, sizes, subsets, ranks, sure=True, legs=None, large=LARGE):
         order = len(sizes)
         self.sizes = tuple(int(size) for size in sizes)
         self.order = order
@@ -113,6 +114,7 @@ class Cuts:
             self.ends[n, list(pair)] = 1.0
         self.legs = np.log(np.asarray(sizes if legs is None else legs, dtype=float))
         self.need = np.log(np.asarray(ranks, dtype=float))
+        self.large = large
         self.sure = np.broadcast_to(sure, self.need.shape)
         member = np.zeros((len(subsets), order), dtype=bool)
         for row, subset in enumerate(subsets):
@@ -158,7 +160,7 @@ class Cuts:
         ranks (m, n_pairs) integers -> (m,)
         """
         apart = self.widths(np.log(np.asarray(ranks, dtype=float))) - self.need
-        spare = np.where(self.need > np.log(_LARGE), _GENERIC, 0.0)
+        spare = np.where(self.need > np.log(self.large), _GENERIC, 0.0)
         above = np.where(self.sure, np.maximum(apart - spare, 0.0), 0.0)
         found = (above + np.maximum(-apart, 0.0)).sum(axis=1)
         return np.where(found > 1e-6, found, 0.0)
@@ -227,8 +229,8 @@ def explanations(cuts, rng, most=80, deadline=NEVER):
     -> list of ranks tuples
     """
     found, best = set(), None
-    # Half a second: a descent takes some .01 s up to order six, and .15 s at order eight.
-    restarts = 40 if cuts.order <= 6 else 12
+    # A descent takes some .01 s up to order six, and .5 s at order eight.
+    restarts = 40 if cuts.order <= 6 else 6
     for n in range(most):
         if deadline.expired() or (found and n >= restarts):
             break
@@ -244,6 +246,11 @@ def explanations(cuts, rng, most=80, deadline=NEVER):
         if state[0] == 0.0:
             found.add(state[1:])
         best = state if best is None else min(best, state)
+    # Some bonds hide behind legs: wider ones, which the cuts do not tell from these, are next.
+    for _, ranks in sorted(found)[:2]:
+        wider = np.array(ranks) + np.eye(len(ranks), dtype=int)
+        wider = wider[cuts.mismatch(wider) == 0.0]
+        found |= set(zip(cuts.parameters(wider).tolist(), map(tuple, wider.tolist()), strict=True))
     return [ranks for _, ranks in sorted(found)]
 
 

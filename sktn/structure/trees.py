@@ -52,14 +52,15 @@ def _cut(edges, removed, order):
 class Unfoldings:
     """What every rank of an unfolding drops, measured when it is asked for.
 
-    X (n_1, .., n_N), spectra list of (modes, squared singular values) that are known already
+    X (n_1, .., n_N), spectra list of (modes, squared singular values) that are known already,
+    seen function of a spectrum: what of it counts
     """
 
-    def __init__(self, X, spectra=(), deadline=NEVER):
-        self.X, self.order, self.deadline = X, X.ndim, deadline
+    def __init__(self, X, spectra=(), deadline=NEVER, seen=lambda values: values):
+        self.X, self.order, self.deadline, self.seen = X, X.ndim, deadline, seen
         self.dropped = {}
         for subset, values in spectra:
-            self.dropped[self._side(subset)] = _tail(values)
+            self.dropped[self._side(subset)] = _tail(seen(values))
 
     def _side(self, subset):
         side = frozenset(subset)
@@ -74,7 +75,7 @@ class Unfoldings:
         side = self._side(subset)
         if side not in self.dropped:
             values = None if self.deadline.expired() else tomography.spectrum(self.X, sorted(side))
-            self.dropped[side] = None if values is None else _tail(values)
+            self.dropped[side] = None if values is None else _tail(self.seen(values))
         return self.dropped[side]
 
 

@@ -7,7 +7,17 @@ so that a search on the core U^T X with the rest of the error budget is a search
 
 import numpy as np
 
-__all__ = ["expand", "lift", "reduce"]
+__all__ = ["along", "expand", "leading", "lift", "reduce"]
+
+
+def leading(X, k):
+    """Squared singular values of mode k's unfolding, falling, and their left vectors.
+
+    X (I_1, .., I_N) -> (I_k,), (I_k, I_k)
+    """
+    unfolding = np.moveaxis(X, k, 0).reshape(X.shape[k], -1)
+    values, vectors = np.linalg.eigh((unfolding @ unfolding.T).astype(np.float64))
+    return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
 
 
 def _basis(unfolding, budget):
@@ -46,7 +56,8 @@ def reduce(X, budget):
     return core, factors
 
 
-def _along(core, k, matrix):
+def along(core, k, matrix):
+    """A matrix applied to axis k: core (.., n, ..), matrix (m, n) -> (.., m, ..)"""
     return np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, core, (1, k)), 0, k))
 
 
@@ -55,7 +66,7 @@ def expand(cores, factors):
 
     cores N arrays with mode lengths n_k, factors N arrays (I_k, n_k) -> N arrays with I_k
     """
-    return [_along(core, k, factors[k]) for k, core in enumerate(cores)]
+    return [along(core, k, factors[k]) for k, core in enumerate(cores)]
 
 
 def lift(cores, factors):
@@ -63,4 +74,4 @@ def lift(cores, factors):
 
     cores N arrays with mode lengths I_k, factors N arrays (I_k, n_k) -> N arrays with n_k
     """
-    return [_along(core, k, factors[k].T) for k, core in enumerate(cores)]
+    return [along(core, k, factors[k].T) for k, core in enumerate(cores)]

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from sktn.networks import graph, normal
 from sktn.solvers.als import Fit, Stop, als, squared_error, update
-from sktn.structure import moves, rg, scales, steps, tomography, trees, tucker
+from sktn.structure import moves, readings, rg, scales, steps, tomography, trees, tucker
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix, tensor_train
 from sktn.structure.task import Task
 
@@ -285,3 +285,69 @@ def test_greedy_growth_closes_a_loop_that_trees_open():
     task = Task(X, 0.05, np.random.default_rng(0))
     cores = rg.search(task, rg.Settings(cycles=0))
     assert graph.n_parameters(X.shape, graph.bond_dims(cores)) <= size
+
+
+def noisy_network(order, noise, seed):
+    """A path with two chords and what noise adds to it, of norm one; and its parameters."""
+    rng = np.random.default_rng(seed)
+    R = chain_matrix([2] * (order - 1))
+    R[0, 3] = R[3, 0] = R[1, 4] = R[4, 1] = 2
+    sizes = [5] * order
+    X = graph.to_dense(graph.random_cores(sizes, R, rng))
+    X /= np.linalg.norm(X)
+    E = rng.standard_normal(X.shape)
+    X = X + noise * E / np.linalg.norm(E)
+    return X / np.linalg.norm(X), graph.n_parameters(sizes, R)
+
+
+def test_noise_does_not_hide_a_network_of_high_order():
+    X, planted = noisy_network(7, 0.01, 0)
+    rng = np.random.default_rng(0)
+    cores, exact = rg.read(Task(X, 0.0102, rng), rg.Settings())
+    assert exact
+    assert squared_error(X, cores) <= 0.0102**2
+    assert sum(core.size for core in cores) <= planted
+
+
+def test_noise_beyond_the_gaps_of_modes_is_left_out():
+    X, _ = noisy_network(6, 0.01, 1)
+    task = steps.Problem(X, X.shape, 0.0102**2, np.random.default_rng(0))
+    small, factors = readings.compacted(task)
+    assert small.X.shape[0] == 4  # two bonds of two
+    dropped = 1.0 - np.vdot(small.X, small.X)
+    assert small.target == pytest.approx(task.target - dropped)
+    assert_allclose(tucker.lift([X], factors[:1])[0].shape[0], 4)
+
+
+def test_trees_count_noise_once():
+    X, planted = noisy_network(7, 0.01, 2)
+    task = steps.Problem(X, X.shape, 0.0102**2, np.random.default_rng(0))
+    tree = next(rg._tree_starts(task, rg._spectra(task)))
+    assert task.met(tree)
+    assert tree.size < 4 * planted
+
+
+@pytest.mark.parametrize("seed", [131, 271, 280])
+def test_single_precision_does_not_feign_a_target(seed):
+    # Of two components that nearly cancel, what the normal equations say of the error is rounding.
+    rng = np.random.default_rng(seed)
+    X = graph.to_dense(graph.random_cores([6, 6, 6], ring_matrix([2, 2, 2]), rng))
+    X = X.astype(np.float32)
+    X /= np.linalg.norm(X)
+    start = graph.random_cores([6, 6, 6], ring_matrix([3, 3, 3]), rng, np.float32)
+    for k, j in ((0, 1), (1, 0)):
+        start[k] = np.take(start[k], [0, 1, 0], axis=j)
+    start[1][2] *= -1
+    fit = als(X, start, Stop(40, target=1e-6, tol=0))
+    assert squared_error(X, fit.cores) <= 1e-6
+
+
+def test_networks_too_wide_to_fit_are_left_as_they_are():
+    X = np.random.default_rng(0).normal(size=(3, 20, 20, 20))
+    R = np.ones((4, 4), dtype=int)
+    R[0, 1:] = R[1:, 0] = 17
+    task = steps.Problem(X, X.shape, 1.0, np.random.default_rng(0))
+    cores = graph.random_cores(X.shape, R, np.random.default_rng(0))
+    state = task.fit(cores, 5)
+    assert state.cores is cores
+    assert state.error == pytest.approx(squared_error(X, cores))
