@@ -69,6 +69,12 @@ class Certainty:
         # A row without information of its own has the constant.
         return np.clip(1 - self.strength * taken / np.maximum(before, np.finfo(float).tiny), 0, 1)
 
+    def effect_variance(self, phi):
+        """Of what a score gains on its mean, over samples of as many rows: site vectors phi
+        (N, n, d), those of the columns that are averaged over their mean -> (N,)"""
+        kernel = convex.product_kernel(phi / self.roots, self.landmarks, self.max_order)
+        return np.einsum("br,br->b", kernel @ self.sampled[:-1, :-1], kernel)
+
     def _form(self, matrix, basis, coords):
         """A quadratic form, and the kernel of every row with itself: (N,), (N,)"""
         values, diagonal = np.empty((2, len(coords)))

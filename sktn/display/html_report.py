@@ -184,9 +184,17 @@ def _importances(shares, max_features):
         f'<tr><td class="number">{k}</td><td class="number">{100 * share:.1f} %</td></tr>'
         for k, share in orders
     )
+    parts = np.concatenate(
+        [shares.first_order, shares.pairs[np.triu_indices_from(shares.pairs, 1)]]
+    )
+    held = np.cumsum(np.sort(parts)[::-1])
+    terms = f"{100 * held[-1]:.1f} % is in curves and surfaces, terms of one column or two"
+    if held[-1] > 0:
+        terms += f"; 99 % of that in {1 + np.searchsorted(held, 0.99 * held[-1])} of {len(parts)}"
     return (
         "<h2>Importances</h2>\n<p>Where the variance of the score comes from, over columns drawn "
-        "independently: what each does alone, and with others.</p>\n<div class='pictures'>"
+        f"independently: what each does alone, and with others. {terms}.</p>\n"
+        "<div class='pictures'>"
         + _picture(bars, "Shares of the score's variance.")
         + f"<table><tr><th>columns in a part</th><th>share</th></tr>{rows}</table></div>"
     )
@@ -207,7 +215,8 @@ def _effects(model, X, shares, max_features):
         return ""
     return (
         "<h2>Effects</h2>\n<p>The score as a function of one column, averaged exactly over the "
-        "others. Below each curve: where the rows are.</p>\n" + _pictures(pictures)
+        "others. Bands of classifiers: two standard errors. Below each curve: where the rows "
+        "are.</p>\n" + _pictures(pictures)
     )
 
 

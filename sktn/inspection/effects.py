@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch, _safe_indexing
 
 from sktn.annotations import Data
-from sktn.chains.members import networks_of, output_names
+from sktn.chains.members import estimators_of, networks_of, output_names
 from sktn.inspection.reading import read_model
 from sktn.networks.readings import kernels_of
 from sktn.tables.features import feature_indices
@@ -44,6 +44,9 @@ def marginal_effect(
             Values on the original scale, the levels of a categorical column.
         mean : ndarray of shape (n_outputs,)
             The score averaged over all columns.
+        std : ndarray of shape (n_values,) or (n_values_0, n_values_1)
+            Only of classifiers that know it: standard error of what the average gains on the mean,
+            as in ``predict_proba(X, return_std=True)``; of several classes one for all.
         feature_names : list of str
             The features asked for.
         output_names : ndarray of shape (n_outputs,)
@@ -96,13 +99,37 @@ def marginal_effect(
             average[c] += member.weight * (K.reshape(here) + member.offset[c])
             centre = conditional_mean(chain, mean_vectors, [])
             mean[c] += member.weight * (float(centre) + member.offset[c])
-    return Bunch(
+    effect = Bunch(
         average=average,
         grid_values=list(labels),
         mean=mean,
         feature_names=[reading.names[j] for j in indices],
         output_names=output_names(reading.model),
     )
+    estimators = estimators_of(reading.model)
+    if all(getattr(estimator, "certainty_", None) is not None for estimator in estimators):
+        effect.std = _standard_errors(reading, estimators, indices, grids)
+    return effect
+
+
+def _standard_errors(reading, estimators, indices, grids):
+    """Of the effect of columns on their grids, the mean of the members': (n_values, ...)"""
+    shape = tuple(map(len, grids))
+    shares = np.asarray(getattr(reading.model, "weights_", [1.0]), np.float64)
+    std = np.zeros(shape)
+    for share, estimator in zip(shares / shares.sum(), estimators, strict=True):
+        member = networks_of(estimator)[0]
+        column = reading.sources[estimator.columns_.kept]
+        phi = np.tile(member.basis.mean, (*shape, 1, 1))
+        for axis, (j, table) in enumerate(zip(indices, grids, strict=True)):
+            for site in np.flatnonzero(column == j):
+                own = member.site_vectors(table)[:, site]
+                phi[..., site, :] = own[:, None] if axis == 0 and len(shape) == 2 else own
+        phi = phi.reshape(-1, *member.basis.mean.shape)
+        std += share * np.sqrt(np.maximum(estimator.certainty_.effect_variance(phi), 0)).reshape(
+            shape
+        )
+    return std
 
 
 def columns_of(model, X, features):

@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from sktn import MPSClassifier, MPSClassifierCV
 from sktn.chains.certainty import probability_std
-from sktn.inspection import limit_order
+from sktn.inspection import limit_order, marginal_effect
 
 SMALL = {"bases": [("quantile", 3)], "smoothnesses": [1.0], "relevances": ["equal"]}
 
@@ -95,3 +95,32 @@ def test_models_that_were_changed_do_not_know(rng, method):
     for one in changed:
         with pytest.raises(ValueError, match="does not know how sure it is"):
             one.novelty(X) if method == "novelty" else one.predict_proba(X, return_std=True)
+
+
+def test_standard_errors_of_effects_are_those_of_refits(rng):
+    model, fresh = MPSClassifier(degree=3, alpha=1.0, random_state=0), draw(rng, 300)[0]
+    grid = {"grid_resolution": 9}
+    effects = [marginal_effect(model.fit(*draw(rng, 200)), fresh, 0, **grid) for _ in range(12)]
+    expected = np.std([effect.average[0] - effect.mean for effect in effects], axis=0, ddof=1)
+    found = np.mean([effect.std for effect in effects], axis=0)
+    assert 0.6 < found.mean() / expected.mean() < 1.6
+    surface = marginal_effect(model, fresh, (1, 2), grid_resolution=5)
+    assert surface.std.shape == surface.average[0].shape == (5, 5)
+    assert not np.allclose(surface.std, surface.std.T)
+
+
+def test_the_effect_of_a_column_in_a_surface_has_the_same_error(rng):
+    X, y = draw(rng, 200)
+    model = MPSClassifier(max_order=1, degree=3, alpha=1.0, random_state=0).fit(X, y)
+    one = marginal_effect(model, X, 2, grid_resolution=4).std
+    # A column that is constant has no part.
+    wider = MPSClassifier(max_order=1, degree=3, alpha=1.0, random_state=0)
+    wider.fit(np.column_stack([np.zeros(200), X]), y)
+    surface = marginal_effect(wider, np.column_stack([np.zeros(200), X]), (0, 3), grid_resolution=4)
+    np.testing.assert_allclose(surface.std, one[None], rtol=1e-6)
+
+
+def test_models_that_do_not_know_have_effects_without_errors(rng):
+    X, y = draw(rng, 100)
+    model = MPSClassifier(degree=2, alpha=1.0, random_state=0).fit(X, y)
+    assert "std" not in marginal_effect(limit_order(model, 1).model, X, 0)
