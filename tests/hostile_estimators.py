@@ -6,6 +6,7 @@ from hostile_inputs import pick
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, ShuffleSplit, StratifiedKFold
 
 import sktn
+from sktn.anomaly import Adam as AnomalyAdam
 from sktn.anomaly import Looks, MeanState, Projector, RobustLooks, TrainedSMPO
 from sktn.anomaly import Sweep as AnomalySweep
 from sktn.chains.regression import LOSSES
@@ -14,6 +15,8 @@ from sktn.embeddings import EMBEDDINGS, Legendre, Product
 from sktn.losses import Huber, Quantile
 
 SEEDS = [0, 3, 2**32 - 1]
+STARTS = ["convex", "constant", "identity", "copy", "gaussian", "isometric", "ones", "zeros"]
+TRUNCATIONS = [0.0, 1e-12, 1e-3, 0.999, 1.0]
 
 
 def some(rng, share=0.3, **options):
@@ -40,16 +43,39 @@ def waves(x):
     return np.stack([np.cos(x), np.sin(x)], axis=-1) if isinstance(x, np.ndarray) else x[..., None]
 
 
+def convex(rng):
+    return Convex(**some(rng, 0.8, tol=[0.0, 1e-12, 1e-3, 1.0, 1e300, -1.0]))
+
+
+def sweep(rng):
+    options = some(rng, max_iter=[1, 3], tol=[0.0, 1e-3, 1.0, 1e300], truncation_tol=TRUNCATIONS)
+    return Sweep(**{"max_iter": 2, **options})
+
+
+def adam(rng):
+    options = some(
+        rng,
+        learning_rate=[1e-300, 1e-3, 1e3],
+        init=STARTS,
+        batch_size=[1, 7, 10**6],
+        early_stopping=[True],
+        validation_fraction=[1e-9, 0.5, 0.999],
+        n_iter_no_change=[1, None],
+        tol=[0.0, 1e300],
+        warm_start=[True],
+    )
+    return Adam(**{"max_iter": 2, **options})
+
+
 def chain_options(rng, d):
     relevance = np.where(rng.random(d) < 0.2, 0.0, 10.0 ** rng.uniform(-3, 3, d))
     relevance = [relevance, relevance.tolist()]
     if rng.random() < 0.1:
         relevance = [[1.0, 2.0], -np.ones(d), np.full(d, np.nan), np.zeros(d)]
     with_output = np.insert(rng.permutation(d), rng.integers(d + 1), -1)
-    solvers = ["convex", "convex", "sweep", "sweep", "auto", Convex(tol=1e-3), Sweep(max_iter=1)]
-    solvers += [Sweep(truncation_tol=1e-3, max_iter=2), Sweep(tol=0.0, max_iter=2)]
+    solvers = ["convex", "sweep", "auto", convex(rng), sweep(rng)]
     if rng.random() < 0.01:  # They compile programs for every shape, seconds each.
-        solvers = [Adam(max_iter=2, init=pick(rng, ["convex", "gaussian"])), LBFGS(max_iter=2)]
+        solvers = [adam(rng), LBFGS(**{"max_iter": 2, **some(rng, init=STARTS, tol=[0.0, 1.0])})]
     return some(
         rng,
         bond_dim=[1, 2, 7, 64],
@@ -176,23 +202,46 @@ def mps_regressor_cv(rng, d):
     return sktn.MPSRegressorCV(**cv_options(rng, d), **options)
 
 
+def trained(rng):
+    sweep = AnomalySweep(
+        **{"max_iter": 2, **some(rng, tol=[0.0, 1e300], truncation_tol=TRUNCATIONS)}
+    )
+    steps = some(
+        rng, learning_rate=[1e-300, 1e3], batch_size=[1, 10**6], tol=[0.0], n_iter_no_change=[1]
+    )
+    options = some(
+        rng,
+        start=["random"],
+        output_dim=[1, 3],
+        spacing=[1, 2, 99],
+        first_output=[0, 1, 99],
+        score=["two-sided"],
+        embedding=["trigonometric", "one_hot", "legendre", "fourier"],
+        degree=[2, 5],
+        scaling=["standard", "quantile", "none"],
+        feature_order=["correlation", "random"],
+        alpha=[0.0, 1e300],
+        solver=[sweep, AnomalyAdam(**{"max_iter": 2, **steps})],
+    )
+    return TrainedSMPO(**{"bond_dim": 2, "solver": AnomalySweep(max_iter=2), **options})
+
+
 def detector(rng, d):
-    scaling = pick(rng, ["auto", "standard", "common"])
+    shared = {"scaling": ["standard", "common"], "bond_dim": [1, 2, 1000]}
+    bandwidths = [1e-300, 1e-200, 1e-3, 1.0, 1e9, 1e300]
+    ridges = [1e-300, 1e-6, 1.0, 1e300]
+    neighbourhoods = [1e-9, 0.5, 0.999, 1.0]
+    looks = {"ridge": ridges, "n_neighbors": [1, 1000], "neighbourhood": [*neighbourhoods, None]}
+    projector = {"bandwidth": bandwidths, "ridge": ridges, "output_dim": [1, 3, 1000]}
     operators = [
         *("looks", "projector", "mean-state", "robust"),
-        Looks(ridge=1e-6, bond_dim=3, scaling=scaling),
-        Projector(bandwidth=pick(rng, [1e-300, 1e-3, 1.0, 1e300]), scaling=scaling),
-        Projector(ridge=1e300, output_dim=pick(rng, [1, 3, 1000])),
-        MeanState(bond_dim=2, bandwidth=pick(rng, ["auto", 1e-200, 1e9])),
-        RobustLooks(neighbourhood=pick(rng, [1e-9, 0.5, 0.999]), bond_dim=pick(rng, [None, 2])),
+        Looks(**some(rng, 0.4, **looks, **shared)),
+        Projector(**some(rng, 0.4, **projector, **shared)),
+        MeanState(**some(rng, 0.5, bandwidth=bandwidths, **shared)),
+        RobustLooks(**some(rng, 0.5, neighbourhood=neighbourhoods, **shared)),
     ]
     if rng.random() < 0.02:  # It compiles.
-        operators = [
-            TrainedSMPO(bond_dim=2, embedding=pick(rng, ["trigonometric", "one_hot"])),
-            TrainedSMPO(
-                spacing=2, score="two-sided", start="random", solver=AnomalySweep(max_iter=2)
-            ),
-        ]
+        operators = [trained(rng)]
     options = some(
         rng,
         operator=operators,
@@ -259,8 +308,8 @@ def search_options(rng, callback=True):
 
 def rgtn_decomposer(rng, order):
     bonds = rng.integers(1, 4, (order, order))
-    searches = ["paper", sktn.RGSearch(tomography=False), sktn.RGSearch(n_cycles=2)]
-    searches += [sktn.RGSearch(tomography=False, reduction=False, information=False, n_cycles=1)]
+    switches = some(rng, 0.5, reduction=[False], tomography=[False], information=[False])
+    searches = ["paper", sktn.RGSearch(**switches, n_cycles=int(rng.integers(3)))]
     options = search_options(rng) | some(
         rng,
         0.2,
@@ -308,7 +357,25 @@ def rgtn_imputer(rng, order):
     return sktn.RGTNImputer(**{"random_state": 0, **options})
 
 
-LABELLED, NUMBERED, WEIGHED, PLAIN, TENSOR = range(5)
+def completer(rng, n_modes):
+    ranges = [(-1.0, 1.0), [0, None], (None, 1e300), (0.0, np.inf)]
+    if rng.random() < 0.1:
+        ranges = [(1.0, 0.0), (1.0,), ("a", "b"), (np.nan, 1.0)]
+    options = some(
+        rng,
+        max_steps=[0, 4],
+        n_sweeps=[1, 3],
+        validation_fraction=[1e-9, 0.5, 0.999],
+        value_range=ranges,
+        time_limit=[1e-3, 0.05],
+        callback=[[].append],
+        verbose=[True],
+        random_state=[*SEEDS, None],
+    )
+    return sktn.RGTNCompleter(**{"max_steps": 2, "n_sweeps": 1, "random_state": 0, **options})
+
+
+LABELLED, NUMBERED, WEIGHED, PLAIN, TENSOR, LISTED = range(6)
 MAIN = {
     "MPSClassifier": (mps_classifier, LABELLED),
     "MPSClassifierCV": (mps_classifier_cv, LABELLED),
@@ -322,6 +389,7 @@ MAIN = {
     "RGTNDecomposer": (rgtn_decomposer, TENSOR),
     "TTDecomposer": (tt_decomposer, TENSOR),
     "RGTNImputer": (rgtn_imputer, TENSOR),
+    "RGTNCompleter": (completer, LISTED),
 }
 
 
@@ -331,7 +399,7 @@ def draw(name, rng):
     if kind == TENSOR:
         X = hostile.tensor(rng)
         return make(rng, max(1, np.ndim(X) if isinstance(X, (list, np.ndarray)) else 2)), [X]
-    X = hostile.table(rng)
+    X = hostile.entries(rng) if kind == LISTED else hostile.table(rng)
     model, n = make(rng, max(1, hostile.n_columns(X))), hostile.n_rows(X)
     if kind == PLAIN:
         return model, [X]

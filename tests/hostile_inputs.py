@@ -196,6 +196,37 @@ def table(rng):
     return refused(rng, X) if rng.random() < 0.04 else contained(rng, typed(rng, X))
 
 
+def entries(rng):
+    """Where entries of a tensor are, a level a mode: (n, N) in a container; sometimes a table"""
+    if rng.random() < 0.1:
+        return table(rng)
+    n, n_modes = int(pick(rng, [1, 2, 5, 30, 100, 300])), int(pick(rng, [1, 2, 2, 3, 3, 4, 6]))
+    X = np.stack([rng.integers(pick(rng, [1, 2, 5, 20, 10**9]), size=n) for _ in range(n_modes)], 1)
+    if rng.random() < 0.1:
+        X = X[rng.integers(0, max(1, n // 4), n)]
+    kind = rng.integers(12)
+    if kind == 0:
+        return X - 10
+    if kind == 1:
+        return X * 0.5
+    if kind == 2:
+        return np.where(rng.random(X.shape) < 0.1, np.nan, X)
+    if kind == 3:
+        return X.astype(str)
+    if kind == 4:
+        return X.astype(str).astype(object)
+    if kind == 5:
+        return X.tolist()
+    names = [f"mode {k}" for k in range(n_modes)]
+    if kind in (6, 7):
+        frame = pd.DataFrame(X, columns=names)
+        frame["mode 0"] = frame["mode 0"].astype(pick(rng, ["str", "category", "Int64", "float32"]))
+        return frame
+    if kind == 8:
+        return pl.DataFrame({name: X[:, k].astype(str) for k, name in enumerate(names)})
+    return X.astype(pick(rng, ["int64", "int32", "uint8", "float32", ">i8"]))
+
+
 def n_rows(X):
     return X.shape[0] if hasattr(X, "shape") else len(X)
 
@@ -270,7 +301,8 @@ def targets(rng, n):
     if kind == 1 and y.dtype.kind != "g" and y.dtype.isnative:
         return pd.Series(y) if y.ndim == 1 else pd.DataFrame(y)
     if kind == 2 and rng.random() < 0.4:
-        return pick(rng, [y.astype(str), y * 1j, np.append(y, y[:1], axis=0), y[..., None]])
+        with np.errstate(all="ignore"):
+            return pick(rng, [y.astype(str), y * 1j, np.append(y, y[:1], axis=0), y[..., None]])
     return y
 
 

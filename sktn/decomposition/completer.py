@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
 from sktn.documentation import DocLinks
 from sktn.fitted import blank
@@ -15,7 +15,9 @@ from sktn.networks import graph
 from sktn.solvers.als_coordinates import Coordinates
 from sktn.solvers.deadline import Deadline
 from sktn.structure import coordinates
+from sktn.structure.gaps import Units
 from sktn.structure.history import History
+from sktn.tables.categories import with_plain_gaps
 from sktn.tables.reading import table_weight
 
 __all__ = ["RGTNCompleter"]
@@ -176,11 +178,7 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
         model._encoder = encoder
         model.categories_ = list(encoder.categories_)
         model.shape_ = tuple(map(len, encoder.categories_))
-        model.location_ = float(np.average(y, weights=weight))
-        away = y - model.location_
-        model.scale_ = float(np.abs(away).max())
-        if model.scale_ > 0:  # squares of values of any size
-            model.scale_ *= float(np.sqrt(np.average((away / model.scale_) ** 2, weights=weight)))
+        model.location_, model.scale_ = _mean_and_deviation(y, weight)
         data, model._unit_weight = _once(index, y, weight, model)
         history = History(
             type(self).__name__, range(len(model.shape_)), self.verbose, self.callback
@@ -267,12 +265,17 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
             Predicted values, in the units of y.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=None)
-        index = self._encoder.transform(X)
-        return self._within(self.location_ + self.scale_ * self._model(index))
+        array = check_array(_plain(X), dtype=None, estimator=self, input_name="X")
+        validate_data(self, X, reset=False, skip_check_array=True)
+        index = self._encoder.transform(array)
+        return self._within(_units(self).original(self._model(index)))
 
+    # Sums of scikit-learn's checks overflow where values are as large as floats are.
+    @np.errstate(over="ignore", invalid="ignore")
     def _read(self, X, y, sample_weight, *, reset):
-        X, y = validate_data(self, X, y, reset=reset, dtype=None, y_numeric=True)
+        array, y = check_X_y(_plain(X), y, dtype=None, y_numeric=True, estimator=self)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        X = array
         if X.shape[1] < 2:
             raise ValueError(
                 "X has 1 feature(s), but the entries of a tensor to complete have at least 2: its "
@@ -318,6 +321,27 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
         return tags
 
 
+def _plain(X):
+    """X, an array where it is a frame: columns of several dtypes make one of objects, in which gaps
+    are NaN."""
+    X = with_plain_gaps(X)
+    return with_plain_gaps(np.asarray(X)) if hasattr(X, "columns") else X
+
+
+def _mean_and_deviation(y, weight):
+    """Of values of any size: neither their sum nor a square need be a number."""
+    peak = np.abs(y).max() or 1.0
+    mean = np.average(y / peak, weights=weight)
+    away = y / peak - mean
+    largest = np.abs(away).max() or 1.0
+    deviation = largest * np.sqrt(np.average((away / largest) ** 2, weights=weight))
+    return float(mean * peak), float(deviation * peak)
+
+
+def _units(model):
+    return Units(model.location_, model.scale_ or 1.0)
+
+
 def _mass(model, index, weight, k):
     """Weight of the rows of every level of mode k."""
     return np.bincount(index[:, k], weight, minlength=model.shape_[k])
@@ -336,7 +360,7 @@ def _once(index, y, weight, model, unit=None):
     else:
         _, first, inverse = np.unique(index, axis=0, return_index=True, return_inverse=True)
     total = np.bincount(inverse, weight)
-    value = np.bincount(inverse, weight * ((y - model.location_) / (model.scale_ or 1.0))) / total
+    value = np.bincount(inverse, weight * _units(model).standard(y)) / total
     unit = unit or total.mean()
     index = np.ascontiguousarray(index[first], dtype=np.int32)
     return Coordinates(index, value, total / unit, model.shape_), unit

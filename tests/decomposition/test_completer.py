@@ -181,3 +181,21 @@ def test_a_search_on_some_rows_ends_on_all_of_them(entries, monkeypatch):
     model = RGTNCompleter(random_state=0).fit(X[:4000], y[:4000])
     assert "all rows" in {entry["action"] for entry in model.history_}
     assert model.score(X[4000:], y[4000:]) > 0.9
+
+
+def test_targets_of_any_size(rng):
+    X, y = rng.integers(0, 3, (40, 2)), rng.choice([-1.0, 0.5, 1.0], 40)
+    unit = RGTNCompleter(max_steps=1, random_state=0).fit(X, y).predict(X)
+    for size in (1.7e308, 1e-300):
+        large = RGTNCompleter(max_steps=1, random_state=0).fit(X, size * y).predict(X)
+        np.testing.assert_allclose(large / size, unit, rtol=1e-9)
+
+
+def test_frames_with_gaps_and_with_one_name_twice(rng):
+    X = pd.DataFrame({"a": pd.array([1, 2, None, 1], dtype="Int64"), "b": [1, 2, 2, 1]})
+    model = RGTNCompleter(max_steps=0, random_state=0)
+    with pytest.raises(ValueError, match="contains NaN"):
+        model.fit(X, np.arange(4.0))
+    with pytest.raises(ValueError, match=r"several columns of the names \['a'\]"):
+        model.fit(X.set_axis(["a", "a"], axis=1), np.arange(4.0))
+    assert list(model.fit(X.dropna(), [1.0, 2.0, 3.0]).feature_names_in_) == ["a", "b"]
