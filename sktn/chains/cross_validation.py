@@ -35,6 +35,8 @@ _SELECTION_STEPS = 25
 # A member of a smaller share costs a fit: such members are left out where they improve the average
 # by less than this share of its loss.
 _LEAST_SHARE, _LEAST_GAIN = 0.1, 0.01
+# Bases that tell, the best with equal relevances first, whether others are worth a search for them.
+_TELLING_BASES = 2
 # What a task says that was not begun.
 _STOPPED = "stopped"
 
@@ -193,21 +195,8 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         equal = [p for p in grid[::n_alphas] if p["relevance"] == "equal"]
         wanted = [p for p in grid[::n_alphas] if p["relevance"] == "auto"]
         grid, scores, losses = self._paths(search, self._promising(search, equal, clock), clock)
-        if wanted:
-            clock.say("relevances")
-            asked = {basis_of(point): (point, not equal) for point in wanted}
-            self._each(search.find_relevances, asked.values(), stop=clock.over)
-            wanted = [point for point in wanted if basis_of(point) in search.factors]
-        # Whatever the time, there is one path.
-        if wanted and (not grid or not clock.over()):
-            rough = rough + self._promising(search, wanted, clock)
-        if rough and (not grid or not clock.over()):
-            found = self._paths(search, rough, clock)
-            more, *parts = search.decisive(n_alphas, scores, losses, found) if grid else found
-            grid = grid + more
-            scores, losses = (
-                np.concatenate(pair) for pair in zip((scores, losses), parts, strict=True)
-            )
+        found = self._explore_relevant(search, wanted, rough, (grid, scores, losses), clock)
+        grid, scores, losses = found
         # Neighbouring strengths of one design differ too little to be worth an average.
         candidates = losses.reshape(-1, n_alphas).argmin(axis=1)
         candidates += np.arange(len(candidates)) * n_alphas
@@ -244,6 +233,47 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             for scaling, degree in dict.fromkeys(bases)
         ]
         return [point for point in points if search.add_roughness(point)]
+
+    def _explore_relevant(self, search, wanted, rough, equal, clock):
+        """What was found with equal relevances and, where they are decisively better, designs with
+        others and of rough parts. Where the two best bases have none, others are not asked for.
+
+        equal: points, scores (M, N, c), losses (M,) -> the same, and more
+        """
+        n_alphas, (grid, scores, losses), alone = len(self.alphas), equal, not equal[0]
+        ranks = {}
+        for i in np.argsort(losses, kind="stable"):
+            ranks.setdefault(basis_of(grid[i]), len(ranks))
+        bases = dict.fromkeys(map(basis_of, wanted))
+        bases = sorted(bases, key=lambda basis: ranks.get(basis, len(ranks)))
+        n_first = len(bases) if alone else _TELLING_BASES
+        for part in (bases[:n_first], bases[n_first:]):
+            points = [point for point in wanted if basis_of(point) in part]
+            points, rough = self._with_relevances(search, points, alone, clock) + rough, []
+            # Whatever the time, there is one path.
+            if not points or (grid and clock.over()):
+                continue
+            more, *parts = self._paths(search, self._promising(search, points, clock), clock)
+            if not alone:
+                more, *parts = search.decisive(n_alphas, *equal[1:], (more, *parts))
+            grid = grid + more
+            scores, losses = (
+                np.concatenate(pair) for pair in zip((scores, losses), parts, strict=True)
+            )
+            if not more:
+                break
+        return grid, scores, losses
+
+    def _with_relevances(self, search, points, needed, clock):
+        """Those of the points for which there are relevances."""
+        if not points:
+            return []
+        clock.say("relevances")
+        asked = list({basis_of(point): (point, needed) for point in points}.values())
+        for part in (asked[:1], asked[1:]):
+            # Others begin at those of the first basis.
+            self._each(search.find_relevances, part, stop=clock.over)
+        return [point for point in points if basis_of(point) in search.factors]
 
     def _promising(self, search, designs, clock):
         """The designs that are worth a path of strengths."""

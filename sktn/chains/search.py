@@ -12,7 +12,13 @@ from sktn.chains.roughness import POWERS, evidence_rows, parts_of, rows_can_tell
 from sktn.losses import SquaredError
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem
-from sktn.solvers.relevance import FIRST_ROWS, prior_unit, prior_variance, relevances
+from sktn.solvers.relevance import (
+    FIRST_ROWS,
+    prior_unit,
+    prior_variance,
+    relevances,
+    site_variances,
+)
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.sites import make_sites
 
@@ -50,6 +56,9 @@ class Search:
         self.reading, self.target, self.seeds = reading, target, seeds
         self.n_landmarks = max(1, estimator.max_landmarks // seeds["share"])
         self.sites, self.factors, self.share_factors = {}, {}, {}
+        # Of the first basis that relevances were found for: what every column adds to the prior's
+        # variance in each share.
+        self.share_variances = None
         self.rough = None
         loss, numbers = target.loss(np.float32)
         self.n_scores = loss.n_scores(numbers)
@@ -195,7 +204,8 @@ class Search:
         """The relevances of the columns by the basis of a point: for every share of the folds those
         that the other rows say, so that rows which are held out had no say in how they are judged,
         and for the models their mean. None are kept where rows say too little, unless they are
-        needed."""
+        needed. Those of the first basis that is asked for are where the others begin: the same
+        columns matter, and add as much to the prior's variance."""
         bounded = self.target.loss(np.float32)[0].quadratic
         if len(self.rows) < FIRST_ROWS and not bounded and not needed:
             # Classes that so few rows are all but separable in: none of them tells what it costs to
@@ -206,12 +216,20 @@ class Search:
         n_folds = int(self.folds.max()) + 1
         n_shares = _shares(len(self.rows), n_folds)
         share = np.append(convex.design_of_folds(n_folds, n_shares), -1)[self.folds]
+        first, variances = self.share_variances, []
         for k in range(n_shares):
-            own = relevances(equal.take(np.flatnonzero(share != k)), rng, first_stage=True)
+            part = equal.take(np.flatnonzero(share != k))
+            unit = np.maximum(site_variances(part), np.finfo(np.float32).tiny)
+            known = None if first is None else first[k][columns.kept] / unit
+            own = relevances(part, rng, first_stage=True, known=known)
             if not own.decisive and not needed:
                 return
             found.append(np.ones(columns.n_columns))
             found[-1][columns.kept] = own.factors
+            variances.append(np.ones(columns.n_columns))
+            variances[-1][columns.kept] = own.factors * unit
+        if first is None:
+            self.share_variances = variances
         self.share_factors[basis_of(point)] = found
         self.factors[basis_of(point)] = np.exp(np.log(found).mean(axis=0))
 

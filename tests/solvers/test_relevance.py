@@ -6,8 +6,9 @@ from sklearn.datasets import load_iris
 
 from sktn import MPSClassifier, MPSRegressor, MPSRegressorCV, losses
 from sktn.chains.solvers import Adam
+from sktn.solvers.evidence import negative_log_evidence, packed
 from sktn.solvers.problem import ChainProblem
-from sktn.solvers.relevance import _negative_log_evidence, packed, prior_unit, relevances
+from sktn.solvers.relevance import prior_unit, relevances
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.sites import make_sites
 
@@ -32,15 +33,15 @@ def test_the_gradient_is_that_of_the_evidence(rng):
     a = rng.normal(size=(4, 30, 4))
     k = a @ a.transpose(0, 2, 1) / 4
     # The second site has two parts.
-    kernels = [packed(part, np.float64) for part in (k[:1], k[1:3], k[3:])]
+    kernels = packed((k[:1], k[1:3], k[3:]), np.float64)
     task = kernels, rng.normal(size=(30, 2)), rng.uniform(0.5, 2, 30)
     x = np.array([0.1, -0.3, 0.2, 0.4, -1.0, -0.5])
     steps = 1e-5 * np.eye(6)
     numeric = [
-        (_negative_log_evidence(x + h, *task)[0] - _negative_log_evidence(x - h, *task)[0]) / 2e-5
+        (negative_log_evidence(x + h, *task)[0] - negative_log_evidence(x - h, *task)[0]) / 2e-5
         for h in steps
     ]
-    np.testing.assert_allclose(_negative_log_evidence(x, *task)[1], numeric, rtol=1e-5)
+    np.testing.assert_allclose(negative_log_evidence(x, *task)[1], numeric, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
