@@ -53,7 +53,10 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
         products = np.concatenate(
             [run.get(program(*fixed, run.put_rows(a))) for _, a in problem.blocks()]
         )
-        flat, more = refit_readout(products, problem, effort, run, allowed.ravel())
+        # From what the compression left, its constant that of the solution.
+        start = readout.transpose(0, 2, 1).reshape(bond_dim**2, -1).copy()
+        start[0] = B[0, -1]
+        flat, more = refit_readout(products, problem, effort, run, allowed.ravel(), start)
     arms = _padded_arms(left, right, bond_dim)
     readout = flat.reshape(bond_dim, bond_dim, -1).transpose(0, 2, 1)
     history = np.array([float(loss[0]) for loss in (*losses, *more)]) / problem.total_weight
@@ -62,16 +65,18 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
     return solution, float(losses[-1][0]) / problem.total_weight
 
 
-def refit_readout(products, problem, effort, run, allowed=True):
+def refit_readout(products, problem, effort, run, allowed=True, start=None):
     """The readout with everything else fixed: coefficients of products of bond vectors, the first
-    of which is the constant 1. products (N, k), allowed (k,): those that have one
+    of which is the constant 1. products (N, k), allowed (k,): those that have one, start (k, c)
     -> (k, c), losses: list of (1,)"""
     there = np.any(products != 0, axis=0) & allowed
     # The constant, whose coefficient is free, is the last column of a design.
     used = np.flatnonzero(there[1:]) + 1
     columns = np.append(used, 0)
     W, strengths = problem.weight[None], np.array([problem.strength])
-    R, _, losses = convex.solve(run.put_rows(products[:, columns]), problem, W, strengths, effort)
+    start = None if start is None else start[None, columns]
+    features = run.put_rows(products[:, columns])
+    R, _, losses = convex.solve(features, problem, W, strengths, effort, start)
     flat = np.zeros((products.shape[1], R.shape[2]), R.dtype)
     flat[columns] = R[0]
     return flat, losses

@@ -21,38 +21,54 @@ _BLOCK = 2**17
 
 
 class Kernels(NamedTuple):
-    """triangles (P, m (m + 1) / 2): lower triangles of the kernels, those of a site one after the
-    other; firsts (n,): the first of every site"""
+    """triangles (P, m (m + 1) / 2): lower triangles of the kernels: the first part of every site,
+    then the second of those that have one, and so on
+    sites (P,): the site of each
+    order (P,): the place of each where those of a site follow each other
+    """
 
     triangles: np.ndarray
-    firsts: np.ndarray
+    sites: np.ndarray
+    order: np.ndarray
+
+    @property
+    def n_sites(self):
+        return int(self.sites.max()) + 1
 
     def blocks(self):
         """Slices of entries."""
         n_entries = self.triangles.shape[1]
-        size = max(256, _BLOCK // max(1, len(self.triangles)))
+        size = max(256, _BLOCK // len(self.triangles))
         return [slice(start, start + size) for start in range(0, n_entries, size)]
 
     def one_and(self, r, entries):
-        """1 + sum_p r_ip k_ip: r (P,), b entries -> (n, b)"""
-        combined = self.triangles[:, entries] * r[:, None]
-        if len(self.firsts) < len(combined):
-            combined = np.add.reduceat(combined, self.firsts, axis=0)
+        """1 + sum_p r_ip k_ip: r (P,), in the order of the sites, b entries -> (n, b)"""
+        r = r[self.order]
+        n = self.n_sites
+        combined = self.triangles[:n, entries] * r[:n, None]
         combined += 1
+        for k in range(n, len(r)):
+            combined[self.sites[k]] += self.triangles[k, entries] * r[k]
         return combined
 
     def along(self, entries, x):
-        """<k_ip, x_i> over b entries: x (n, b) -> (P,)"""
-        if len(self.firsts) < len(self.triangles):
-            x = np.repeat(x, np.diff(self.firsts, append=len(self.triangles)), axis=0)
-        return np.einsum("pt,pt->p", self.triangles[:, entries], x)
+        """<k_ip, x_i> over b entries: x (n, b) -> (P,), in the order of the sites"""
+        x = x if len(x) == len(self.sites) else x[self.sites]
+        found = np.empty(len(self.sites), x.dtype)
+        found[self.order] = np.einsum("pt,pt->p", self.triangles[:, entries], x)
+        return found
 
 
 def packed(sites, dtype):
     """Kernels from the matrices of every site: n lists of (m, m) -> Kernels"""
     flat, _ = _triangle(len(sites[0][0]))
-    triangles = np.stack([k.ravel()[flat] for site in sites for k in site]).astype(dtype)
-    return Kernels(triangles, np.cumsum([0, *(len(site) for site in sites[:-1])]))
+    parts = np.concatenate([np.arange(len(site)) for site in sites])
+    order = np.argsort(parts, kind="stable")
+    owner = np.repeat(np.arange(len(sites)), [len(site) for site in sites])[order]
+    triangles = np.empty((len(owner), len(flat)), dtype)
+    for row, site, part in zip(triangles, owner, parts[order], strict=True):
+        row[:] = sites[site][part].ravel()[flat]
+    return Kernels(triangles, owner, order)
 
 
 @lru_cache(maxsize=8)
@@ -114,7 +130,7 @@ def negative_log_evidence(parameters, kernels, y, precision):
 
 def _product(kernels, r, diagonal):
     """prod_i (1 + sum_p r_ip k_ip) over its scale, and the logarithm of that: (T,), ()"""
-    scale, log_scale, running = np.ones((len(kernels.firsts), 1), r.dtype), 0.0, 1.0
+    scale, log_scale, running = np.ones((kernels.n_sites, 1), r.dtype), 0.0, 1.0
     # Of a positive semi-definite matrix the diagonal has the largest.
     for i, own in enumerate(kernels.one_and(r, diagonal)):
         running = running * own

@@ -17,6 +17,7 @@ decisions stay on the host.
 import numpy as np
 
 from sktn.backend import executor_of
+from sktn.solvers.local_squares import least_squares, pays
 from sktn.solvers.newton import newton
 
 
@@ -25,8 +26,30 @@ def minimize_locally(site, A, problem, effort):
 
     A (k, q) -> core (k, q), penalised loss
     """
+    if problem.loss.quadratic and site.run.name == "numpy":
+        found = _factorised(site, problem, effort)
+        if found is not None:
+            return found
     A, _, losses = newton(site, A[None], problem, problem.weight[None], effort)
     return A[0], float(losses[-1][0])
+
+
+def _factorised(site, problem, effort):
+    """The minimum of least squares, None where conjugate gradients are cheaper."""
+    factors = site.factors()
+    if factors is None:
+        return None
+    X, Y, constant = factors
+    if not pays(len(X), X.shape[1], Y.shape[1], effort.max_cg):
+        return None
+    try:
+        found = least_squares(X, Y, constant, problem.target, problem.weight, site.strength)
+    except np.linalg.LinAlgError:
+        return None
+    A = site.assembled(found)
+    values = problem.loss.values(site.scores(A[None])[0], problem.target).astype(np.float64)
+    ridge = float(np.vdot(A, site.ridge(A[None])[0]))
+    return A, float(problem.weight.astype(np.float64) @ values) + 0.5 * ridge
 
 
 def outer(x, y):
@@ -115,6 +138,15 @@ class Inner(_Site):
     backward = staticmethod(_inner_backward)
     diagonal = staticmethod(_inner_diagonal)
 
+    def factors(self):
+        """X, Y and those of the constant where every score has its own A: f_c = X^T A_c Y."""
+        (X, far), (x, y) = self.rows, self.constant
+        return (X, far[:, :, 0], (x, y[:, :, 0])) if far.shape[2] == 1 else None
+
+    def assembled(self, A):
+        """The core of them: (1, k, q) -> (k, q)"""
+        return A[0]
+
 
 def _spread(far, t):
     """sum_c far_qc t_c: far (N, q, c), t (N, c) -> (N, q)"""
@@ -143,3 +175,10 @@ class Output(_Site):
     forward = staticmethod(_output_forward)
     backward = staticmethod(_output_backward)
     diagonal = staticmethod(_output_diagonal)
+
+    def factors(self):
+        return *self.rows, self.constant
+
+    def assembled(self, A):
+        """(c, k, q) -> (k, c q)"""
+        return A.transpose(1, 0, 2).reshape(A.shape[1], -1)

@@ -269,10 +269,12 @@ def _ahead(x, far):
 
 def _absorb(core, x, far):
     """sum_sr core_lsr x_s far_rc: core (l, d, r), x (N, d), far (N, r, c) -> (N, l, c)"""
-    ahead = _ahead(x, far)
     if far.shape[2] == 1:
-        return (ahead[:, :, 0] @ core.reshape(len(core), -1).T)[:, :, None]
-    return core.reshape(len(core), -1) @ ahead
+        return (_ahead(x, far)[:, :, 0] @ core.reshape(len(core), -1).T)[:, :, None]
+    # A matrix a row, which all scores share.
+    l, d, r = core.shape
+    matrices = x @ core.transpose(1, 0, 2).reshape(d, l * r)
+    return matrices.reshape(-1, l, r) @ far
 
 
 def _one_site_pass(arm, other, readout, local, split):

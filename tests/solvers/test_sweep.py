@@ -9,7 +9,8 @@ import sktn
 from sktn import backend, losses
 from sktn.networks.mps import MPS
 from sktn.solvers import convex, sweep
-from sktn.solvers.local import outer
+from sktn.solvers.local import Output, outer
+from sktn.solvers.local_squares import least_squares
 from sktn.solvers.newton import Effort
 from sktn.solvers.sweep import SweepOptions
 
@@ -194,3 +195,21 @@ def test_components_that_no_row_has_take_no_part(rng, two_site):
     W = dense(found)
     penalty = (W**2).sum() - (W[0] ** 2).sum()
     np.testing.assert_allclose(curve[-1], values.sum() + task.strength / 2 * penalty, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [12, 60])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_a_factorisation_finds_the_local_minimum(rng, n_rows, n_outputs):
+    """By as many equations as there are rows, or entries of the core."""
+    X, Y = rng.normal(size=(n_rows + 1, 5)), rng.normal(size=(n_rows + 1, 4))
+    X[-1], Y[-1] = np.eye(5)[0], np.array([0.8, 0.3, 0, 0])
+    weight = rng.uniform(0.5, 2, n_rows)
+    weight[:2] = 0
+    target = rng.normal(size=(n_rows, n_outputs))
+    constant = X[n_rows:], Y[n_rows:]
+    found = least_squares(X[:n_rows], Y[:n_rows], constant, target, weight, 0.3)
+    site = Output(X, Y, 0.3, n_rows)
+    A = site.assembled(found)[None]
+    residual = site.scores(A) - target
+    slope = site.adjoint(weight[:, None] * residual) + site.ridge(A)
+    np.testing.assert_allclose(slope, 0, atol=1e-9)
