@@ -99,7 +99,10 @@ class BaseChain(
             sites, problem, relevance = posed(self, reading, target, rng, clock, rough)
             plan = self._plan(sites, problem, rng, clock)._replace(automatic=weaker)
             if weaker and isinstance(solver, Sweep) and not clock.over():
+                problem = problem.without_negligible(solver.weakest(problem.alpha))
                 problem = problem.with_alpha(solver.strength(problem, plan, target))
+            problem = problem.without_negligible(problem.alpha)
+            sites = replace(sites, basis=problem.basis)
             extras = self._extras(solver, target, ctx, given)
             with jax.enable_x64(problem.dtype == np.float64):
                 solution = solver.solve(problem, plan, **extras)

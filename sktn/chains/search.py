@@ -274,6 +274,12 @@ class Search:
         """The same of chains of the bond dimension of a path of points."""
         sites = self.sites[basis_of(path[0])]
         problems, units = self._problems(path[0])
+        # Most paths end with their second strength.
+        likely = path[min(1, len(path) - 1)]["alpha"] / self.unit(path[0])
+        problems = [
+            problem.without_negligible(likely * unit)
+            for problem, unit in zip(problems, units, strict=True)
+        ]
         rng = np.random.RandomState(self.seeds["order"])
         order, output_site = ordered(sites, self.estimator.feature_order, rng, problems[0].weight)
         return convex_chain.search_chains(

@@ -16,6 +16,8 @@ def conjugate_gradients(apply, precondition, rhs, steps, goal):
     -> x (P, ...), the sum
     """
     xp = namespace(rhs)
+    if len(rhs) == 1 and xp is np:
+        return _one_system(apply, precondition, rhs, steps, goal)
     x, image, residual = xp.zeros_like(rhs), None, rhs
     z = d = precondition(residual)
     power = _dots(residual, z)
@@ -36,6 +38,32 @@ def conjugate_gradients(apply, precondition, rhs, steps, goal):
         new = _dots(residual, z)
         d = z + _column(xp.where(live, new / xp.where(live, power, 1), 0), rhs) * d
         power = xp.where(live, new, power)
+    return x, image
+
+
+def _one_system(apply, precondition, rhs, steps, goal):
+    """As :func:`conjugate_gradients`, P = 1, in place: for small systems calls are what costs."""
+    x, image, residual = np.zeros_like(rhs), None, rhs.copy()
+    z = precondition(residual)
+    d, power = z.copy(), float(np.vdot(residual, z))
+    limit = float(np.reshape(goal(np.full(1, power)), ()))
+    for _ in range(steps):
+        if not power > limit:
+            break
+        Hd, f = apply(d)
+        bend = float(np.vdot(d, Hd))
+        if not bend > 0:
+            break
+        a = rhs.dtype.type(power / bend)
+        x += a * d
+        if f is not None:
+            image = a * f if image is None else np.add(image, a * f, out=image)
+        residual -= a * Hd
+        z = precondition(residual)
+        new = float(np.vdot(residual, z))
+        d *= rhs.dtype.type(new / power)
+        d += z
+        power = new
     return x, image
 
 

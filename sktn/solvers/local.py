@@ -66,6 +66,9 @@ class _Site:
     `backward` and `diagonal`.
     """
 
+    #: The only direction that the ridge leaves free, where there is one: (1, k, q)
+    along = None
+
     def __init__(self, first, second, strength, n_rows):
         self.run, self.strength, self.n_rows = executor_of(first, second), strength, n_rows
         if self.run.name == "numpy":
@@ -83,6 +86,8 @@ class _Site:
         return self.run.get(self.run.jit(kernel)(*self.rows, self.run.put_rows(filled)))
 
     def ridge(self, A):
+        if self.along is not None:
+            return self.strength * (A - np.vdot(self.along, A) * self.along)
         constant = self.forward(*self.constant, A[0])
         return self.strength * (A - self.backward(*self.constant, constant)[None])
 
@@ -137,6 +142,11 @@ class Inner(_Site):
     forward = staticmethod(_inner_forward)
     backward = staticmethod(_inner_backward)
     diagonal = staticmethod(_inner_diagonal)
+
+    def __init__(self, X, far, strength, n_rows):
+        super().__init__(X, far, strength, n_rows)
+        if far.shape[2] == 1:
+            self.along = self.backward(*self.constant, np.ones((1, 1), X.dtype))[None]
 
     def factors(self):
         """X, Y and those of the constant where every score has its own A: f_c = X^T A_c Y."""

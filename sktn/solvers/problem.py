@@ -8,12 +8,16 @@ import jax
 import numpy as np
 
 from sktn.tables.basis import Basis, embed
+from sktn.tables.spectra import components_up_to, selected, up_to
 
 # Rows that are embedded at a time: their vectors stay in the cache.
 _BLOCK = 4096
 
 # A ridge of so many times the rows' weight leaves coefficients below all digits of a score.
 _STRONGEST = 1e12
+
+# What rows may say of a component that is left out, in what the ridge says.
+_NEGLIGIBLE = 0.01
 
 # Up to here every row is a landmark by default.
 _FEW_ROWS = 1000
@@ -95,6 +99,18 @@ class ChainProblem:
 
     def with_penalty(self, penalty):
         return replace(self, penalty=penalty.astype(self.dtype, copy=False))
+
+    def without_negligible(self, alpha):
+        """The problem up to the degree of every site beyond which all rows together say less than a
+        hundredth of what a ridge of strength alpha does."""
+        telling = self.total_weight >= _NEGLIGIBLE * alpha * self.loss.ridge_share * self.penalty
+        largest = np.where(telling, np.asarray(self.basis.degrees), 0).max(axis=1)
+        largest = np.maximum(largest, 1)
+        if (largest >= np.asarray(self.basis.degrees).max(axis=1)).all():
+            return self
+        chosen = components_up_to(self.basis, largest)
+        penalty = selected(self.penalty, chosen, 1.0, max(map(len, chosen)))
+        return replace(self, basis=up_to(self.basis, largest), penalty=penalty)
 
     def astype(self, dtype):
         """Floating-point arrays in another precision."""

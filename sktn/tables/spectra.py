@@ -51,21 +51,29 @@ def telling_degrees(basis, smoothness, relevance):
     return np.maximum(np.where(there & (variance >= least), degrees, 0).max(axis=1), 1.0)
 
 
-def up_to(basis, largest):
-    """The basis without the components beyond a degree of each site: largest (n,)"""
+def components_up_to(basis, largest):
+    """Indices of the components up to a degree of each site: largest (n,) -> n arrays"""
     keep = (np.asarray(basis.degrees) <= np.reshape(largest, (-1, 1))) & (basis.mask > 0)
     # Levels are no degrees.
     keep[basis.sites] = basis.mask[basis.sites] > 0
-    chosen = [np.flatnonzero(row) for row in keep]
-    width = max(map(len, chosen))
+    return [np.flatnonzero(row) for row in keep]
+
+
+def selected(array, chosen, fill, width):
+    """Components of every site, filled up to one width: (k, ..., d), k arrays -> (k, ..., width)"""
+    out = np.full((*array.shape[:-1], width), fill, array.dtype)
+    for target, source, own in zip(out, array, chosen, strict=True):
+        target[..., : len(own)] = source[..., own]
+    return out
+
+
+def up_to(basis, largest):
+    """The basis without the components beyond a degree of each site: largest (n,)"""
+    chosen = components_up_to(basis, largest)
 
     def first(array, fill=0.0):
-        """(k, ..., d) of sites -> (k, ..., width)"""
-        out = np.full((*array.shape[:-1], width), fill, array.dtype)
-        sites = basis.sites if array is basis.table else range(len(chosen))
-        for target, source, i in zip(out, array, sites, strict=True):
-            target[..., : len(chosen[i])] = source[..., chosen[i]]
-        return out
+        own = [chosen[i] for i in basis.sites] if array is basis.table else chosen
+        return selected(array, own, fill, max(map(len, chosen)))
 
     gram = first(np.ascontiguousarray(first(basis.gram).transpose(0, 2, 1))).transpose(0, 2, 1)
     return replace(

@@ -151,6 +151,10 @@ class Sweep(ChainSolver):
         plan.clock.say("held-out losses of sweeps: " + " ".join(f"{v:.4f}" for v in losses))
         return alphas[int(np.argmin(losses))]
 
+    def weakest(self, alpha):
+        """The weakest strength that is tried from one."""
+        return alpha * min(_WEAKER)
+
     def _solve_one(self, problem, plan, order):
         tol = self.tol
         if tol is None:
