@@ -105,7 +105,6 @@ def main():
                     train,
                     max_fits=arguments.max_fits,
                     random_state=arguments.seed,
-                    min_fidelity=0.96,
                 )
             clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
             scores = scores_of(predictor, train, result.output)

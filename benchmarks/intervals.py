@@ -65,21 +65,27 @@ def judge(interval, truth, coverage, unit):
     }
 
 
+def mean_over_tables(rows, model, coverage):
+    """Share covered, width, score and seconds of a model: a table counts once, whatever its number
+    of folds."""
+    own = [r for r in rows if r["model"] == model and r["coverage"] == coverage]
+    names = ("covered", "width", "score", "seconds")
+    means = [
+        [np.mean([r[name] for r in own if r["table"] == table]) for name in names]
+        for table in sorted({r["table"] for r in own})
+    ]
+    return np.mean(means, axis=0)
+
+
 def summarise(rows):
     print(f"\n{'':16s}{'nominal':>8s}{'covered':>9s}{'width':>8s}{'score':>8s}{'CPU s a fit':>12s}")
     for model in dict.fromkeys(row["model"] for row in rows):
         for coverage in COVERAGES:
-            own = [r for r in rows if r["model"] == model and r["coverage"] == coverage]
-            names = ("covered", "width", "score", "seconds")
-            # A table counts once, whatever its number of folds.
-            means = [
-                [np.mean([r[name] for r in own if r["table"] == table]) for name in names]
-                for table in sorted({r["table"] for r in own})
-            ]
-            covered, width, score, seconds = np.mean(means, axis=0)
+            covered, width, score, seconds = mean_over_tables(rows, model, coverage)
+            n_tables = len({r["table"] for r in rows if r["model"] == model})
             print(
                 f"{model:16s}{coverage:8.2f}{covered:9.3f}{width:8.3f}{score:8.3f}{seconds:12.2f}"
-                f"   {len(means)} tables"
+                f"   {n_tables} tables"
             )
 
 
