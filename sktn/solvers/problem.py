@@ -142,8 +142,12 @@ class ChainProblem:
 
     def inputs(self, arm_orders):
         """Weighted site vectors of the two arms, (p, N, d) each: what sweeps work on."""
-        a = np.concatenate([a for _, a in self.blocks()]).transpose(1, 0, 2)
-        return [np.ascontiguousarray(a[order]) for order in arm_orders]
+        d = self.penalty.shape[1]
+        arms = [np.empty((len(order), self.n_rows, d), self.dtype) for order in arm_orders]
+        for rows, a in self.blocks():
+            for arm, order in zip(arms, arm_orders, strict=True):
+                arm[:, rows] = a[:, order].transpose(1, 0, 2)
+        return arms
 
     def mean_loss(self, scores):
         """Loss per unit of weight: scores (..., N, c) -> (...,)"""

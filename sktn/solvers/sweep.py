@@ -234,11 +234,15 @@ def with_constant(x, run):
     On a device M is one of few numbers, and rows beyond N are zero. Components of a site that are 0
     in all rows, those of a basis padded to the largest site, take no part.
     """
-    filled = np.zeros((len(x), _n_filled(x, run), x.shape[2]), x.dtype)
-    filled[:, : x.shape[1]] = x
-    filled[:, x.shape[1], 0] = 1
-    dims = [int(np.max(np.flatnonzero(site.any(axis=0)))) + 1 for site in filled]
-    return [run.put_rows(site[:, :d]) for site, d in zip(filled, dims, strict=True)], dims
+    M, found = _n_filled(x, run), []
+    for site in x:
+        used = np.flatnonzero(site.any(axis=0))
+        d = 1 + int(used.max(initial=0))
+        filled = np.zeros((M, d), x.dtype)
+        filled[: len(site)] = site[:, :d]
+        filled[len(site), 0] = 1
+        found.append(run.put_rows(filled))
+    return found, [site.shape[1] for site in found]
 
 
 def ones_of_rows(x, run):
