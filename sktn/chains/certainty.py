@@ -103,12 +103,12 @@ def fit_certainty(problem, networks, rng):
     curvature = part.weight * (p * (1 - p)).mean(axis=1) / max(share, np.finfo(float).tiny)
     most = max(1, min(_LANDMARKS, _LARGEST // max(1, problem.penalty.size)))
     landmarks = convex.choose_landmarks(part.weight, most, rng)
-    vectors = np.asarray(part.vectors(np.arange(len(rows))), np.float64)
-    a = vectors[landmarks]
+    a = np.asarray(part.vectors(landmarks), np.float64)
     own = convex.product_kernel(a, a, problem.max_order)
     own += _JITTER * max(np.trace(own) / len(own), np.finfo(float).tiny) * np.eye(len(own))
     factor = cholesky(own, lower=True)
-    kernel = convex.product_kernel(vectors, a, problem.max_order)
+    blocks = (np.asarray(vectors, np.float64) for _, vectors in part.blocks())
+    kernel = np.concatenate([convex.product_kernel(x, a, problem.max_order) for x in blocks])
     Z = solve_triangular(factor, kernel.T, lower=True).T
     Z = np.concatenate([Z, np.ones((len(Z), 1))], axis=1)
     meat = (Z.T * curvature) @ Z

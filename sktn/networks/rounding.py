@@ -26,15 +26,16 @@ SETTLED = 0.05
 def compress(left, right, beta, bond_dim, rng, sweeps=3):
     """Chain of isometries nearest to a sum of product states, after at most so many sweeps.
 
-    left (p, m, d), right (q, m, d): the site vectors left and right of the output, each in order
+    left, right: p and q arrays (m, d), the site vectors left and right of the output, each in order
     from the end of the chain towards the output; beta (m, c)
     -> left arm (p, D, d, D), right arm (q, D, d, D), readout (D, c, D)
     """
-    run = executor_for(len(beta) * bond_dim * left.shape[2])
+    d = (*left, *right)[0].shape[1]
+    run = executor_for(len(beta) * bond_dim * d)
     with run.precision(beta.dtype):
         arms, beta = [[run.put_rows(x) for x in arm] for arm in (left, right)], run.put_rows(beta)
         (left_arm, _), (right_arm, _), readout = _arms(run, arms, beta, bond_dim, rng, sweeps)
-    shape = (-1, bond_dim, left.shape[2], bond_dim)
+    shape = (-1, bond_dim, d, bond_dim)
     return left_arm.reshape(shape), right_arm.reshape(shape), readout
 
 
@@ -51,18 +52,20 @@ def _arms(run, arms, beta, bond_dim, rng, sweeps):
         for x in arm[:0:-1]:
             far = run.jit(absorbed)(far, _random_core(x, far, sketch, rng), x)
             far_sides.append(far)
-        grown.append(_grow(run, arm, far_sides[::-1], bond_dim))
+        grown.append(_grow(run, arm, far_sides, bond_dim))
     readout = _read_out(run, grown, beta)
     for _ in range(sweeps):
         for t in (0, 1):
+            # Of a long chain of many terms states and far sides fill memory: each is let go as soon
+            # as the next is there.
             states = grown[t][1]
             far = run.jit(outer)(grown[1 - t][1][-1], beta)
-            far = reduced(run, states[-1], far, bond_dim)
+            far = reduced(run, states.pop(), far, bond_dim)
             far_sides = [far]
-            for x, state in zip(arms[t][:0:-1], states[-2:0:-1], strict=True):
-                far = reduced(run, state, run.jit(outer)(x, far), bond_dim)
+            for x in arms[t][:0:-1]:
+                far = reduced(run, states.pop(), run.jit(outer)(x, far), bond_dim)
                 far_sides.append(far)
-            grown[t] = _grow(run, arms[t], far_sides[::-1], bond_dim)
+            grown[t] = _grow(run, arms[t], far_sides, bond_dim)
         before, readout = readout, _read_out(run, grown, beta)
         if varying(readout) - varying(before) <= SETTLED * varying(readout):
             break
@@ -141,16 +144,16 @@ def _grow(run, arm, far_sides, D):
     """One pass from the end to the output: at every site the D directions that matter most to
     what lies beyond it, the constant path among them.
 
-    arm: p arrays (m, d), far_sides: p arrays (m, j), or one
+    arm: p arrays (m, d), far_sides: p arrays (m, j), or one, from the output to the end; taken from
+    the list as they are used
     -> cores (p, D, d, D), states: p + 1 arrays (m, D)
     """
-    m, dtype = len(far_sides[0]), far_sides[0].dtype
+    m, dtype = len(far_sides[-1]), far_sides[-1].dtype
     start = np.zeros((m, D), dtype)
     start[:, 0] = 1
     states, cores, used = [run.put_rows(start)], [], 1
-    # An empty arm has one far side, and no site that looks at it.
-    for x, far in zip(arm, far_sides[: len(arm)], strict=True):
-        d = x.shape[1]
+    for x in arm:
+        far, d = far_sides.pop(), x.shape[1]
         # Columns of states that are zero need not be looked at.
         Y, overlap = run.jit(seen, static=("used",))(states[-1], x, far, used=used)
         U = leading(np.array(run.get(overlap)), D)

@@ -35,13 +35,14 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
     W, strengths = problem.weight[None], np.array([problem.strength])
     B, _, losses = convex.solve(design.Z, problem, W, strengths, effort, stop=stop)
     orders = order[:output_site], order[output_site:][::-1]
-    sites = design.landmarks.transpose(1, 0, 2)
-    arms = [np.ascontiguousarray(sites[o]) for o in orders]
+    sites = np.ascontiguousarray(design.landmarks.transpose(1, 0, 2))
+    arms = [[sites[i] for i in o] for o in orders]
     beta = design.V @ B[0, :-1]
     if problem.max_order is None:
         left, right, readout = compress(*arms, beta, bond_dim, rng)
         allowed = np.ones((bond_dim, bond_dim), bool)
     else:
+        arms = [sites[o] for o in orders]
         found = compress_low_order(*arms, beta, bond_dim, problem.max_order)
         left, right, readout, allowed = found
     norm = float((B[0, :-1] ** 2).sum())

@@ -10,8 +10,8 @@ import numpy as np
 from sktn.tables.basis import Basis, embed
 from sktn.tables.spectra import components_up_to, selected, up_to
 
-# Rows that are embedded at a time: their vectors stay in the cache.
-_BLOCK = 4096
+# Rows that are embedded at a time at most, and numbers in their vectors: they stay in the cache.
+_BLOCK_ROWS, _BLOCK_NUMBERS = 4096, 2**21
 
 # A ridge of so many times the rows' weight leaves coefficients below all digits of a score.
 _STRONGEST = 1e12
@@ -131,13 +131,26 @@ class ChainProblem:
         return replace(self.astype(np.float32), weight=self.weight.astype(np.float32))
 
     def vectors(self, rows):
-        """Weighted site vectors of some rows: (len(rows), n, d)"""
-        return embed(self.basis, self.coords[rows]) / self.roots
+        """Weighted site vectors of some rows: (len(rows), n, d), where they are large each site's
+        in one piece of memory"""
+        coords = self.coords[rows]
+        parts = self._parts(len(coords))
+        if len(parts) <= 1:
+            return embed(self.basis, coords) / self.roots
+        found = np.empty((self.n_sites, len(coords), self.penalty.shape[1]), self.dtype)
+        for part in parts:
+            a = embed(self.basis, coords[part]) / self.roots
+            found[:, part] = a.transpose(1, 0, 2)
+        return found.transpose(1, 0, 2)
+
+    def _parts(self, n_rows):
+        """Rows in blocks: slices"""
+        size = max(1, min(_BLOCK_ROWS, _BLOCK_NUMBERS // max(1, self.penalty.size)))
+        return [slice(start, start + size) for start in range(0, n_rows, size)]
 
     def blocks(self):
         """Weighted site vectors in blocks of rows: slice, (b, n, d)"""
-        for start in range(0, self.n_rows, _BLOCK):
-            rows = slice(start, start + _BLOCK)
+        for rows in self._parts(self.n_rows):
             yield rows, self.vectors(rows)
 
     def inputs(self, arm_orders):
