@@ -1,10 +1,11 @@
-"""How far the rows of a table determine the scores of a classifier.
+"""How far the rows of a table determine the scores of a model.
 
-Two questions, and one linearisation of the convex limit at the fitted probabilities answers both.
-Would another sample of rows say something else of this row? The variance of the estimator, by the
-curvature (White, Econometrica 50, 1 (1982)). Do these rows say anything of it? The ridge is the
-logarithm of a Gaussian prior of functions, whose variance shrinks where rows are near (Rasmussen
-and Williams, "Gaussian Processes for Machine Learning", section 3.4).
+Two questions, and one linearisation of the convex limit at the fitted scores answers both. Would
+another sample of rows say something else of this row? The variance of the estimator, by the
+curvature (White, Econometrica 50, 1 (1982)); of a regression, in units of its noise. Do these rows
+say anything of it? The ridge is the logarithm of a Gaussian prior of functions, whose variance
+shrinks where rows are near (Rasmussen and Williams, "Gaussian Processes for Machine Learning",
+section 3.4).
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ _NODES = 20
 
 @dataclass(frozen=True, eq=False)
 class Certainty:
-    """What is known of the variance of a classifier's scores: its `certainty_`.
+    """What is known of the variance of a model's scores: its `certainty_`.
 
     Attributes
     ----------
@@ -49,6 +50,8 @@ class Certainty:
     known, sampled : ndarray of shape (m + 1, m + 1)
         Quadratic forms in the kernel of a row with the landmarks and a 1, for the constant: what
         the rows take from the variance of the prior, and the variance over samples of rows.
+    noise : ndarray of shape (n_scores,)
+        Variance of the noise of a regression, in units of the scaled target; 1 for classes.
     max_order : int or None
     """
 
@@ -57,6 +60,7 @@ class Certainty:
     strength: float
     known: np.ndarray
     sampled: np.ndarray
+    noise: np.ndarray
     max_order: int | None
 
     def variance(self, basis, coords):
@@ -70,10 +74,11 @@ class Certainty:
         return np.clip(1 - self.strength * taken / np.maximum(before, np.finfo(float).tiny), 0, 1)
 
     def effect_variance(self, phi):
-        """Of what a score gains on its mean, over samples of as many rows: site vectors phi
-        (N, n, d), those of the columns that are averaged over their mean -> (N,)"""
+        """Of what scores gain on their means, over samples of as many rows: site vectors phi
+        (N, n, d), those of the columns that are averaged over their mean -> (N, c)"""
         kernel = convex.product_kernel(phi / self.roots, self.landmarks, self.max_order)
-        return np.einsum("br,br->b", kernel @ self.sampled[:-1, :-1], kernel)
+        variance = np.einsum("br,br->b", kernel @ self.sampled[:-1, :-1], kernel)
+        return np.maximum(variance, 0)[:, None] * self.noise
 
     def _form(self, matrix, basis, coords):
         """A quadratic form, and the kernel of every row with itself: (N,), (N,)"""
@@ -89,8 +94,8 @@ class Certainty:
 
 
 def fit_certainty(problem, networks, rng):
-    """What the rows of a fitted classifier say of their scores: of several classes one variance for
-    all of them, by the mean of their curvatures.
+    """What the rows of a fitted model say of their scores: of several classes one variance for all
+    of them, by the mean of their curvatures. The loss is a cross-entropy or quadratic.
 
     problem ChainProblem with its strength, networks for its site vectors -> Certainty
     """
@@ -99,8 +104,12 @@ def fit_certainty(problem, networks, rng):
     # Rows that are left out say as much as those that are looked at.
     share = part.total_weight / problem.total_weight
     scores = np.stack([predict.scores(part.basis, net, part.coords) for net in networks])
-    p = np.exp(average_log_probabilities(scores.astype(np.float64)))
-    curvature = part.weight * (p * (1 - p)).mean(axis=1) / max(share, np.finfo(float).tiny)
+    weight = part.weight / max(share, np.finfo(float).tiny)
+    if part.loss.quadratic:
+        curvature = weight
+    else:
+        p = np.exp(average_log_probabilities(scores.astype(np.float64)))
+        curvature = weight * (p * (1 - p)).mean(axis=1)
     most = max(1, min(_LANDMARKS, _LARGEST // max(1, problem.penalty.size)))
     landmarks = convex.choose_landmarks(part.weight, most, rng)
     a = np.asarray(part.vectors(landmarks), np.float64)
@@ -122,8 +131,13 @@ def fit_certainty(problem, networks, rng):
     known, sampled = (
         back.T @ form @ back for form in (np.diag(prior) - inverse, inverse @ meat @ inverse)
     )
+    noise = np.ones(scores.shape[2])
+    if part.loss.quadratic:
+        # The degrees of freedom that the fit has are not left to the noise.
+        left = max(weight.sum() - np.einsum("rs,sr->", inverse, meat), 1.0)
+        noise = weight @ (scores.mean(axis=0) - part.target) ** 2 / left
     roots = np.asarray(problem.roots, np.float64)
-    return Certainty(a, roots, strength, known, sampled, problem.max_order)
+    return Certainty(a, roots, strength, known, sampled, noise, problem.max_order)
 
 
 def probability_std(log_proba, variance):

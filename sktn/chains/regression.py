@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from sktn.annotations import Data
 from sktn.chains.base import BaseChain
+from sktn.chains.certainty import fit_certainty
 from sktn.chains.spread import Intervals, fit_spread
 from sktn.chains.target import average_predictions, real_target
 from sktn.losses import Gamma, Huber, Poisson, Quantile, SquaredError
@@ -131,6 +132,9 @@ default="squared_error"
         What `predict_interval` and the like know: out-of-fold errors in units of
         ``spread_.scale``, a regressor of the error to be expected at a row, which all explanations
         read: where is the model unsure, and why?
+    certainty_ : Certainty
+        What effects know of their standard errors, in :func:`~sktn.inspection.marginal_effect`;
+        of squared errors only.
     n_outputs_ : int
     n_iter_ : int
         Newton steps, epochs or iterations.
@@ -243,6 +247,10 @@ default="squared_error"
         errors = target.errors(rows, scores[None])
         spread = fit_spread(self, reading, rows, errors, target.weight[rows], seed)
         return {"spread_": spread}
+
+    def _known(self, problem, networks, rng):
+        quadratic = problem.loss.quadratic
+        return {"certainty_": fit_certainty(problem, networks, rng)} if quadratic else {}
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:

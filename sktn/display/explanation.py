@@ -120,8 +120,8 @@ class VarianceSharesDisplay:
 
 
 class MarginalEffectDisplay:
-    """The score as a function of one feature or two, averaged exactly over the others. Curves of
-    classifiers have a band of two standard errors.
+    """The score as a function of one feature or two, averaged exactly over the others. Curves have
+    a band of two standard errors where the model knows them.
 
     Parameters
     ----------
@@ -212,13 +212,13 @@ class MarginalEffectDisplay:
             if numeric:
                 ax.plot(values, self.effect.average[c], color=colour, lw=2.2, label=str(names[c]))
                 if "std" in self.effect:
-                    ends = (self.effect.average[c] + k * self.effect.std for k in (-2, 2))
+                    ends = (self.effect.average[c] + k * self.effect.std[c] for k in (-2, 2))
                     ax.fill_between(values, *ends, color=colour, alpha=0.15, lw=0)
             else:
                 y = np.arange(len(values))
                 ax.hlines(y, self.effect.mean[c], self.effect.average[c], color=colour, lw=2)
                 if "std" in self.effect:
-                    ends = (self.effect.average[c] + k * self.effect.std for k in (-2, 2))
+                    ends = (self.effect.average[c] + k * self.effect.std[c] for k in (-2, 2))
                     ax.hlines(y, *ends, color=colour, lw=6, alpha=0.2)
                 ax.set_ylim(-0.6, len(values) - 0.4)
                 ax.plot(self.effect.average[c], y, "o", color=colour, label=str(names[c]))

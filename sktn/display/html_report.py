@@ -215,8 +215,8 @@ def _effects(model, X, shares, max_features):
         return ""
     return (
         "<h2>Effects</h2>\n<p>The score as a function of one column, averaged exactly over the "
-        "others. Bands of classifiers: two standard errors. Below each curve: where the rows "
-        "are.</p>\n" + _pictures(pictures)
+        "others. Bands: two standard errors. Below each curve: where the rows are.</p>\n"
+        + _pictures(pictures)
     )
 
 

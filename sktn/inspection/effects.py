@@ -44,9 +44,10 @@ def marginal_effect(
             Values on the original scale, the levels of a categorical column.
         mean : ndarray of shape (n_outputs,)
             The score averaged over all columns.
-        std : ndarray of shape (n_values,) or (n_values_0, n_values_1)
-            Only of classifiers that know it: standard error of what the average gains on the mean,
-            as in ``predict_proba(X, return_std=True)``; of several classes one for all.
+        std : ndarray of the shape of `average`
+            Standard error of what the average gains on the mean: how much it would differ had
+            there been another sample of rows. Only of classifiers and of regressors of squared
+            errors, as they were fitted; of several classes one for all.
         feature_names : list of str
             The features asked for.
         output_names : ndarray of shape (n_outputs,)
@@ -113,10 +114,10 @@ def marginal_effect(
 
 
 def _standard_errors(reading, estimators, indices, grids):
-    """Of the effect of columns on their grids, the mean of the members': (n_values, ...)"""
+    """Of the effect of columns on their grids, the mean of the members': (c, n_values, ...)"""
     shape = tuple(map(len, grids))
     shares = np.asarray(getattr(reading.model, "weights_", [1.0]), np.float64)
-    std = np.zeros(shape)
+    std = np.zeros(())
     for share, estimator in zip(shares / shares.sum(), estimators, strict=True):
         member = networks_of(estimator)[0]
         column = reading.sources[estimator.columns_.kept]
@@ -126,9 +127,8 @@ def _standard_errors(reading, estimators, indices, grids):
                 own = member.site_vectors(table)[:, site]
                 phi[..., site, :] = own[:, None] if axis == 0 and len(shape) == 2 else own
         phi = phi.reshape(-1, *member.basis.mean.shape)
-        std += share * np.sqrt(np.maximum(estimator.certainty_.effect_variance(phi), 0)).reshape(
-            shape
-        )
+        own = np.sqrt(estimator.certainty_.effect_variance(phi)) * member.scale
+        std = std + share * own.T.reshape(-1, *shape)
     return std
 
 

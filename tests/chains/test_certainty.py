@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from sktn import MPSClassifier, MPSClassifierCV
+from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor
 from sktn.chains.certainty import probability_std
 from sktn.inspection import limit_order, marginal_effect
 
@@ -102,11 +102,11 @@ def test_standard_errors_of_effects_are_those_of_refits(rng):
     grid = {"grid_resolution": 9}
     effects = [marginal_effect(model.fit(*draw(rng, 200)), fresh, 0, **grid) for _ in range(12)]
     expected = np.std([effect.average[0] - effect.mean for effect in effects], axis=0, ddof=1)
-    found = np.mean([effect.std for effect in effects], axis=0)
+    found = np.mean([effect.std[0] for effect in effects], axis=0)
     assert 0.6 < found.mean() / expected.mean() < 1.6
     surface = marginal_effect(model, fresh, (1, 2), grid_resolution=5)
-    assert surface.std.shape == surface.average[0].shape == (5, 5)
-    assert not np.allclose(surface.std, surface.std.T)
+    assert surface.std.shape == surface.average.shape == (1, 5, 5)
+    assert not np.allclose(surface.std[0], surface.std[0].T)
 
 
 def test_the_effect_of_a_column_in_a_surface_has_the_same_error(rng):
@@ -115,12 +115,34 @@ def test_the_effect_of_a_column_in_a_surface_has_the_same_error(rng):
     one = marginal_effect(model, X, 2, grid_resolution=4).std
     # A column that is constant has no part.
     wider = MPSClassifier(max_order=1, degree=3, alpha=1.0, random_state=0)
-    wider.fit(np.column_stack([np.zeros(200), X]), y)
-    surface = marginal_effect(wider, np.column_stack([np.zeros(200), X]), (0, 3), grid_resolution=4)
-    np.testing.assert_allclose(surface.std, one[None], rtol=1e-6)
+    wide = np.column_stack([np.zeros(200), X])
+    surface = marginal_effect(wider.fit(wide, y), wide, (0, 3), grid_resolution=4)
+    np.testing.assert_allclose(surface.std[:, 0], one, rtol=1e-6)
 
 
 def test_models_that_do_not_know_have_effects_without_errors(rng):
     X, y = draw(rng, 100)
     model = MPSClassifier(degree=2, alpha=1.0, random_state=0).fit(X, y)
     assert "std" not in marginal_effect(limit_order(model, 1).model, X, 0)
+
+
+def test_standard_errors_of_a_regression_are_those_of_refits(rng):
+    def sample(n):
+        X = rng.normal(size=(n, 3))
+        y = X[:, 0] + X[:, 1] * X[:, 2] + rng.normal(size=n)
+        return X, np.stack([y, 100 * (y + rng.normal(size=n))], axis=1)
+
+    model, fresh = MPSRegressor(degree=3, alpha=1.0, random_state=0), sample(300)[0]
+    grid = {"grid_resolution": 9}
+    effects = [marginal_effect(model.fit(*sample(200)), fresh, 0, **grid) for _ in range(12)]
+    gains = [effect.average - effect.mean[:, None] for effect in effects]
+    expected = np.std(gains, axis=0, ddof=1).mean(axis=1)
+    found = np.mean([effect.std for effect in effects], axis=0).mean(axis=1)
+    assert np.all((found / expected > 0.6) & (found / expected < 1.6))
+
+
+@pytest.mark.parametrize("loss", ["huber", "poisson"])
+def test_other_losses_have_effects_without_errors(rng, loss):
+    X = rng.normal(size=(100, 2))
+    model = MPSRegressor(loss=loss, degree=2, random_state=0).fit(X, np.exp(X[:, 0]))
+    assert "std" not in marginal_effect(model, X, 0)
