@@ -49,8 +49,9 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         Bases of degree 1 have no use for it and are tried once.
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
-        settles the interaction penalty. "auto" is judged on rows that had no say in the relevances,
-        and left out where it is not better than equal ones by a standard error, and, unless it is
+        settles the interaction penalty. "auto" is tried for the two best bases, and for the others
+        where it is better for these. It is judged on rows that had no say in the relevances, and
+        left out where it is not better than equal ones by a standard error, and, unless it is
         all that is asked for, on fewer than 250 rows, which do not tell what it costs to be wrong
         and sure.
     bond_dims : sequence of int, default=(24,)

@@ -252,7 +252,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             points, rough = self._with_relevances(search, points, alone, clock) + rough, []
             # Whatever the time, there is one path.
             if not points or (grid and clock.over()):
-                continue
+                break
             more, *parts = self._paths(search, self._promising(search, points, clock), clock)
             if not alone:
                 more, *parts = search.decisive(n_alphas, *equal[1:], (more, *parts))

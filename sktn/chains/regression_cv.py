@@ -43,8 +43,9 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         Bases of degree 1 have no use for it and are tried once.
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
-        settles the interaction penalty. "auto" is judged on rows that had no say in the relevances,
-        and left out where it is not better than equal ones by a standard error.
+        settles the interaction penalty. "auto" is tried for the two best bases, and for the others
+        where it is better for these. It is judged on rows that had no say in the relevances, and
+        left out where it is not better than equal ones by a standard error.
     bond_dims : sequence of int, default=(6, 24)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
         of the convex limit. The others are fitted to every fold by sweeps, for the best two

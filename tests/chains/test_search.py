@@ -183,3 +183,26 @@ def test_what_diverged_is_no_candidate():
     np.testing.assert_array_equal(greedy_average(losses, 3)[0], [0, 0, 1])
     shares, _ = greedy_average(lambda counts, step: np.full(2, np.nan), 2)
     assert shares.sum() == 1
+
+
+def test_relevances_that_do_not_gain_for_the_best_bases_are_not_asked_for_others(rng, monkeypatch):
+    asked, find = [], Search.find_relevances
+    monkeypatch.setattr(
+        Search, "find_relevances", lambda self, p, needed: (asked.append(p), find(self, p, needed))
+    )
+    bases = [("standard", 1), ("standard", 2), ("quantile", 3), ("quantile", 2)]
+    model = MPSRegressorCV(
+        bases=bases,
+        smoothnesses=[1.0],
+        alphas=[1.0, 0.1],
+        interaction_penalties=[1.0],
+        bond_dims=[4],
+    )
+    X = rng.normal(size=(120, 4))
+    for target, n_bases in ((rng.normal(size=120), 2), (X[:, 0] + np.cos(2 * X[:, 0]), 4)):
+        asked.clear()
+        search = searched(model, X, target)
+        model._explore(search, grid_of(model), Clock())
+        assert len(asked) == n_bases
+    first = [(p["scaling"], p["degree"]) for p in asked]
+    assert set(first) == set(bases)
