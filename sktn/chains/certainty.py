@@ -53,6 +53,18 @@ class Certainty:
     noise : ndarray of shape (n_scores,)
         Variance of the noise of a regression, in units of the scaled target; 1 for classes.
     max_order : int or None
+        Columns that interact, at most.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sktn import MPSClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MPSClassifier(degree=2, random_state=0).fit(X, y)
+    >>> model.certainty_.sampled.shape
+    (150, 150)
+    >>> bool(model.novelty(X + 3).mean() > model.novelty(X).mean())
+    True
     """
 
     landmarks: np.ndarray
