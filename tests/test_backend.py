@@ -399,28 +399,43 @@ import sys
 import numpy as np
 import jax
 import sktn
+from sktn.networks import graph
 
 assert jax.local_device_count() == 8
 assert sktn.backend.get_executor().n_devices == 8
-sktn.backend.executors._DEVICE_ENTRIES = 1
+sktn.backend.executors._DEVICE_ENTRIES = graph._DEVICE_ENTRIES = 1
 rng = np.random.default_rng(0)
 X = rng.normal(size=(160, 3))
 y = (X[:, 0] * X[:, 1] > 0).astype(int)
-found = []
-for backend in ("numpy", "jax"):
-    with sktn.config_context(backend=backend):
-        if sys.argv[1] == "classifier":
-            model = sktn.MPSClassifier(alpha=0.1, bond_dim=4, degree=3, random_state=0).fit(X, y)
-            found.append(model.predict_proba(X))
-        else:
-            found.append(sktn.SMPOAnomalyDetector().fit(X).score_samples(X))
-np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-5)
+T = np.sin(np.add.outer(np.add.outer(np.arange(8), 2.0 * np.arange(6)), np.arange(7) ** 2))
+T += 0.1 * rng.normal(size=T.shape)
+G = np.where(rng.random(T.shape) < 0.2, np.nan, T)
+chain = {"alpha": 0.1, "bond_dim": 4, "degree": 3, "random_state": 0}
+grid = {"bases": [("standard", 2)], "alphas": [1.0, 0.1], "max_members": 1, "bond_dims": [3]}
+few = {"n_growths": 1, "max_steps": 3, "random_state": 0}
+models = {
+    "classifier": lambda: sktn.MPSClassifier(**chain).fit(X, y).predict_proba(X),
+    "regressor": lambda: sktn.MPSRegressor(**chain).fit(X, X[:, 0] ** 2).predict(X),
+    "search": lambda: sktn.MPSClassifierCV(**grid, random_state=0).fit(X, y).predict_proba(X),
+    "detector": lambda: sktn.SMPOAnomalyDetector().fit(X).score_samples(X),
+    "density": lambda: sktn.MPSDensityEstimator(max_iter=2, random_state=0).fit(X).score_samples(X),
+    "decomposer": lambda: sktn.RGTNDecomposer(0.3, random_state=0).fit(T).to_tensor(),
+    "imputer": lambda: sktn.RGTNImputer(**few).fit_transform(G),
+}
+for name in sys.argv[1:]:
+    found = []
+    for backend in ("numpy", "jax"):
+        with sktn.config_context(backend=backend):
+            found.append(models[name]())
+    scale = np.abs(found[0]).max()
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5 * scale, rtol=0, err_msg=name)
 """
+OTHERS = ("regressor", "search", "detector", "density", "decomposer", "imputer")
 
 
 @pytest.mark.parametrize(
-    "estimator", ["classifier", pytest.param("detector", marks=pytest.mark.slow)]
+    "estimators", [("classifier",), pytest.param(OTHERS, marks=pytest.mark.slow)]
 )
-def test_eight_devices_give_what_numpy_gives(estimator):
+def test_eight_devices_give_what_numpy_gives(estimators):
     flags = "--xla_force_host_platform_device_count=8"
-    run_python(EIGHT, estimator, XLA_FLAGS=flags, JAX_PLATFORMS="cpu", SKTN_BACKEND="auto")
+    run_python(EIGHT, *estimators, XLA_FLAGS=flags, JAX_PLATFORMS="cpu", SKTN_BACKEND="auto")
