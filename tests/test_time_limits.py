@@ -24,6 +24,24 @@ SEARCHES = {
 }
 
 
+def test_nothing_is_begun_when_the_time_is_over(rng):
+    X = rng.normal(size=(600, 3))
+    y = X[:, 0] * X[:, 1] + 0.1 * rng.normal(size=600)
+    found = {}
+    for limit in (None, 1e-9):
+        model = sktn.MPSRegressor(solver="sweep", bond_dim=4, alpha=0.1, time_limit=limit)
+        search = sktn.MPSRegressorCV(estimator=model, bases=[("standard", 2)], random_state=0)
+        found[limit] = model.fit(X, y), search.fit(X, y)
+    limited, search = found[1e-9]
+    convex = sktn.MPSRegressor(solver="convex", bond_dim=4, alpha=0.1).fit(X, y)
+    assert limited.n_iter_ == convex.n_iter_ < found[None][0].n_iter_
+    assert [len(member.loss_curve_) for member in search.estimators_] == [convex.n_iter_]
+    assert hasattr(found[None][1], "spread_")
+    assert not hasattr(search, "spread_")
+    with pytest.raises(ValueError, match="does not know how wrong it is"):
+        search.predict_interval(X)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(30, 31, 32), (9, 9, 9, 9), (3,) * 8])
 @pytest.mark.parametrize("name", SEARCHES)

@@ -80,16 +80,18 @@ class BaseChain(
     _alphas: tuple[float, ...] = ()
 
     @with_callbacks
-    def _fit(self, reading, sample_weight, on_held_out=None, rough=None, weaker=False):
+    def _fit(self, reading, sample_weight, on_held_out=None, rough=None, weaker=False, clock=None):
         """Everything `fit` does once its input has been read.
 
         on_held_out: (reading, target, rows (m,), their scores by models without them (m, c), seed)
         -> more fitted attributes
         rough: parts of the columns that a search has found
         weaker: whether a solver that holds out rows may weaken a strength that is given
+        clock: that of a search, whose time this fit takes
         """
         weaker = weaker or self.alpha == "auto"
-        clock, rng = Clock(self.time_limit, self.verbose), check_random_state(self.random_state)
+        clock = Clock(self.time_limit, self.verbose) if clock is None else clock
+        rng = check_random_state(self.random_state)
         given, target = reading, self._make_target(reading.y, sample_weight)
         reading, target = without_copies(reading, target)
         solver = resolve(self.solver, len(reading.X), self.max_order)

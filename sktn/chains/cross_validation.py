@@ -117,14 +117,17 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             member, rough = self._member(template, point, search, seed)
             first = not estimators
             with progress.member(len(estimators), member):
-                estimators.append(member._fit(reading, weight, rough=rough, weaker=first))
+                known = {"rough": rough, "weaker": first, "clock": clock}
+                estimators.append(member._fit(reading, weight, **known))
             if first:
                 # What the first bears is tried once, and taken for the others.
                 weaker = estimators[0].alpha_ / points[i]["alpha"] if points[i]["alpha"] else 1.0
             if clock.over() or progress.stopped:
                 break
         kept = shares[members[: len(estimators)]]
-        more = self._held_out(search, points, scores, shares, rng.randint(2**31 - 1))
+        more, seed = {}, rng.randint(2**31 - 1)
+        if not clock.over():
+            more = self._held_out(search, points, scores, shares, seed)
         commit(
             self,
             {
@@ -248,9 +251,11 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         bases = sorted(bases, key=lambda basis: ranks.get(basis, len(ranks)))
         n_first = len(bases) if alone else _TELLING_BASES
         for part in (bases[:n_first], bases[n_first:]):
+            # Whatever the time, there is one path.
+            if grid and clock.over():
+                break
             points = [point for point in wanted if basis_of(point) in part]
             points, rough = self._with_relevances(search, points, alone, clock) + rough, []
-            # Whatever the time, there is one path.
             if not points or (grid and clock.over()):
                 break
             more, *parts = self._paths(search, self._promising(search, points, clock), clock)

@@ -62,7 +62,7 @@ def sweep(network, inputs, problem, options, stop=None):
         On N rows.
     options : SweepOptions
     stop : callable, default=None
-        `stop() -> bool`, asked after every sweep.
+        `stop() -> bool`, asked before every sweep.
 
     Returns
     -------
@@ -95,12 +95,14 @@ def _sweep(network, arms, problem, options, stop):
     readout, loss = local.readout(arms[0].reached[-1], arms[1].reached[-1], readout)
     losses = [loss]
     for _ in range(options.max_sweeps):
+        if stop is not None and stop():
+            break
         readout = one_arm(arms[0], arms[1].reached[-1], readout, local, split)
         # The same from the other side: the output is in the middle.
         mirrored = one_arm(arms[1], arms[0].reached[-1], readout.T, local, split)
         readout, loss = local.readout(arms[0].reached[-1], arms[1].reached[-1], mirrored.T)
         losses.append(loss)
-        if losses[-2] - loss < options.tol * abs(loss) or (stop is not None and stop()):
+        if losses[-2] - loss < options.tol * abs(loss):
             break
     found = replace(network, arms=tuple(arm.full_cores() for arm in arms), readout=readout)
     return found, np.array(losses)
