@@ -259,7 +259,8 @@ def with_plain_gaps(X):
     frame = _as_frame(X)
     plain = X
     for series in [] if frame is None else frame.iter_columns():
-        if _holds_objects(series):
+        # The dtype "string" of pandas, not the one of pandas 3, has NA among its objects.
+        if _holds_objects(series) or str(series.to_native().dtype) == "string":
             values = series.to_numpy()
             if _plain(values) is not values:
                 # Only pandas has columns of objects that hold numbers.

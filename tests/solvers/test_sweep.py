@@ -140,8 +140,10 @@ def test_two_site_sweeps_find_the_bond_dimension(rng):
 def test_sweeps_stop_when_told_to(rng):
     inputs, problem = site_vectors(rng, 2, 1), make_problem("squared", rng)
     options = SweepOptions(max_sweeps=7, tol=0.0)
-    _, curve = sweep.sweep(random_chain(rng, 2, 1), inputs, problem, options, stop=lambda: True)
-    assert len(curve) == 2
+    for answers in ([True], [False, True]):
+        stop = iter(answers).__next__
+        _, curve = sweep.sweep(random_chain(rng, 2, 1), inputs, problem, options, stop=stop)
+        assert len(curve) == len(answers)
 
 
 def test_rows_without_weight_do_not_count(rng):

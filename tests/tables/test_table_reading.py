@@ -210,3 +210,15 @@ def test_frames_without_columns_are_refused_as_arrays_are():
     for X in (pd.DataFrame(index=range(6)), np.empty((6, 0)), pl.DataFrame()):
         with pytest.raises(ValueError, match="Found array with 0"):
             read_fit(Model(), X, Y[: len(X)])
+
+
+def test_gaps_of_string_columns_that_are_no_categories_are_gaps():
+    text = pd.Series([pd.NA, "1", "2", "3", "4", "5"], dtype="string")
+    reading = read_fit(Model(), pd.DataFrame({"text": text}), Y, categorical=None)
+    np.testing.assert_array_equal(reading.X[:, 0], [np.nan, 1, 2, 3, 4, 5])
+    words = text.replace("1", "one")
+    with pytest.raises(ValueError, match="column 'text' of X holds strings"):
+        read_fit(Model(), pd.DataFrame({"text": words}), Y, categorical=None)
+    categories = read_fit(Model(), pd.DataFrame({"text": words}), Y, categorical="from_dtype")
+    assert categories.is_categorical.all()
+    assert "one" in categories.encoder.categories_[0]
