@@ -6,7 +6,7 @@ notes which tests run which lines, and how long each takes; then every mutant is
 of the package, and the tests that run its line are tried on it, the quick ones first, until one
 fails.
 
-    python benchmarks/mutants.py --n 150 --seed 0 --folder tables --folder solvers
+    python benchmarks/mutants.py --n 150 --seed 0 --folder tables --tests tests/tables
 
 Prints a line a mutant, KILLED, SURVIVED, TIMEOUT (an endless loop: a test that took several times
 as long as before) or UNTESTED (no test runs the line), and their numbers at the end. Survivors are
@@ -124,8 +124,8 @@ def mutations(tree):
     return found
 
 
-def covered(place):
-    """Which tests run which lines: one run of the suite, kept in a folder.
+def covered(place, tests):
+    """Which tests run which lines: one run of the suite or of a part of it, kept in a folder.
 
     -> coverage data, dict of test to seconds
     """
@@ -142,7 +142,7 @@ def covered(place):
             "COVERAGE_FILE": str(data),
             "DURATIONS": str(seconds),
         }
-        command = [sys.executable, "-m", "pytest", *recorded, *ignored, "tests"]
+        command = [sys.executable, "-m", "pytest", *recorded, *ignored, *tests]
         subprocess.run(command, cwd=ROOT, env=environment, check=False)
     found = CoverageData(str(data))
     found.read()
@@ -194,10 +194,11 @@ def main():
     parser.add_argument("--n", type=int, default=20, help="mutants")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", action="append", choices=FOLDERS, help="default: all of them")
+    parser.add_argument("--tests", action="append", help="files or folders; default: all tests")
     parser.add_argument("--coverage", type=Path, help="folder that keeps the notes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        found, seconds = covered(options.coverage or place)
+        found, seconds = covered(options.coverage or place, options.tests or ["tests"])
     rng = np.random.default_rng(options.seed)
     places = []
     for folder in options.folder or FOLDERS:
