@@ -109,8 +109,8 @@ def summarise(rows):
 
         for tree in ("tree", "tree of halves"):
             for chain in ("chain ordered", "chain as given"):
-                differences = [values(table, tree) - values(table, chain) for table in tables]
-                differences = [d for d in differences if len(d) > 1]
+                pairs = [(values(table, tree), values(table, chain)) for table in tables]
+                differences = [a - b for a, b in pairs if len(a) == len(b) > 1]
                 if not differences:
                     continue
                 mean = np.array([d.mean() for d in differences])
@@ -123,7 +123,7 @@ def summarise(rows):
         for model in MODELS:
             found = [values(table, model) for table in tables]
             seconds = [values(table, model, column="seconds") for table in tables]
-            if all(map(len, found)) and found:
+            if found and all(map(len, found)):
                 loss, time_used = (np.mean([v.mean() for v in x]) for x in (found, seconds))
                 print(f"D={D:<3d} {model:15s} log-loss {loss:.4f}, {time_used:.2f} CPU s a fit")
     for row in rows:

@@ -68,7 +68,7 @@ def outputs(name, dtype):
 
 NAMES = [*TABLES, "decomposer", "decomposer of more", "imputer"]
 # Others take the same way.
-SLOW = ["classifier-iris", "classifier-cancer", "decomposer of more"]
+SLOW = ["classifier-iris", "classifier-cancer", "tree", "decomposer of more"]
 # Precision is lost in solvers, kernels of detectors and contractions of tensors: one of each.
 SINGLE = ["classifier-wine", "detector", "decomposer"]
 

@@ -104,12 +104,12 @@ class BaseTree(
     def _solve(self, problem, plan, sites, names):
         """The tree from the convex limit, improved by sweeps: -> Solution"""
         part, clock = problem.in_working_precision(), plan.clock
+        tol = _QUADRATIC_TOL if part.loss.quadratic else _TOL
         if isinstance(self.topology, str):
-            merges = choose(self.topology, part, plan.orders[0], self.bond_dim, plan.rng, clock)
+            merges = choose(self.topology, part, plan.orders[0], self.bond_dim, plan, tol)
         else:
             names = feature_names(names, sites.columns.n_columns)
             merges = read_topology(self.topology, sites.columns, names)
-        tol = _QUADRATIC_TOL if part.loss.quadratic else _TOL
         # The start is found to a thousandth of a sweep's precision.
         effort = Effort(tol=tol / 1000)
         some, design, complete = limit_design(part, plan)

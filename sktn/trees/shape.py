@@ -30,11 +30,13 @@ def named_candidates(name, order):
     return {kind: known[kind]() for kind in wanted}
 
 
-def choose(name, problem, order, bond_dim, rng, clock):
-    """The tree of a name; of several, the one with the least loss at the bond dimension.
+def choose(name, problem, order, bond_dim, plan, tol):
+    """The tree of a name; of several, the one with the least loss at the bond dimension, the chain,
+    whose nodes cost least, where the others are not better by the share `tol`.
 
-    problem ChainProblem, order (n,) of related columns -> merges
+    problem ChainProblem, order (n,) of related columns, plan: its `rng` and `clock` -> merges
     """
+    rng, clock = plan.rng, plan.clock
     candidates, n = named_candidates(name, order), problem.n_sites
     # Two sites, and three but for their names, make one tree.
     if len(candidates) == 1 or n < 3:
@@ -53,7 +55,9 @@ def choose(name, problem, order, bond_dim, rng, clock):
         tree = convex_tree.fit_tree(part, design, limit, (merges, bond_dim), noise, _EFFORT)
         losses[kind] = tree.losses[-1]
     clock.say("losses of trees: " + ", ".join(f"{k} {v:.5f}" for k, v in losses.items()))
-    return candidates[min(losses, key=losses.get)]
+    best = min(losses, key=losses.get)
+    near = losses["chain"] - losses[best] <= tol * abs(losses[best])
+    return candidates["chain" if near else best]
 
 
 def read_topology(topology, columns, names):
