@@ -16,6 +16,7 @@ from numbers import Integral
 import numpy as np
 
 __all__ = [
+    "balanced",
     "chain_topology",
     "from_linkage",
     "from_nested",
@@ -113,6 +114,39 @@ def from_nested(tree):
 def from_linkage(Z):
     """SciPy's linkage matrix (n - 1, 4), or its first two columns, -> merges"""
     return np.asarray(Z)[:, :2].astype(int)
+
+
+def balanced(merges):
+    """The same tree with its root at the bond that halves its sites best: merges -> merges"""
+    merges = np.asarray(merges).tolist()
+    n = len(merges) + 1
+    above, size = {}, [1] * n
+    for j, pair in enumerate(merges):
+        above |= dict.fromkeys(pair, n + j)
+        size.append(size[pair[0]] + size[pair[1]])
+    # A root is no node of its own: its children are neighbours.
+    left, right = merges[-1]
+    above |= {left: right, right: left}
+    top = min(above, key=lambda node: abs(n - 2 * size[node]))
+    neighbours = {node: [] for node in above}
+    for node, other in above.items():
+        neighbours[node].append(other)
+        if node not in (left, right):
+            neighbours[other].append(node)
+    found, new = [], {}
+    for start, parent in ((top, above[top]), (above[top], top)):
+        stack, visited = [(start, parent)], []
+        while stack:
+            node, origin = stack.pop()
+            children = [other for other in neighbours[node] if other != origin]
+            visited.append((node, children))
+            stack.extend((child, node) for child in children)
+        for node, children in visited[::-1]:
+            new[node] = node
+            if children:
+                found.append([new[child] for child in children])
+                new[node] = n + len(found) - 1
+    return _merges([*found, [new[top], new[above[top]]]], n)
 
 
 def pruned(merges, kept):

@@ -10,12 +10,15 @@ the others,
 The constant path, which every bond carries for nothing, is left out of it. From single sites on,
 the two parts are joined whose bond is cheapest: the least entropy of order 1/2 of its spectrum.
 Entropies of order below 1 are what bounds a truncation's loss (Schuch, Wolf, Verstraete and Cirac,
-Phys. Rev. Lett. 100, 030504 (2008)).
+Phys. Rev. Lett. 100, 030504 (2008)). The root goes where it halves the sites: bonds have no
+direction.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from sktn.networks.topology import balanced
 
 # Directions of a part that are looked at: the spectrum of a pair costs the cube of their square.
 _RANK = 6
@@ -72,7 +75,7 @@ def found_tree(sites, beta):
         new = n + len(merges) - 1
         parts[new] = a.joined(b).cut(far)
         costs |= _pair_costs(parts, new, list(parts)[:-1], weight)
-    return np.array(merges, int).reshape(-1, 2)
+    return balanced(merges) if n > 2 else np.array(merges, int).reshape(-1, 2)
 
 
 def _pair_costs(parts, i, partners, weight):

@@ -76,7 +76,7 @@ class BaseTree(
                 # The strength that sweeps bear is that of a chain of the same bond dimension.
                 problem = problem.with_alpha(Sweep().strength(problem, plan, target))
             with jax.enable_x64(problem.dtype == np.float64):
-                solution = self._solve(problem, plan, sites, reading.feature_names_in)
+                solution = self._solve(problem, target, plan, sites, reading.feature_names_in)
             more = {}
             if on_held_out is not None and not clock.over():
                 known = reading, problem, target
@@ -101,15 +101,15 @@ class BaseTree(
         }
         return commit(self, {**found, **summary, **more})
 
-    def _solve(self, problem, plan, sites, names):
+    def _solve(self, problem, target, plan, sites, names):
         """The tree from the convex limit, improved by sweeps: -> Solution"""
         part, clock = problem.in_working_precision(), plan.clock
-        tol = _QUADRATIC_TOL if part.loss.quadratic else _TOL
         if isinstance(self.topology, str):
-            merges = choose(self.topology, part, plan.orders[0], self.bond_dim, plan, tol)
+            merges = choose(self.topology, part, target, self.bond_dim, plan)
         else:
             names = feature_names(names, sites.columns.n_columns)
             merges = read_topology(self.topology, sites.columns, names)
+        tol = _QUADRATIC_TOL if part.loss.quadratic else _TOL
         # The start is found to a thousandth of a sweep's precision.
         effort = Effort(tol=tol / 1000)
         some, design, complete = limit_design(part, plan)

@@ -33,11 +33,11 @@ class TTNClassifier(ClassifierMixin, ClassScores, BaseTree):
         The tree. "found": the two sets of columns are joined again and again whose bond is the
         cheapest, by the entropy of what it has to carry in the convex limit. "halves": halves of
         the order of related columns in which :class:`MPSClassifier` places them, halves of these,
-        and so on. "chain": that order itself. "auto": the one of the three with the least loss at
-        `bond_dim`, the chain where that gains less than a sweep has to (a hundredth, of squared
-        errors a thousandth); of more than 100 columns, of the last two. Nested tuples name the
-        columns by number or name, ``((0, 1), (2, 3))``; a linkage matrix is one of
-        :mod:`scipy.cluster.hierarchy`. For pixels see :func:`grid_topology`.
+        and so on. "chain": that order itself. "auto": the best of the three at `bond_dim`, the
+        chain where rows that are held out are not told better by a standard error; of more than
+        100 columns, of the last two. Nested tuples name the columns by number or name,
+        ``((0, 1), (2, 3))``; a linkage matrix is one of :mod:`scipy.cluster.hierarchy`. For pixels
+        see :func:`grid_topology`.
     degree : int or "auto", default="auto"
         Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of 1,000 to
         50,000 rows and at most 100 columns also cosine waves where they are better, as in

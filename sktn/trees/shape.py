@@ -1,4 +1,4 @@
-"""Which tree: given, or the best of a few by what it makes of the convex limit."""
+"""Which tree: given, or the best of a few by what they make of the convex limit."""
 
 from numbers import Integral
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from sktn.chains.folds import search_rows
 from sktn.networks import topology as shapes
+from sktn.networks.tree import contract
 from sktn.solvers import convex, convex_tree
 from sktn.solvers.newton import Effort
 from sktn.structure.dendrogram import found_tree
@@ -30,34 +31,56 @@ def named_candidates(name, order):
     return {kind: known[kind]() for kind in wanted}
 
 
-def choose(name, problem, order, bond_dim, plan, tol):
-    """The tree of a name; of several, the one with the least loss at the bond dimension, the chain,
-    whose nodes cost least, where the others are not better by the share `tol`.
+def choose(name, problem, target, bond_dim, plan):
+    """The tree of a name. "auto": the best of those that there are, where rows that had no say in
+    it are told better than by the chain, whose nodes cost least, by a standard error.
 
-    problem ChainProblem, order (n,) of related columns, plan: its `rng` and `clock` -> merges
+    problem ChainProblem, target: what deals the folds, plan: its first order (n,), `rng` and
+    `clock` -> merges
     """
-    rng, clock = plan.rng, plan.clock
+    (order, *_), rng, clock = plan.orders, plan.rng, plan.clock
     candidates, n = named_candidates(name, order), problem.n_sites
-    # Two sites, and three but for their names, make one tree.
-    if len(candidates) == 1 or n < 3:
-        return next(iter(candidates.values()), shapes.halved(order))
-    part = problem.take(search_rows(problem.weight, _ROWS, rng))
-    design = convex.make_design(part, convex.choose_landmarks(part.weight, _LANDMARKS, rng))
-    limit = convex_tree.solve_limit(part, design, _EFFORT)
-    if name == "found" or n <= _MOST_SITES:
-        sites = list(design.landmarks.transpose(1, 0, 2))
-        candidates["found"] = found_tree(sites, design.V @ limit[0][:-1])
+    if n < 3:  # there is one tree
+        return shapes.halved(order)
     if len(candidates) == 1:
-        return candidates["found"]
+        return next(iter(candidates.values()))
+    rows = search_rows(problem.weight, _ROWS, rng)
+    part = problem.take(rows)
+    if name == "found":
+        return found_tree(*_product_states(*_limit(part, rng)))
+    folds = None if clock.over() else target.folds(rows, problem.coords[rows], rng)
+    if folds is None:
+        return candidates["chain"]
+    learned, judged = (part.take(np.flatnonzero(own)) for own in (folds != 0, folds == 0))
+    design, limit = _limit(learned, rng)
+    if n <= _MOST_SITES:
+        candidates["found"] = found_tree(*_product_states(design, limit))
     seed, losses = rng.randint(2**31 - 1), {}
+    vectors = judged.vectors(slice(None)).transpose(1, 2, 0)
     for kind, merges in candidates.items():
         noise = np.random.default_rng(seed)
-        tree = convex_tree.fit_tree(part, design, limit, (merges, bond_dim), noise, _EFFORT)
-        losses[kind] = tree.losses[-1]
-    clock.say("losses of trees: " + ", ".join(f"{k} {v:.5f}" for k, v in losses.items()))
-    best = min(losses, key=losses.get)
-    near = losses["chain"] - losses[best] <= tol * abs(losses[best])
-    return candidates["chain" if near else best]
+        found = convex_tree.fit_tree(learned, design, limit, (merges, bond_dim), noise, _EFFORT)
+        scores = contract(found.networks[0], vectors)
+        losses[kind] = judged.loss.values(scores, judged.target).astype(np.float64)
+    share = np.asarray(judged.weight, np.float64) / judged.total_weight
+    means = {kind: float(share @ values) for kind, values in losses.items()}
+    clock.say("held-out losses of trees: " + ", ".join(f"{k} {v:.4f}" for k, v in means.items()))
+    best = min(means, key=means.get)
+    gain = losses["chain"] - losses[best]
+    error = np.sqrt(share**2 @ (gain - share @ gain) ** 2)
+    return candidates[best if share @ gain > error else "chain"]
+
+
+def _limit(problem, rng):
+    """The convex limit on few landmarks: -> Design, what :func:`convex_tree.solve_limit` gives"""
+    landmarks = convex.choose_landmarks(problem.weight, _LANDMARKS, rng)
+    design = convex.make_design(problem, landmarks)
+    return design, convex_tree.solve_limit(problem, design, _EFFORT)
+
+
+def _product_states(design, limit):
+    """The weight tensor as a sum: n arrays (m, d), coefficients (m, c)"""
+    return list(design.landmarks.transpose(1, 0, 2)), design.V @ limit[0][:-1]
 
 
 def read_topology(topology, columns, names):

@@ -74,3 +74,26 @@ def test_what_is_left_of_a_tree_keeps_its_shape(n, seed):
     before = {tuple(np.intersect1d(part, kept)) for part in below(merges, n)}
     after = {tuple(kept[part]) for part in below(found, len(kept))}
     assert after == before - {()}
+
+
+def bonds_of(merges, n):
+    """The parts on either side of every bond."""
+    parts = [frozenset(part.tolist()) for part in below(merges, n)[:-1]]
+    return {frozenset({part, frozenset(range(n)) - part}) for part in parts}
+
+
+@given(n=st.integers(3, 9), seed=st.integers(0, 1000))
+def test_a_new_root_leaves_all_bonds_and_halves_the_sites(n, seed):
+    rng = np.random.default_rng(seed)
+    alive, merges = list(range(n)), []
+    while len(alive) > 1:
+        pair = [alive.pop(rng.integers(len(alive))) for _ in range(2)]
+        merges.append(pair)
+        alive.append(n + len(merges) - 1)
+    found = shapes.balanced(merges)
+    assert bonds_of(found, n) == bonds_of(merges, n)
+    halves = [len(part) for part in below(found, n) if 2 * len(part) <= n]
+    sides = [min(len(part), n - len(part)) for part in below(merges, n)[:-1]]
+    assert max(halves) == max(sides)
+    left, right = (len(below(found, n)[child]) for child in found[-1])
+    assert min(left, right) == max(sides)

@@ -58,11 +58,18 @@ def test_topologies_by_name(cancer, topology):
     assert model.score(X, y) > 0.9
 
 
-def test_auto_takes_the_tree_of_the_least_loss(rng):
+def test_auto_takes_the_chain_where_nothing_is_better(cancer):
+    X, y = cancer
+    model = TTNClassifier(**{**FAST, "bond_dim": 12}, max_iter=0).fit(X, y)
+    chain = TTNClassifier(**{**FAST, "bond_dim": 12}, topology="chain", max_iter=0).fit(X, y)
+    np.testing.assert_array_equal(model.merges_, chain.merges_)
+
+
+def test_auto_takes_the_tree_that_tells_other_rows_better(rng):
     """Pairs of far columns interact: neither the order of the columns nor correlations show it."""
     X = rng.uniform(-1, 1, size=(250, 6))
     y = sum(np.sin(3 * X[:, i] * X[:, i + 3]) for i in range(3))
-    params = {"bond_dim": 4, "degree": 2, "alpha": 1e-3, "random_state": 0}
+    params = {"bond_dim": 3, "degree": 3, "alpha": 1e-3, "random_state": 0}
     model = TTNRegressor(**params).fit(X, y)
     assert {(i, i + 3) for i in range(3)} <= sites_of(model)
     chain = MPSRegressor(**params).fit(X, y)
