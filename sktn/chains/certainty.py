@@ -105,17 +105,18 @@ class Certainty:
         return values, diagonal
 
 
-def fit_certainty(problem, networks, rng):
+def fit_certainty(problem, networks, rng, scores_of=predict.scores):
     """What the rows of a fitted model say of their scores: of several classes one variance for all
     of them, by the mean of their curvatures. The loss is a cross-entropy or quadratic.
 
-    problem ChainProblem with its strength, networks for its site vectors -> Certainty
+    problem ChainProblem with its strength, networks for its site vectors, scores_of: (basis,
+    network, coords) -> (N, c) -> Certainty
     """
     rows = search_rows(problem.weight, _ROWS, rng)
     part = problem.take(rows)
     # Rows that are left out say as much as those that are looked at.
     share = part.total_weight / problem.total_weight
-    scores = np.stack([predict.scores(part.basis, net, part.coords) for net in networks])
+    scores = np.stack([scores_of(part.basis, net, part.coords) for net in networks])
     weight = part.weight / max(share, np.finfo(float).tiny)
     if part.loss.quadratic:
         curvature = weight
@@ -180,6 +181,7 @@ class CertainScores(ClassScores):
 
     _coordinates: Any
     basis_: Any
+    _scores_of = staticmethod(predict.scores)
 
     def predict_proba(self, X: Data, return_std: bool = False) -> Any:
         """Class probabilities.
@@ -232,4 +234,4 @@ class CertainScores(ClassScores):
         return self.certainty_
 
     def _known(self, problem, networks, rng):
-        return {"certainty_": fit_certainty(problem, networks, rng)}
+        return {"certainty_": fit_certainty(problem, networks, rng, self._scores_of)}

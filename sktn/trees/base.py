@@ -81,8 +81,10 @@ class BaseTree(
             if on_held_out is not None and not clock.over():
                 known = reading, problem, target
                 more = told_by_held_out(on_held_out, known, self.max_landmarks, rng)
+            if solution.finite and not clock.over():
+                more |= self._known(problem, solution.networks, rng)
         network = solution.networks[0].astype(reading.X.dtype)
-        if not network.isfinite():
+        if not solution.finite:
             warnings.warn(
                 "The cores of the tree are not finite: use a larger alpha or interaction_penalty, "
                 "or columns of float64.",
@@ -100,6 +102,10 @@ class BaseTree(
             "_n_features_out": network.readout.shape[0] + network.readout.shape[2],
         }
         return commit(self, {**found, **summary, **more})
+
+    def _known(self, problem, networks, rng):
+        """Further fitted attributes: what a subclass keeps of the rows beside the networks."""
+        return {}
 
     def _solve(self, problem, target, plan, sites, names):
         """The tree from the convex limit, improved by sweeps: -> Solution"""

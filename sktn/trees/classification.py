@@ -8,13 +8,15 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from sktn.annotations import Data
-from sktn.chains.class_scores import ClassScores, seen_target
+from sktn.chains.certainty import CertainScores
+from sktn.chains.class_scores import seen_target
 from sktn.chains.classification import ALPHAS
 from sktn.tables.reading import read_fit, table_weight
+from sktn.trees import predict
 from sktn.trees.base import BaseTree, check_flat
 
 
-class TTNClassifier(ClassifierMixin, ClassScores, BaseTree):
+class TTNClassifier(ClassifierMixin, CertainScores, BaseTree):
     """Tree tensor network classifier for tables.
 
     The model of :class:`MPSClassifier`, a multilinear function of the columns' basis vectors with
@@ -91,6 +93,8 @@ class TTNClassifier(ClassifierMixin, ClassScores, BaseTree):
         root, and after every sweep.
     n_iter_ : int
         Newton steps and sweeps.
+    certainty_ : Certainty
+        What ``predict_proba(X, return_std=True)`` and `novelty` know, as of :class:`MPSClassifier`.
     columns_, basis_ : fitted column preparation and local basis
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -130,6 +134,7 @@ class TTNClassifier(ClassifierMixin, ClassScores, BaseTree):
     }
 
     _alphas = ALPHAS
+    _scores_of = staticmethod(predict.scores)
 
     def __init__(
         self,

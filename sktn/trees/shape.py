@@ -14,7 +14,7 @@ from sktn.tables.features import feature_indices
 
 #: Topologies by name.
 NAMES = ("auto", "found", "halves", "chain")
-# Rows and landmarks on which trees are compared: their losses differ by more than these can err.
+# Rows and landmarks on which trees are compared: as many as tell strengths apart.
 _ROWS, _LANDMARKS = 3000, 200
 # Of pairs of more columns too many spectra would have to be looked at.
 _MOST_SITES = 100

@@ -197,3 +197,12 @@ def test_constant_tables_have_a_model():
 def test_parameters_out_of_range_are_refused(cancer, params):
     with pytest.raises(ValueError, match="parameter"):
         TTNClassifier(**params).fit(*cancer)
+
+
+def test_standard_errors_and_novelty_are_those_of_the_chain(cancer):
+    X, y = cancer
+    tree, chain = (kind(**FAST).fit(X, y) for kind in (TTNClassifier, MPSClassifier))
+    (_, found), (_, expected) = (model.predict_proba(X, return_std=True) for model in (tree, chain))
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert np.corrcoef(tree.novelty(X), chain.novelty(X))[0, 1] > 0.99
+    assert tree.novelty(X + 10 * X.std(axis=0)).mean() > tree.novelty(X).mean()
