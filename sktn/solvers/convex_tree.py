@@ -32,9 +32,13 @@ def fit_tree(problem, design, limit, tree, rng, effort):
     norm = float((B[:-1].astype(np.float64) ** 2).sum())
     readout = network.readout.astype(np.float64)
     kept = float((readout**2).sum() - (readout[0, :, 0] ** 2).sum())
+    # From what the compression left, its constant that of the solution.
+    start = network.readout.transpose(0, 2, 1).reshape(-1, network.n_outputs).copy()
+    start[0] = B[-1]
     run = executor_for(problem.n_rows * bond_dim**2)
     with run.precision(network.dtype):
-        flat, more = refit_readout(root_products(network, problem, run), problem, effort, run)
+        products = root_products(network, problem, run)
+        flat, more = refit_readout(products, problem, effort, run, start=start)
     l, c, r = network.readout.shape
     readout = flat.reshape(l, r, c).transpose(0, 2, 1).astype(network.dtype)
     losses = [float(loss[0]) / problem.total_weight for loss in more]

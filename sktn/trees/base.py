@@ -1,6 +1,7 @@
 """What the tree tensor network estimators share: parameters, fitting, prediction."""
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -75,6 +76,8 @@ class BaseTree(
             if self.alpha == "auto" and self.max_iter and not clock.over():
                 # The strength that sweeps bear is that of a chain of the same bond dimension.
                 problem = problem.with_alpha(Sweep().strength(problem, plan, target))
+            problem = problem.without_negligible(problem.alpha)
+            sites = replace(sites, basis=problem.basis)
             with jax.enable_x64(problem.dtype == np.float64):
                 solution = self._solve(problem, target, plan, sites, reading.feature_names_in)
             more = {}
