@@ -13,6 +13,7 @@ from sktn.chains import predict
 from sktn.losses import SquaredError, classification, log_probabilities
 from sktn.networks import mps
 from sktn.solvers import convex, convex_chain
+from sktn.solvers import problem as problems
 from sktn.solvers.newton import Effort
 from sktn.solvers.problem import ChainProblem
 from sktn.tables.penalty import penalty_weights
@@ -122,6 +123,20 @@ def test_weighted_site_vectors_put_the_penalty_into_the_kernel(rng):
     phi = task.vectors(rows) * task.roots
     per_site = np.einsum("ans,bns,ns->abn", phi, phi, 1 / task.penalty)
     np.testing.assert_allclose(kernel, np.prod(per_site, axis=2) - 1, rtol=1e-10)
+
+
+def test_vectors_of_large_rows_are_made_in_blocks_each_site_in_one_piece(rng, monkeypatch):
+    task, _ = problem(rng, 2)
+    rows, orders = np.arange(100)[::-1], ([2, 0], [3, 1])
+    whole, arms = task.vectors(rows), task.inputs(orders)
+    monkeypatch.setattr(problems, "_BLOCK_NUMBERS", 7 * task.penalty.size)
+    found = task.vectors(rows)
+    np.testing.assert_allclose(found, whole, rtol=1e-12, atol=1e-15)
+    assert found.transpose(1, 0, 2).flags.c_contiguous
+    assert [len(a) for _, a in task.blocks()] == [7] * 21 + [3]
+    for arm, before, order in zip(task.inputs(orders), arms, orders, strict=True):
+        np.testing.assert_allclose(arm, before, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(arm[:, rows], whole[:, order].transpose(1, 0, 2), rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1.0, 0.0])
