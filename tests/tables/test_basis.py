@@ -18,6 +18,7 @@ from sktn.embeddings import (
     Polynomial,
     make_embedding,
 )
+from sktn.tables import basis as basis_module
 from sktn.tables import levels
 from sktn.tables.basis import embed, fit_basis
 from sktn.tables.column_fit import fit_columns
@@ -195,6 +196,17 @@ def test_missing_values_are_marginalised_or_indicated(table):
     np.testing.assert_array_equal(basis.degrees[3, :4], [0, 1, 2, 1])
     # No training value was missing: a new one is marginalised.
     np.testing.assert_array_equal(basis.missing[0], np.eye(basis.dim)[0])
+
+
+def test_levels_as_unit_vectors_have_one_of_their_own_for_gaps():
+    shares, lost = np.array([0.75, 0.25]), 0.2
+    levels, _, mean, gram, vector = basis_module._one_hot_site(40 * shares, lost)
+    np.testing.assert_array_equal(levels, np.eye(2, 3))
+    np.testing.assert_allclose(vector, [0.75, 0.25, 1.0])
+    rows = np.concatenate([levels, vector[None]])
+    weight = np.append((1 - lost) * shares, lost)
+    np.testing.assert_allclose(mean, weight @ rows)
+    np.testing.assert_allclose(gram, rows.T * weight @ rows)
 
 
 def test_categories(table):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sktn.tables.bins import make_bins
+from sktn.tables.bins import make_bins, repetitions
 from sktn.tables.marginals import fit_numeric
 
 RESOLUTION = 0.0025
@@ -60,3 +60,15 @@ def test_zeros_beside_a_continuous_part(rng):
     assert np.all((u > -1) & (u < 1))
     low, high = margin.interval(np.zeros(1))
     assert (high - low)[0] / 2 == pytest.approx(zeros, abs=0.03)
+
+
+def test_repetitions_leave_a_row_of_the_value_out():
+    values, counts, width, discount = np.array([0.0, 1.0, 5.0]), np.array([4.0, 2.0, 1.0]), 0.5, 0.4
+    shares, density = repetitions(values, counts, width, discount)
+    kept = counts - discount
+    np.testing.assert_allclose(shares, kept / kept.sum())
+    for k in range(3):
+        others = np.maximum(counts - np.eye(3)[k] - discount, 0)
+        others[np.arange(3) != k] = np.delete(kept, k)
+        left = make_bins(values, others, width).density(values[k : k + 1])[0] / others.sum()
+        np.testing.assert_allclose(density[k], left, atol=1e-12)
