@@ -1,6 +1,7 @@
 """What the spectra of unfoldings tell a search: the bonds that were planted, and those needed."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -20,6 +21,8 @@ _NOISE, _HIDDEN = 0.01, 15
 # Structures that explain the ranks and are fitted, from how many random starts before the next has
 # its turn (one in eight succeeds at order eight), and how many turns each has.
 _EXPLAINED, _RESTARTS, _ROUNDS = 4, 15, 3
+# Order up to which explanations are looked for with two triangles rerouted at once.
+_TWICE = 5
 
 
 def compacted(problem):
@@ -98,9 +101,15 @@ def planted(problem, measured, tries=6):
     wide, sure, large = _ranks(problem, measured, least)
     cuts = tomography.Cuts(problem.sizes, subsets, least)
     best, limit = None, np.inf
-    for ranks in dict.fromkeys((wide, tuple(least))):
+    # What a simple descent explains may be a wide bond that stands for two triangles.
+    often = (False, True) if problem.X.ndim <= _TWICE else (False,)
+    for twice, ranks in product(often, dict.fromkeys((wide, tuple(least)))):
+        if twice and best is not None:
+            break
         told = tomography.Cuts(problem.sizes, subsets, ranks, sure, problem.X.shape, large)
-        explained = tomography.explanations(told, problem.rng, deadline=problem.deadline)
+        explained = tomography.explanations(
+            told, problem.rng, deadline=problem.deadline, twice=twice
+        )
         trials = [c for c in explained[:_EXPLAINED] for _ in range(_RESTARTS)] * _ROUNDS
         # If none of it is confirmed, what the ranks do not forbid.
         seed = np.maximum(1, np.rint(cuts.estimate(ranks))).astype(int)

@@ -212,7 +212,10 @@ def _finished(problem, settings, results):
     Halving: what is a fifth larger than the best is left, and so are all but two after the quick
     exchanges.
     """
-    rivals = sorted(results, key=_smaller)
+    different = {}
+    for state in sorted(results, key=_smaller):
+        different.setdefault(graph.bond_dims(state.cores).tobytes(), state)
+    rivals = list(different.values())
     if rivals[0].size * problem.X.size >= _AFFORDABLE:
         rivals = rivals[:1]
     rivals = [state for state in rivals if state.size <= _RIVAL * rivals[0].size]

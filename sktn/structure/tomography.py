@@ -218,13 +218,13 @@ class Cuts:
         return R
 
 
-def explanations(cuts, rng, most=80, deadline=NEVER):
+def explanations(cuts, rng, most=80, deadline=NEVER, twice=False):
     """Bond matrices whose minimum cuts are the measured ranks, cheapest first.
 
     Descents over changes of one or two bonds match the minimum cuts themselves. They begin at what
     the cuts through bonds alone say, at the smallest network that is wide enough, with sizes as
     they are and with others, and beside the best so far: some time, and up to ``most`` descents
-    until one explains all.
+    until one explains all. ``twice``: descents reroute two triangles at once, some .1 s each.
 
     -> list of ranks tuples
     """
@@ -242,7 +242,7 @@ def explanations(cuts, rng, most=80, deadline=NEVER):
             start = np.maximum(1, np.array(best[2]) + change)
         else:
             start = cuts.cheapest(cuts.sizes * np.exp(rng.normal(size=cuts.order) * (n > 1)))
-        state = _matched(cuts, tuple(start.tolist()), deadline)
+        state = _matched(cuts, tuple(start.tolist()), deadline, twice)
         if state[0] == 0.0:
             found.add(state[1:])
         best = state if best is None else min(best, state)
@@ -254,7 +254,7 @@ def explanations(cuts, rng, most=80, deadline=NEVER):
     return [ranks for _, ranks in sorted(found)]
 
 
-def _matched(cuts, ranks, deadline):
+def _matched(cuts, ranks, deadline, twice):
     """Steepest descent of the mismatch, then of the size: (mismatch, parameters, ranks)."""
 
     def lowest(trials):
@@ -271,6 +271,8 @@ def _matched(cuts, ranks, deadline):
             trial = min(lowest(_rerouted(cuts, best[2])), best)
         if trial == best:
             trial = min(lowest(np.concatenate([_beside(one) for one in ones])), best)
+        if trial == best and twice:
+            trial = min(lowest(_rerouted_twice(cuts, best[2])), best)
         if trial == best:
             break
         best = trial
@@ -288,12 +290,22 @@ def _rerouted(cuts, ranks):
         triangle = [place[i, j], place[i, k], place[j, k]]
         for third, factor in product(triangle, (2, 3)):
             others = [n for n in triangle if n != third]
-            if all(ranks[n] % factor == 0 for n in others):
+            if all(ranks[n] >= factor for n in others):
                 other = np.array(ranks)
-                other[others] //= factor
+                other[others] = -(-other[others] // factor)
                 other[third] *= factor
                 found.append(other)
     return np.array(found)
+
+
+def _rerouted_twice(cuts, ranks):
+    """Two triangles rerouted at once, and one bond wider or narrower: (n,) -> (m, n)
+
+    A bond that is in both is wide enough for either as long as one is left.
+    """
+    once = _rerouted(cuts, ranks)
+    near = [_beside(other) for one in once for other in _rerouted(cuts, one)]
+    return np.unique(np.concatenate(near), axis=0)
 
 
 def _beside(ranks):

@@ -351,3 +351,14 @@ def test_networks_too_wide_to_fit_are_left_as_they_are():
     state = task.fit(cores, 5)
     assert state.cores is cores
     assert state.error == pytest.approx(squared_error(X, cores))
+
+
+def test_a_wide_bond_that_stands_for_two_triangles_is_told_from_them():
+    rng = np.random.default_rng(0)
+    R = np.ones((5, 5), dtype=int)
+    for i, j in ((0, 3), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)):
+        R[i, j] = R[j, i] = 3
+    X = graph.to_dense(graph.random_cores([15, 13, 12, 10, 10], R, rng))
+    cores, exact = rg.read(Task(X / np.linalg.norm(X), 1e-4, rng), rg.Settings())
+    assert exact
+    assert sum(core.size for core in cores) <= graph.n_parameters(X.shape, R)
