@@ -76,3 +76,7 @@ def __getattr__(name):
     if name == "NetworkDisplay":
         return import_module("sktn.display").NetworkDisplay
     raise AttributeError(f"module 'sktn' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, "display", "inspection"})

@@ -28,6 +28,7 @@ found = [name for name in ("sklearn.impute", "sklearn.linear_model", "sklearn.ne
                            "matplotlib.pyplot", "optax", "onnx", "shap", "polars")
          if name in sys.modules]
 assert not found, found
+assert {"NetworkDisplay", "display", "inspection"} <= set(dir(sktn))
 assert sktn.NetworkDisplay is sktn.display.NetworkDisplay
 assert sktn.inspection.shapley_values
 """
