@@ -35,7 +35,13 @@ from sktn.tables.sites import Sites
 # second one to pay, and beside other processes it is waited for.
 ONE_THREAD_ROWS = 4000
 # What every `partial_fit` reads anew.
-_LIVE = ("class_weight", "interaction_penalty", "max_landmarks", "random_state", "smoothness")
+_LIVE: tuple[str, ...] = (
+    "class_weight",
+    "interaction_penalty",
+    "max_landmarks",
+    "random_state",
+    "smoothness",
+)
 _LIVE += ("solver", "time_limit", "verbose")
 # Numbers in all networks of an estimator (8 GB in float32).
 _LARGEST_NETWORK = 2**31
