@@ -148,6 +148,7 @@ def test_long_vectors_of_a_site_are_cut_to_the_bond_dimension(rng):
     assert [core.shape for core in network.leaves] == [(9, 9)] * 3
 
 
+@pytest.mark.slow
 def test_compression_runs_on_either_executor(rng, executor, monkeypatch):
     sites, beta = product_states(rng, 4)
     merges = random_merges(rng, 4)

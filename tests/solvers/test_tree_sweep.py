@@ -132,6 +132,7 @@ def test_components_without_rows_take_no_part(rng):
     assert not found.leaves[2][2:].any()
 
 
+@pytest.mark.slow
 def test_sweeps_run_on_either_executor(rng, executor, monkeypatch):
     problem = make_problem("softmax", rng)
     network, x = random_tree(rng, TREES[1], c=3), site_vectors(rng, 4)

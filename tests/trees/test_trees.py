@@ -168,6 +168,7 @@ def test_several_targets_and_losses():
     assert (TTNRegressor(**FAST, loss="poisson").fit(X, y).predict(X) > 0).all()
 
 
+@pytest.mark.slow
 def test_intervals_of_the_regressor():
     X, y = load_diabetes(return_X_y=True)
     model = TTNRegressor(**FAST).fit(X[:200], y[:200])
