@@ -5,9 +5,9 @@
 
 The first folds of a stratified 3-fold cross-validation on at most `--cap` rows of every table of
 `tabular.py`. Chains: without a limit; with interactions of two columns at most, refitted
-(``max_order=2``) and cut out of the fitted one (`limit_order`); main effects only. "searched":
-MPSClassifierCV. Terms are those of most variance that have 99 % of it together; of the boosting
-machine all that it has. With --out, what is in the result file is not computed again.
+(``Convex(max_order=2)``) and cut out of the fitted one (`limit_order`); main effects only.
+"searched": MPSClassifierCV. Terms are those of most variance that have 99 % of it together; of the
+boosting machine all that it has. With --out, what is in the result file is not computed again.
 """
 
 import time
@@ -21,12 +21,14 @@ from sklearn.model_selection import StratifiedKFold
 from tabular import BUNDLED, summarise
 
 from sktn import MPSClassifier, MPSClassifierCV
+from sktn.chains.solvers import Convex
 from sktn.inspection import limit_order, variance_shares
 
 
 def chain(nominal, max_order=None):
     categorical = nominal if nominal.any() else None
-    return MPSClassifier(categorical_features=categorical, max_order=max_order, random_state=0)
+    solver = Convex(max_order=max_order) if max_order else "auto"
+    return MPSClassifier(categorical_features=categorical, solver=solver, random_state=0)
 
 
 def searched(nominal, max_order=None):

@@ -44,7 +44,7 @@ def waves(x):
 
 
 def convex(rng):
-    return Convex(**some(rng, 0.8, tol=[0.0, 1e-12, 1e-3, 1.0, 1e300, -1.0]))
+    return Convex(**some(rng, 0.8, tol=[0.0, 1e-12, 1e-3, 1.0, 1e300, -1.0], max_order=[1, 2]))
 
 
 def sweep(rng):
@@ -84,7 +84,6 @@ def chain_options(rng, d):
         scaling=["quantile", "standard", "minmax", "mixed", "common", "none"],
         alpha=["auto", 0.0, 1e-12, 1.0, 1e12, 1e300],
         interaction_penalty=[0.0, 1e-3, 5.0, 1e6, 1e300],
-        max_order=[1, 2],
         smoothness=[0.0, 0.5, 1.0, 50.0, 1e6],
         relevance=["equal", "auto", "auto", *relevance],
         solver=solvers,

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sktn.annotations import Data
@@ -68,7 +68,6 @@ class BaseChain(
         "scaling": [StrOptions({"quantile", "standard", "minmax", "mixed", "common", "none"})],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "interaction_penalty": [Interval(Real, 0, None, closed="left")],
-        "max_order": [Options(Integral, {1, 2}), None],
         "smoothness": [Interval(Real, 0, None, closed="left")],
         "relevance": [StrOptions({"equal", "auto"}), "array-like"],
         "solver": [StrOptions({"auto", *SOLVERS}), ChainSolver],
@@ -100,7 +99,7 @@ class BaseChain(
         rng = check_random_state(self.random_state)
         given, target = reading, self._make_target(reading.y, sample_weight)
         reading, target = without_copies(reading, target)
-        solver = resolve(self.solver, len(reading.X), self.max_order)
+        solver = resolve(self.solver, len(reading.X))
         ctx = self._init_callback_context(max_subtasks=getattr(solver, "max_iter", 1))
         ctx.call_on_fit_task_begin(estimator=self, X=given.X, y=given.y)
         with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS):
@@ -181,13 +180,18 @@ class BaseChain(
 
         return on_epoch
 
+    @property
+    def _max_order(self):
+        """Columns that may interact, None for all: kept by the solver, asked by the prior."""
+        return getattr(self.solver, "max_order", None)
+
     def _partial_fit(self, reading, sample_weight, **known):
         """One pass of mini-batches over a chunk of rows, input read."""
         first = not hasattr(self, "networks_")
-        if self.max_order is not None:
+        if self._max_order is not None:
             raise ValueError(
-                f"partial_fit cannot keep max_order={self.max_order}: Adam moves all parts of a "
-                "chain. Use fit, or max_order=None."
+                f"partial_fit cannot keep max_order={self._max_order}: Adam moves all parts of a "
+                "chain. Use fit, or another solver."
             )
         solver = self.solver if isinstance(self.solver, Adam) else Adam()
         solver._validate_params()

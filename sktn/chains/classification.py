@@ -61,11 +61,6 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
     interaction_penalty : float, default=1.0
         omega in units of the number of columns with a site. Larger values make the model more
         additive.
-    max_order : {1, 2} or None, default=None
-        Columns that may interact: 1 leaves main effects, 2 also pairs, so that all that the model
-        says can be looked at in curves and surfaces, None sets no limit. With a limit the convex
-        problem is that of these parts alone, solved by "convex", which "auto" then means; every
-        product of bond vectors that would exceed it is left out of the readout.
     smoothness : float, default=1.0
         q; 0 charges all degrees alike.
     relevance : {"equal", "auto"} or array of shape (n_features,), default="equal"
@@ -176,7 +171,6 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
         scaling="quantile",
         alpha="auto",
         interaction_penalty=1.0,
-        max_order=None,
         smoothness=1.0,
         relevance="equal",
         solver="auto",
@@ -196,7 +190,6 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
         self.scaling = scaling
         self.alpha = alpha
         self.interaction_penalty = interaction_penalty
-        self.max_order = max_order
         self.smoothness = smoothness
         self.relevance = relevance
         self.solver = solver

@@ -204,7 +204,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         candidates = losses.reshape(-1, n_alphas).argmin(axis=1)
         candidates += np.arange(len(candidates)) * n_alphas
         # Sweeps, which find the best of a bond dimension, would bring higher interactions back.
-        smaller = [] if search.estimator.max_order else sorted(self.bond_dims)[:-1]
+        smaller = [] if search.estimator._max_order else sorted(self.bond_dims)[:-1]
         if not smaller or clock.over():
             return grid, scores, losses, candidates
         clock.say(f"bond dimensions {smaller}")

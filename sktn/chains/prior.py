@@ -32,7 +32,7 @@ _WIDE = 1 / 8
 
 def pose(model, sites, target, rng):
     """The problem with its penalty and strength, and the relevances of the table's columns."""
-    problem = bare_problem(sites, target, model.max_order)
+    problem = bare_problem(sites, target, model._max_order)
     relevance = column_relevances(model, sites, problem, rng)
     kept = relevance[sites.columns.kept]
     equal = penalised(model, problem, np.ones(len(kept)))

@@ -99,7 +99,7 @@ class Search:
             numbers[self.rows],
             weight,
             penalty,
-            max_order=self.estimator.max_order,
+            max_order=self.estimator._max_order,
         ).astype(np.float32)
 
     def _factors(self, point, factors):

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn.annotations import Data
 from sktn.chains.prior import least_degree
+from sktn.chains.solvers import Convex
 from sktn.losses import Gamma
 
 # The scale is smooth and known from errors that scatter by three quarters of it: little can be
@@ -102,7 +103,7 @@ def _fit_scale(model, reading, weight, seed):
     """A chain of the expected sizes of errors, and its out-of-fold predictions."""
     changes = {
         "loss": Gamma(),
-        "solver": "convex",
+        "solver": Convex(max_order=model._max_order),
         "alpha": "auto",
         # Not looked at for rough columns: noise hides what is fine.
         "degree": least_degree(model),

@@ -56,8 +56,8 @@ def limit_order(
     -----
     The projection is exact: the bond counts the features that have had a say so far, which makes it
     `max_order + 1` times as large before what is redundant is cut again. Where columns depend on
-    each other the best model of this kind on their rows is another one, which ``max_order=2`` of
-    the estimators fits; `score` says by how much it matters.
+    each other the best model of this kind on their rows is another one, which
+    ``solver=Convex(max_order=2)`` fits; `score` says by how much it matters.
 
     References
     ----------

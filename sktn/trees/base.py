@@ -61,7 +61,7 @@ class BaseTree(
     }
 
     # What chains have parameters for, and the strengths that alpha="auto" chooses from.
-    embedding, smoothness, relevance, max_order = "legendre", 1.0, "equal", None
+    embedding, smoothness, relevance, _max_order = "legendre", 1.0, "equal", None
     _alphas: tuple[float, ...] = ()
 
     def _fit(self, reading, sample_weight, on_held_out=None):

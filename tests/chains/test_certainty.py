@@ -6,6 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor
 from sktn.chains.certainty import probability_std
+from sktn.chains.solvers import Convex
 from sktn.inspection import limit_order, marginal_effect
 
 SMALL = {"bases": [("quantile", 3)], "smoothnesses": [1.0], "relevances": ["equal"]}
@@ -43,7 +44,7 @@ def test_more_rows_make_surer(rng):
 @pytest.mark.parametrize("max_order", [None, 1, 2])
 def test_rows_that_are_unlike_those_of_the_training_are_novel(rng, max_order):
     X, y = draw(rng, 300)
-    model = MPSClassifier(degree=4, max_order=max_order, random_state=0).fit(X, y)
+    model = MPSClassifier(degree=4, solver=Convex(max_order=max_order), random_state=0).fit(X, y)
     fresh = draw(rng, 200)[0]
     # Against the correlation of the first two columns.
     other = fresh * [1, -1, 1]
@@ -111,10 +112,10 @@ def test_standard_errors_of_effects_are_those_of_refits(rng):
 
 def test_the_effect_of_a_column_in_a_surface_has_the_same_error(rng):
     X, y = draw(rng, 200)
-    model = MPSClassifier(max_order=1, degree=3, alpha=1.0, random_state=0).fit(X, y)
+    model = MPSClassifier(solver=Convex(max_order=1), degree=3, alpha=1.0, random_state=0).fit(X, y)
     one = marginal_effect(model, X, 2, grid_resolution=4).std
     # A column that is constant has no part.
-    wider = MPSClassifier(max_order=1, degree=3, alpha=1.0, random_state=0)
+    wider = MPSClassifier(solver=Convex(max_order=1), degree=3, alpha=1.0, random_state=0)
     wide = np.column_stack([np.zeros(200), X])
     surface = marginal_effect(wider.fit(wide, y), wide, (0, 3), grid_resolution=4)
     np.testing.assert_allclose(surface.std[:, 0], one, rtol=1e-6)

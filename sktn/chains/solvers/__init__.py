@@ -30,17 +30,9 @@ _ROWS_SEEN = 500_000
 SOLVERS = {"convex": Convex, "sweep": Sweep, "adam": Adam, "lbfgs": LBFGS}
 
 
-def resolve(solver, n_rows, max_order=None):
+def resolve(solver, n_rows):
     """The solver that a parameter means: a value as it is, a name with its defaults; "auto":
-    "sweep", for long tables "adam" in as many passes as they need, and "convex" where higher
-    interactions are ruled out, which the others would bring back."""
-    if max_order is not None:
-        solver = "convex" if solver == "auto" else solver
-        if solver != "convex" and not isinstance(solver, Convex):
-            raise ValueError(
-                f"max_order={max_order} is kept by solver='convex' alone, got {solver!r}: use "
-                "that, solver='auto', or max_order=None."
-            )
+    "sweep", for long tables "adam" in as many passes as they need."""
     if solver == "auto":
         if n_rows > STREAMED_ROWS:
             return long_table_solver(n_rows)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, Options
 
 from sktn.backend import get_config
 from sktn.chains.folds import search_rows
@@ -46,6 +46,9 @@ class Plan(NamedTuple):
 class ChainSolver(BaseEstimator):
     """A solver as a value: `solve(problem, plan)` -> Solution."""
 
+    # Columns that may interact; None: all.
+    max_order: int | None = None
+
     def __sklearn_is_fitted__(self):
         return True
 
@@ -58,6 +61,11 @@ class Convex(ChainSolver):
     ----------
     tol : float, default=1e-6
         Relative decrease of the loss in a Newton step at which the solution counts as exact.
+    max_order : {1, 2} or None, default=None
+        Columns that may interact: 1 leaves main effects, 2 also pairs, so that all that the model
+        says can be looked at in curves and surfaces; None sets no limit. The regression is then in
+        the kernel of these parts alone, and every product of bond vectors that would exceed the
+        limit is left out of the readout. Other solvers would bring higher interactions back.
 
     Examples
     --------
@@ -67,10 +75,14 @@ class Convex(ChainSolver):
     0.0001
     """
 
-    _parameter_constraints: dict = {"tol": [Interval(Real, 0, None, closed="left")]}
+    _parameter_constraints: dict = {
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_order": [Options(Integral, {1, 2}), None],
+    }
 
-    def __init__(self, *, tol=1e-6):
+    def __init__(self, *, tol=1e-6, max_order=None):
         self.tol = tol
+        self.max_order = max_order
 
     def solve(self, problem, plan):
         part = problem.in_working_precision()
