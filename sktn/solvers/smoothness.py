@@ -116,7 +116,8 @@ def penalty(dense, prior, noise):
         return Penalty({}, {})
     metrics = {k: _metric(dense, prior.steps, k, noise) for k in prior.joint}
     mixed = _mixed(dense, metrics)
-    edge2, weights = 9.0 * noise, {}
+    # As large as the precision of the entries goes: beyond, nothing is an edge.
+    edge2, weights = min(9.0 * noise, float(np.finfo(dense.dtype).max)), {}
     for j, size in prior.steps.items():
         # Below the noise no difference can be measured, so none is taken for smaller.
         strength = noise / max(size**2, noise)

@@ -113,3 +113,11 @@ def test_metric_stays_positive_definite_in_single_precision(noise):
     P = smoothness._metric(dense, {0: 0.1, 2: 0.1}, 1, noise)
     assert P.dtype == np.float32
     assert np.linalg.eigvalsh(P.astype(np.float64)).min() > 0.0
+
+
+def test_a_noise_beyond_the_precision_of_the_entries(problem):
+    """Nothing is an edge then; a limit cast to single precision overflowed."""
+    X, observed, _ = problem
+    form = smoothness.penalty(X.astype(np.float32), smoothness.prior(observed, (0, 1)), 1e300)
+    for weight in form.weights.values():
+        assert_allclose(weight, 1.0)
