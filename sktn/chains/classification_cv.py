@@ -56,9 +56,9 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         and sure.
     bond_dims : sequence of int, default=(24,)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
-        of the convex limit. The others are fitted to every fold by sweeps, for the best two
-        designs of every basis: where a target has a chain structure, a small bond dimension is the
-        better restriction.
+        of the convex limit. The others are fitted to every fold by sweeps, for the best
+        design of every basis, and for its next where they gain: where a target has a chain
+        structure, a small bond dimension is the better restriction.
     class_weight : dict or "balanced", default=None
         None: that of `estimator`.
     cv : int, splitter or iterable, default=None

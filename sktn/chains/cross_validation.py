@@ -4,7 +4,6 @@ average of its best combinations."""
 from numbers import Integral
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.model_selection import check_cv
@@ -13,14 +12,15 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.backend import one_blas_thread, with_config
+from sktn.backend import one_blas_thread
 from sktn.chains.base import ONE_THREAD_ROWS, BaseChain
 from sktn.chains.copies import without_copies
+from sktn.chains.exploration import Exploration
 from sktn.chains.folds import search_rows
 from sktn.chains.grid import grid_of
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.progress import Progress
-from sktn.chains.search import Search, basis_of, design_of
+from sktn.chains.search import Search, basis_of
 from sktn.chains.solvers import ROWS_BEYOND
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
@@ -35,10 +35,6 @@ _SELECTION_STEPS = 25
 # A member of a smaller share costs a fit: such members are left out where they improve the average
 # by less than this share of its loss.
 _LEAST_SHARE, _LEAST_GAIN = 0.1, 0.01
-# Bases that tell, the best with equal relevances first, whether others are worth a search for them.
-_TELLING_BASES = 2
-# What a task says that was not begun.
-_STOPPED = "stopped"
 
 
 def greedy_average(candidate_losses, n_candidates, n_steps=_SELECTION_STEPS):
@@ -102,7 +98,8 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         grid = grid_of(self)
         progress = Progress(self, self._init_callback_context(max_subtasks=None), X, y)
         with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS), progress.stage("search"):
-            points, scores, losses, candidates = self._explore(search, grid, clock)
+            found = Exploration(search, self, clock).of(grid)
+            points, scores, losses, candidates = found
         results, shares, found = self._choose(search, points, scores, losses, candidates)
         members = np.flatnonzero(shares)
         members = members[np.argsort(-shares[members], kind="stable")]
@@ -185,160 +182,6 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
                 "divides them."
             )
         return Search(template, reading, target, rows, folds[rows], seeds)
-
-    def _explore(self, search, grid, clock):
-        """Designs that a first look finds promising, in the convex limit, then the bond dimensions
-        below the largest.
-
-        -> points, scores (M, N, c), losses (M,), candidates for the average
-        """
-        for scaling, degree in dict.fromkeys(map(basis_of, grid)):
-            search.add_basis(scaling, degree)
-        n_alphas, rough = len(self.alphas), self._rough(search, clock)
-        equal = [p for p in grid[::n_alphas] if p["relevance"] == "equal"]
-        wanted = [p for p in grid[::n_alphas] if p["relevance"] == "auto"]
-        grid, scores, losses = self._paths(search, self._promising(search, equal, clock), clock)
-        found = self._explore_relevant(search, wanted, rough, (grid, scores, losses), clock)
-        grid, scores, losses = found
-        # Neighbouring strengths of one design differ too little to be worth an average.
-        candidates = losses.reshape(-1, n_alphas).argmin(axis=1)
-        candidates += np.arange(len(candidates)) * n_alphas
-        # Sweeps, which find the best of a bond dimension, would bring higher interactions back.
-        smaller = [] if search.estimator._max_order else sorted(self.bond_dims)[:-1]
-        if not smaller or clock.over():
-            return grid, scores, losses, candidates
-        clock.say(f"bond dimensions {smaller}")
-        paths = list(self._smaller_bonds(grid, losses, candidates, smaller))
-        found = self._each(search.chain_path, paths, stop=clock.over)
-        for (path, _), (more_scores, more_losses) in zip(paths, found, strict=False):
-            candidates = np.append(candidates, len(grid) + int(np.argmin(more_losses)))
-            grid = grid + path
-            scores, losses = np.concatenate([scores, more_scores]), np.append(losses, more_losses)
-        return grid, scores, losses, candidates
-
-    def _rough(self, search, clock):
-        """The designs whose degrees are for the data to say, where they say any."""
-        bases = [tuple(basis) for basis in self.bases if basis[1] == "auto"]
-        if not bases or clock.over():
-            return []
-        clock.say("smooth and rough parts of the columns")
-        model = search.estimator
-        points = [
-            {
-                "scaling": scaling,
-                "degree": degree,
-                "interaction_penalty": float(model.interaction_penalty),
-                "smoothness": float(model.smoothness),
-                "relevance": "auto",
-                "alpha": 1.0,
-                "bond_dim": int(max(self.bond_dims)),
-            }
-            for scaling, degree in dict.fromkeys(bases)
-        ]
-        return [point for point in points if search.add_roughness(point)]
-
-    def _explore_relevant(self, search, wanted, rough, equal, clock):
-        """What was found with equal relevances and, where they are decisively better, designs with
-        others and of rough parts. Where the two best bases have none, others are not asked for.
-
-        equal: points, scores (M, N, c), losses (M,) -> the same, and more
-        """
-        n_alphas, (grid, scores, losses), alone = len(self.alphas), equal, not equal[0]
-        ranks = {}
-        for i in np.argsort(losses, kind="stable"):
-            ranks.setdefault(basis_of(grid[i]), len(ranks))
-        bases = dict.fromkeys(map(basis_of, wanted))
-        bases = sorted(bases, key=lambda basis: ranks.get(basis, len(ranks)))
-        n_first = len(bases) if alone else _TELLING_BASES
-        for part in (bases[:n_first], bases[n_first:]):
-            # Whatever the time, there is one path.
-            if grid and clock.over():
-                break
-            points = [point for point in wanted if basis_of(point) in part]
-            points, rough = self._with_relevances(search, points, alone, clock) + rough, []
-            if not points or (grid and clock.over()):
-                break
-            more, *parts = self._paths(search, self._promising(search, points, clock), clock)
-            if not alone:
-                more, *parts = search.decisive(n_alphas, *equal[1:], (more, *parts))
-            grid = grid + more
-            scores, losses = (
-                np.concatenate(pair) for pair in zip((scores, losses), parts, strict=True)
-            )
-            if not more:
-                break
-        return grid, scores, losses
-
-    def _with_relevances(self, search, points, needed, clock):
-        """Those of the points for which there are relevances."""
-        if not points:
-            return []
-        clock.say("relevances")
-        asked = list({basis_of(point): (point, needed) for point in points}.values())
-        for part in (asked[:1], asked[1:]):
-            # Others begin at those of the first basis.
-            self._each(search.find_relevances, part, stop=clock.over)
-        return [point for point in points if basis_of(point) in search.factors]
-
-    def _promising(self, search, designs, clock):
-        """The designs that are worth a path of strengths."""
-        if not search.look_pays or len(designs) < 2:
-            return designs
-        clock.say(f"a look at {len(designs)} designs")
-        looks = self._each(search.look, [(point,) for point in designs], stop=clock.over)
-        return [designs[i] for i in search.promising(looks)]
-
-    def _paths(self, search, designs, clock):
-        """All strengths of designs in the convex limit, as many as the time allows.
-
-        -> points, scores (M, N, c), losses (M,)
-        """
-        clock.say(f"{len(designs)} designs x {len(self.alphas)} strengths")
-        items = [(point, self.alphas) for point in designs]
-        paths = self._each(search.path, items, stop=clock.over)
-        if not paths:
-            shape = 0, len(search.rows), search.n_scores
-            return [], np.zeros(shape, np.float32), np.zeros(0)
-        scores, losses = (np.concatenate(part) for part in zip(*paths, strict=True))
-        losses[np.isnan(losses)] = np.inf  # of what diverged
-        points = [
-            {**point, "alpha": float(alpha * search.unit(point))}
-            for point in designs[: len(paths)]
-            for alpha in self.alphas
-        ]
-        return points, scores, losses
-
-    def _smaller_bonds(self, grid, losses, candidates, bond_dims):
-        """Bond dimensions that are a restriction of their own: for the best design of every basis,
-        paths from its best strength to, warm-started, weaker ones, and a limit beyond which a path
-        is not pursued."""
-        bases = {}
-        for i in sorted(candidates, key=losses.__getitem__):
-            bases.setdefault(basis_of(grid[i]), i)
-        for i in bases.values():
-            own = [point["alpha"] for point in grid if design_of(point) == design_of(grid[i])]
-            weaker = sorted((a for a in own if a <= grid[i]["alpha"]), reverse=True)
-            for bond_dim in bond_dims:
-                path = [
-                    {**grid[i], "alpha": float(alpha), "bond_dim": int(bond_dim)}
-                    for alpha in weaker[:4]
-                ]
-                # Worth pursuing where it is no worse than without a bound, or nearly.
-                yield path, 1.05 * losses[i]
-
-    def _each(self, function, items, stop=None):
-        """function(*item) of all items in threads; those that begin after `stop()` are left out,
-        but for the first."""
-        function = with_config(function)
-
-        def one(k, item):
-            return _STOPPED if k and stop is not None and stop() else function(*item)
-
-        found = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(one)(k, item) for k, item in enumerate(items)
-        )
-        done = [k for k, part in enumerate(found) if isinstance(part, str) and part == _STOPPED]
-        return found[: done[0]] if done else found
 
     def _choose(self, search, points, scores, losses, candidates):
         """`cv_results_`, the shares of the average, and the attributes that describe the choice."""

@@ -48,9 +48,9 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         left out where it is not better than equal ones by a standard error.
     bond_dims : sequence of int, default=(6, 24)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
-        of the convex limit. The others are fitted to every fold by sweeps, for the best two
-        designs of every basis: where a target has a chain structure, a small bond dimension is the
-        better restriction.
+        of the convex limit. The others are fitted to every fold by sweeps, for the best
+        design of every basis, and for its next where they gain: where a target has a chain
+        structure, a small bond dimension is the better restriction.
     cv : int, splitter or iterable, default=None
         A splitter whose held-out parts are a partition of the rows. None: 5 random folds
         below 600 rows, 3 beyond.

@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressorCV
 from sktn.chains import search as search_module
 from sktn.chains.cross_validation import greedy_average
+from sktn.chains.exploration import Exploration
 from sktn.chains.grid import grid_of
 from sktn.chains.search import Search
 from sktn.losses import Gamma, SquaredError
@@ -67,7 +68,7 @@ def test_relevances_find_the_column_that_matters(rng, monkeypatch, looks):
     )
     X, y = planted(rng)
     search = searched(model, X, y)
-    points, scores, losses, candidates = model._explore(search, grid_of(model), Clock())
+    points, scores, losses, candidates = Exploration(search, model, Clock()).of(grid_of(model))
     for factors in search.factors.values():
         assert factors.shape == (4,)
         assert factors[0] > 10 * factors[1:].max()
@@ -78,6 +79,36 @@ def test_relevances_find_the_column_that_matters(rng, monkeypatch, looks):
     assert len(points) <= 4 * 3 if looks else len(points) in (5 * 3, 6 * 3)
     assert points[int(np.argmin(losses))]["relevance"] == "auto"
     assert set(candidates) <= set(range(len(points)))
+
+
+@pytest.mark.parametrize("gains", [True, False])
+def test_smaller_bonds_of_a_second_design_where_the_first_gains(rng, monkeypatch, gains):
+    """Two designs of each of two bases: the next is asked for where the best is better than in the
+    convex limit."""
+    model = MPSRegressorCV(
+        bases=[("standard", 2), ("quantile", 3)],
+        smoothnesses=[1.0],
+        alphas=[1.0, 0.1],
+        interaction_penalties=[1.0, 4.0],
+        relevances=["equal"],
+        bond_dims=[2, 9],
+    )
+    X = rng.normal(size=(60, 3))
+    search, asked = searched(model, X, X[:, 0] * X[:, 1]), []
+
+    def chain_path(path, limit):
+        asked.append((path[0]["scaling"], path[0]["interaction_penalty"], path[0]["bond_dim"]))
+        # Better than the convex limit, from which `limit` is a twentieth away, or hardly worse.
+        losses = np.full(len(path), (0.9 if gains else 0.99) * limit)
+        return np.zeros((len(path), 60, 1), np.float32), losses
+
+    monkeypatch.setattr(search, "chain_path", chain_path)
+    points, scores, losses, candidates = Exploration(search, model, Clock()).of(grid_of(model))
+    assert {scaling for scaling, _, _ in asked} == {"standard", "quantile"}
+    assert len(asked) == len(set(asked)) == (4 if gains else 2)
+    assert {bond_dim for _, _, bond_dim in asked} == {2}
+    assert len(points) == len(scores) == len(losses)
+    assert len(candidates) == 4 + len(asked)
 
 
 def test_held_out_rows_have_no_say_in_the_relevances_they_are_judged_by(rng):
@@ -202,7 +233,7 @@ def test_relevances_that_do_not_gain_for_the_best_bases_are_not_asked_for_others
     for target, n_bases in ((rng.normal(size=120), 2), (X[:, 0] + np.cos(2 * X[:, 0]), 4)):
         asked.clear()
         search = searched(model, X, target)
-        model._explore(search, grid_of(model), Clock())
+        Exploration(search, model, Clock()).of(grid_of(model))
         assert len(asked) == n_bases
     first = [(p["scaling"], p["degree"]) for p in asked]
     assert set(first) == set(bases)
