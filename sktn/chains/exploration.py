@@ -142,8 +142,8 @@ class Exploration:
 
     def _with_smaller_bonds(self, points, scores, losses, candidates, bond_dims):
         """What was found and chains of smaller bond dimensions: of the best design of every basis,
-        and of the next best where one of them is better than without a bound. There it is for other
-        designs, too, and their average is better than each.
+        and of the next best where that is better than without a bound by a standard error. There it
+        is for other designs, too, and their average is better than each.
 
         points, scores (M, N, c), losses (M,), candidates -> the same, and more
         """
@@ -155,18 +155,20 @@ class Exploration:
             asked, gained = [own[rank] for own in ranked.values() if len(own) > rank], set()
             if not asked or (rank and self.clock.over()):
                 break
+            asked = [(i, bond_dim) for i in asked for bond_dim in bond_dims]
+            paths = [self._smaller(points, i, bond_dim) for i, bond_dim in asked]
             items = [
-                (self._smaller(points, i, bond_dim), _PURSUED * losses[i])
-                for i in asked
-                for bond_dim in bond_dims
+                (path, _PURSUED * losses[i]) for path, (i, _) in zip(paths, asked, strict=True)
             ]
             found = self._each(self.search.chain_path, items)
-            for (path, limit), (more_scores, more_losses) in zip(items, found, strict=False):
-                candidates = np.append(candidates, len(points) + int(np.argmin(more_losses)))
-                points, scores = points + path, np.concatenate([scores, more_scores])
-                losses = np.append(losses, more_losses)
-                if _PURSUED * min(more_losses) < limit:
+            for path, (i, _), (more, their_losses) in zip(paths, asked, found, strict=False):
+                best = int(np.argmin(their_losses))
+                candidates = np.append(candidates, len(points) + best)
+                gain, error = self.search.gain(scores[i], more[best])
+                if gain > error:
                     gained.add(basis_of(path[0]))
+                points, scores = points + path, np.concatenate([scores, more])
+                losses = np.append(losses, their_losses)
             ranked = {basis: own for basis, own in ranked.items() if basis in gained}
         return points, scores, losses, candidates
 

@@ -95,12 +95,12 @@ def test_smaller_bonds_of_a_second_design_where_the_first_gains(rng, monkeypatch
     )
     X = rng.normal(size=(60, 3))
     search, asked = searched(model, X, X[:, 0] * X[:, 1]), []
+    truth = search.target.loss(np.float32)[1]
 
     def chain_path(path, limit):
         asked.append((path[0]["scaling"], path[0]["interaction_penalty"], path[0]["bond_dim"]))
-        # Better than the convex limit, from which `limit` is a twentieth away, or hardly worse.
-        losses = np.full(len(path), (0.9 if gains else 0.99) * limit)
-        return np.zeros((len(path), 60, 1), np.float32), losses
+        scores = truth if gains else np.zeros_like(truth)
+        return np.stack([scores] * len(path)), np.full(len(path), limit)
 
     monkeypatch.setattr(search, "chain_path", chain_path)
     points, scores, losses, candidates = Exploration(search, model, Clock()).of(grid_of(model))
