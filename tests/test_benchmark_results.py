@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from _results import Results, digest, read
+from _results import FOLDER, Results, digest, read
 
 
 @pytest.fixture
@@ -83,3 +83,14 @@ def test_a_file_is_plain_json_with_one_row_a_line(path):
         results.add(model="ours", fold=fold)
     assert [row["fold"] for row in json.loads(path.read_text())["rows"]] == [0, 1, 2]
     assert sum('"fold"' in line for line in path.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.json")))
+def test_every_result_says_where_it_comes_from(name):
+    """One had been edited by hand into what no reader takes."""
+    rows, runs = read(FOLDER / name)
+    assert rows
+    for run in runs:
+        assert run["command"].startswith("python benchmarks/")
+        assert {"date", "commit", "machine"} <= run.keys()
+    assert all(0 <= row["run"] < len(runs) for row in rows)
