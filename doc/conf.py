@@ -49,7 +49,10 @@ autodoc_default_options = {
     "_MetadataRequester",
     "exclude-members": ",".join(
         f"set_{method}_request"
-        for method in ("fit", "partial_fit", "predict", "transform", "inverse_transform", "score")
+        for method in (
+            *("fit", "partial_fit", "predict", "predict_proba"),
+            *("transform", "inverse_transform", "score"),
+        )
     ),
 }
 numpydoc_show_class_members = False
