@@ -305,6 +305,7 @@ def imputation(kind, results):
     labels = {
         "mps": "MPSImputer",
         "forest": "forests, chained",
+        "miceforest": "boosted trees, chained",
         "bayesian-ridge": "Bayesian ridge, chained",
         "knn": "nearest neighbours",
         "mean": "mean, mode",
