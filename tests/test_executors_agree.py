@@ -25,11 +25,9 @@ TABLES = {
     "classifier-iris": (sktn.MPSClassifier(**CHAIN), load_iris),
     "classifier-wine": (sktn.MPSClassifier(**CHAIN, solver=SWEEPS), load_wine),
     "tree": (sktn.TTNClassifier(**CHAIN, topology="halves", max_iter=2), load_wine),
-    # Exact, unlike sweeps of squared losses: their local problems are left after 20 steps of
-    # conjugate gradients, which have by then made 2e-5 of the largest prediction of what was
-    # rounding. Solved to the end they agree to 5e-10, at twice the price, and predict no better.
-    "regressor": (sktn.MPSRegressor(**CHAIN, solver="convex"), load_diabetes),
-    "regressor-several": (sktn.MPSRegressor(**CHAIN, solver="convex"), load_linnerud),
+    "regressor": (sktn.MPSRegressor(**CHAIN, solver=SWEEPS), load_diabetes),
+    "regressor-several": (sktn.MPSRegressor(**CHAIN, solver=SWEEPS), load_linnerud),
+    "regressor-convex": (sktn.MPSRegressor(**CHAIN, solver="convex"), load_diabetes),
     "search": (sktn.MPSClassifierCV(**GRID, random_state=0), load_iris),
     "detector": (sktn.SMPOAnomalyDetector(random_state=0), load_iris),
     "classifier-cancer": (sktn.MPSClassifier(**CHAIN), load_breast_cancer),
@@ -68,7 +66,7 @@ def outputs(name, dtype):
 
 NAMES = [*TABLES, "decomposer", "decomposer of more", "imputer"]
 # Others take the same way.
-SLOW = ["classifier-iris", "classifier-cancer", "tree", "decomposer of more"]
+SLOW = ["regressor-convex", "classifier-iris", "classifier-cancer", "tree", "decomposer of more"]
 # Precision is lost in solvers, kernels of detectors and contractions of tensors: one of each.
 SINGLE = ["classifier-wine", "detector", "decomposer"]
 

@@ -26,7 +26,7 @@ def minimize_locally(site, A, problem, effort):
 
     A (k, q) -> core (k, q), penalised loss
     """
-    if problem.loss.quadratic and site.run.name == "numpy":
+    if problem.loss.quadratic:
         found = _factorised(site, problem, effort)
         if found is not None:
             return found
@@ -35,13 +35,14 @@ def minimize_locally(site, A, problem, effort):
 
 
 def _factorised(site, problem, effort):
-    """The minimum of least squares, None where conjugate gradients are cheaper."""
+    """The minimum of least squares, on the host, None where conjugate gradients are cheaper."""
     factors = site.factors()
     if factors is None:
         return None
     X, Y, constant = factors
-    if not pays(len(X), X.shape[1], Y.shape[1], effort.max_cg):
+    if not pays(site.n_rows, X.shape[1], Y.shape[1], effort.max_cg):
         return None
+    X, Y = (site.run.get(rows)[: site.n_rows] for rows in (X, Y))
     try:
         found = least_squares(X, Y, constant, problem.target, problem.weight, site.strength)
     except np.linalg.LinAlgError:
