@@ -66,8 +66,10 @@ def spectra(X, max_flops=2e10, deadline=NEVER):
         rows = prod(X.shape[k] for k in subset)
         side = min(rows, X.size // rows)
         spent += 2.0 * X.size * side + 10.0 * side**3
-        dear = spent > max_flops or deadline.expired()
-        values = None if dear and len(subset) > 1 else spectrum(X, subset)
+        # Single modes come first.
+        if len(subset) > 1 and (spent > max_flops or deadline.expired()):
+            break
+        values = spectrum(X, subset)
         if values is not None:
             result.append((subset, values))
     return result
