@@ -20,7 +20,8 @@ from sktn.inspection import variance_shares
 
 rng = np.random.default_rng(0)
 X = rng.uniform(-1, 1, size=(900, 8))
-y = sum(np.sin(3 * X[:, k] * X[:, k + 4]) for k in range(4)) + 0.1 * rng.normal(size=900)
+y = sum(np.sin(3 * X[:, k] * X[:, k + 4]) for k in range(4))
+y += 0.1 * rng.normal(size=900)
 train, test = slice(600), slice(600, None)
 
 # %%
@@ -30,44 +31,32 @@ names = [f"x{k}" for k in range(8)]
 model = TTNRegressor(topology="found", bond_dim=8, degree=4, random_state=0)
 model.fit(X[train], y[train])
 
-
-def linkage_of(merges, n):
-    """The tree as SciPy draws it: a node stands one above the higher of its children."""
-    height, count, rows = np.zeros(2 * n - 1), np.ones(2 * n - 1), []
-    for j, (a, b) in enumerate(merges):
-        height[n + j], count[n + j] = 1 + max(height[a], height[b]), count[a] + count[b]
-        rows.append([a, b, height[n + j], count[n + j]])
-    order = np.argsort([row[2] for row in rows], kind="stable")
-    place = np.concatenate([np.arange(n), n + np.argsort(order)])
-    return np.array([[place[int(a)], place[int(b)], h, c] for a, b, h, c in np.array(rows)[order]])
-
-
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-dendrogram(
-    linkage_of(model.merges_, 8),
-    labels=names,
-    ax=left,
-    color_threshold=0,
-    above_threshold_color="0.3",
-)
-left.set(title="the tree that was found", yticks=[])
+linkage, count = [], np.ones(15)
+for j, (a, b) in enumerate(model.merges_):
+    count[8 + j] = count[a] + count[b]
+    linkage.append([a, b, j + 1, count[8 + j]])
+fig, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
+dendrogram(linkage, labels=names, ax=ax, color_threshold=0, above_threshold_color="0.3")
+ax.set(title="The tree that was found", xlabel="column", ylabel="merge")
+plt.show()
 
 # %%
 # At equal bond dimension
 # -----------------------
 # The same basis, ridge and convex limit for both: only the network differs.
 bond_dims = [2, 3, 4, 6, 8, 12, 16]
-for label, kind, color in [("chain", MPSRegressor, "C1"), ("tree", TTNRegressor, "C0")]:
+fig, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
+for label, kind in [("chain", MPSRegressor), ("tree", TTNRegressor)]:
     scores = []
     for bond_dim in bond_dims:
         fitted = kind(bond_dim=bond_dim, degree=4, alpha=0.01, random_state=0)
         scores.append(fitted.fit(X[train], y[train]).score(X[test], y[test]))
-    right.plot(bond_dims, scores, "o-", label=label, color=color)
+    ax.plot(bond_dims, scores, "o-", label=label)
     print(label, np.round(scores, 3))
-right.set(xlabel="bond dimension", ylabel="$R^2$ on other rows", xscale="log")
-right.set_xticks(bond_dims, labels=bond_dims)
-right.minorticks_off()
-right.legend()
+ax.set(xlabel="bond dimension", ylabel="$R^2$ on other rows", xscale="log")
+ax.set_xticks(bond_dims, labels=bond_dims)
+ax.minorticks_off()
+ax.legend()
 plt.show()
 
 # %%
