@@ -41,6 +41,7 @@ def conjugate_gradients(apply, precondition, rhs, steps, goal):
     return x, image
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _one_system(apply, precondition, rhs, steps, goal):
     """As :func:`conjugate_gradients`, P = 1, in place: for small systems calls are what costs."""
     x, image, residual = np.zeros_like(rhs), None, rhs.copy()
@@ -55,7 +56,10 @@ def _one_system(apply, precondition, rhs, steps, goal):
         if not bend > 0:
             break
         a = rhs.dtype.type(power / bend)
-        x += a * d
+        step = a * d
+        if not np.isfinite(step).all():  # Hardly any curvature: beyond what numbers can say.
+            break
+        x += step
         if f is not None:
             image = a * f if image is None else np.add(image, a * f, out=image)
         residual -= a * Hd
