@@ -25,7 +25,7 @@ def test_a_direction_without_curvature_is_left():
     """Its step is no number of single precision."""
     b = np.ones((1, 3), np.float32)
     found, _ = conjugate_gradients(
-        lambda d: (np.float32(1e-38) * d, None),
+        lambda d: (np.float32(1e-40) * d, None),
         lambda r: np.float32(1e30) * r,
         b,
         5,
