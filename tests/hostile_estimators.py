@@ -9,7 +9,7 @@ import sktn
 from sktn.anomaly import Adam as AnomalyAdam
 from sktn.anomaly import Looks, MeanState, Projector, RobustLooks, TrainedSMPO
 from sktn.anomaly import Sweep as AnomalySweep
-from sktn.chains.regression import LOSSES
+from sktn.chains.real_scores import LOSSES
 from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep
 from sktn.embeddings import EMBEDDINGS, Legendre, Product
 from sktn.losses import Huber, Quantile

@@ -41,8 +41,10 @@ _LIVE: tuple[str, ...] = (
     "max_landmarks",
     "random_state",
     "smoothness",
+    "solver",
+    "time_limit",
+    "verbose",
 )
-_LIVE += ("solver", "time_limit", "verbose")
 # Numbers in all networks of an estimator (8 GB in float32).
 _LARGEST_NETWORK = 2**31
 

@@ -114,11 +114,8 @@ def networks_of(model):
         offset = np.asarray(model.target_center_, np.float64)
         if model.loss_.log_link:
             scale, offset = np.ones(n_outputs), np.log(scale)
-    basis, weight, kind = (
-        _in_double(model.basis_),
-        1 / len(networks),
-        TreeMember if tree else Member,
-    )
+    basis, weight = _in_double(model.basis_), 1 / len(networks)
+    kind = TreeMember if tree else Member
     return [kind(weight, model.columns_, basis, network, scale, offset) for network in networks]
 
 

@@ -5,31 +5,21 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
 
 from sktn.annotations import Data
 from sktn.chains.base import BaseChain
 from sktn.chains.certainty import fit_certainty
-from sktn.chains.spread import Intervals, fit_spread
-from sktn.chains.target import average_predictions, real_target
-from sktn.losses import Gamma, Huber, Poisson, Quantile, SquaredError
+from sktn.chains.real_scores import LOSS_CONSTRAINT, RealScores, checked_loss
+from sktn.chains.spread import fit_spread
+from sktn.chains.target import real_target
 from sktn.tables.reading import read_fit, read_more, table_weight
 
 # The strengths that alpha="auto" chooses from, strongest first: a regression without noise wants
 # far less of the penalty than a classification.
 ALPHAS = tuple(float(a) for a in 10.0 ** np.arange(1.5, -5.1, -0.5))
 
-#: Losses by name.
-LOSSES = {
-    "squared_error": SquaredError(),
-    "absolute_error": Quantile(0.5),
-    "huber": Huber(),
-    "poisson": Poisson(),
-    "gamma": Gamma(),
-}
 
-
-class MPSRegressor(RegressorMixin, Intervals, BaseChain):
+class MPSRegressor(RegressorMixin, RealScores, BaseChain):
     """Matrix product state regressor for tables.
 
     The prediction is a multilinear function of the columns' basis vectors whose weight tensor is a
@@ -170,7 +160,7 @@ default="squared_error"
 
     _parameter_constraints: dict = {
         **BaseChain._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES)), *(type(kind) for kind in LOSSES.values())],
+        "loss": LOSS_CONSTRAINT,
     }
 
     _alphas = ALPHAS
@@ -278,28 +268,3 @@ default="squared_error"
             )
         scaling = model.target_center_, model.target_scale_
         return real_target(y, sample_weight, model.loss_, scaling)
-
-    def _mean(self, X):
-        return average_predictions(
-            self._network_scores(X), self.target_center_, self.target_scale_, self.loss_
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.single_output = True
-        tags.target_tags.multi_output = True
-        kind = LOSSES.get(self.loss) if isinstance(self.loss, str) else self.loss
-        tags.target_tags.positive_only = getattr(kind, "log_link", False)
-        return tags
-
-
-def checked_loss(loss):
-    """A loss by its name, or one whose numbers, a plain record's, are checked."""
-    kind = LOSSES[loss] if isinstance(loss, str) else loss
-    if isinstance(kind, Quantile) and not 0 < kind.quantile < 1:
-        raise ValueError(f"Quantile needs a quantile between 0 and 1, got {kind.quantile!r}.")
-    if isinstance(kind, Quantile) and not 0 < kind.width < np.inf:
-        raise ValueError(f"Quantile needs a positive width, got {kind.width!r}.")
-    if isinstance(kind, Huber) and not 0 < kind.epsilon < np.inf:
-        raise ValueError(f"Huber needs a positive epsilon, got {kind.epsilon!r}.")
-    return kind

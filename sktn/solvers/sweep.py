@@ -180,7 +180,6 @@ class _Arm:
     """One arm: its cores (D, d, D'), the site vectors x[k] (M, d), M = N + 1, with those of the
     constant in row N, `reached[k]` (M, D): what the cores before k make of every row, `far[k]`
     (M, D', c): what is beyond core k up to the scores, where it is known.
-
     """
 
     def __init__(self, cores, x, run):

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.annotations import Data
 from sktn.backend import one_blas_thread
 from sktn.chains import prior
-from sktn.chains.base import ONE_THREAD_ROWS, ordered
+from sktn.chains.base import ONE_THREAD_ROWS, BaseChain, ordered
 from sktn.chains.copies import without_copies
 from sktn.chains.held_out import told_by_held_out
 from sktn.chains.importances import FeatureImportances
@@ -34,6 +34,11 @@ from sktn.tables.reading import read
 from sktn.trees import predict
 from sktn.trees.shape import NAMES, choose, read_topology
 
+# Parameters that mean what those of chains mean.
+SHARED = (
+    *("alpha", "bond_dim", "categorical_features", "degree", "interaction_penalty"),
+    *("max_landmarks", "missing", "random_state", "time_limit", "verbose"),
+)
 # Relative decrease of the loss in a sweep at which sweeps end, squared losses apart, whose sweeps
 # are cheap: those of chains.
 _TOL, _QUADRATIC_TOL = 1e-2, 1e-3
@@ -45,19 +50,10 @@ class BaseTree(
     """Estimator of a tree on a table. A subclass makes the target: `_make_target(y, weight)`."""
 
     _parameter_constraints: dict = {
-        "bond_dim": [Interval(Integral, 1, None, closed="left")],
+        **{name: BaseChain._parameter_constraints[name] for name in SHARED},
         "topology": [StrOptions(set(NAMES)), "array-like"],
-        "degree": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "scaling": [StrOptions({"quantile", "standard", "minmax", "common", "none"})],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "interaction_penalty": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "max_landmarks": [Interval(Integral, 1, None, closed="left")],
-        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
-        "missing": [StrOptions({"auto", "marginal", "indicator"})],
-        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     # What chains have parameters for, and the strengths that alpha="auto" chooses from.

@@ -4,29 +4,17 @@ from typing import Self
 
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
 
 from sktn.annotations import Data
-from sktn.chains.regression import ALPHAS, LOSSES, MPSRegressor, checked_loss
-from sktn.chains.spread import Intervals, fit_spread
-from sktn.chains.target import average_predictions, real_target
+from sktn.chains.real_scores import LOSS_CONSTRAINT, RealScores, checked_loss
+from sktn.chains.regression import ALPHAS, MPSRegressor
+from sktn.chains.spread import fit_spread
+from sktn.chains.target import real_target
 from sktn.tables.reading import read_fit, table_weight
-from sktn.trees.base import BaseTree, check_flat
-
-# Parameters that trees and chains share, of which the chain of the spread is made.
-_SHARED = (
-    "bond_dim",
-    "degree",
-    "scaling",
-    "interaction_penalty",
-    "max_landmarks",
-    "categorical_features",
-    "missing",
-    "time_limit",
-)
+from sktn.trees.base import SHARED, BaseTree, check_flat
 
 
-class TTNRegressor(RegressorMixin, Intervals, BaseTree):
+class TTNRegressor(RegressorMixin, RealScores, BaseTree):
     """Tree tensor network regressor for tables.
 
     The model of :class:`MPSRegressor` with a binary tree over the columns instead of a chain, see
@@ -112,7 +100,7 @@ basis_
 
     _parameter_constraints: dict = {
         **BaseTree._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES)), *(type(kind) for kind in LOSSES.values())],
+        "loss": LOSS_CONSTRAINT,
     }
 
     _alphas = ALPHAS
@@ -172,22 +160,9 @@ basis_
 
     def _learn_spread(self, reading, target, rows, scores, seed):
         errors = target.errors(rows, scores[None])
-        chain = MPSRegressor(**{name: getattr(self, name) for name in _SHARED})
+        chain = MPSRegressor(**{name: getattr(self, name) for name in (*SHARED, "scaling")})
         spread = fit_spread(chain, reading, rows, errors, target.weight[rows], seed)
         return {"spread_": spread}
 
     def _make_target(self, y, sample_weight):
         return real_target(y, sample_weight, checked_loss(self.loss))
-
-    def _mean(self, X):
-        return average_predictions(
-            self._network_scores(X), self.target_center_, self.target_scale_, self.loss_
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.single_output = True
-        tags.target_tags.multi_output = True
-        kind = LOSSES.get(self.loss) if isinstance(self.loss, str) else self.loss
-        tags.target_tags.positive_only = getattr(kind, "log_link", False)
-        return tags
