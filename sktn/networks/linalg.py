@@ -1,4 +1,4 @@
-"""Linear algebra that networks share: truncated SVD, scales safe at 0."""
+"""Linear algebra that networks share: truncated SVD, row-wise products, scales safe at 0."""
 
 import numpy as np
 
@@ -45,3 +45,8 @@ def truncated_svd(matrix, max_rank, tol=0.0):
     keep = (index == 0) | ((tail > tol * tol * xp.sum(weights)) & (index < max_rank))
     r = min(len(s), max_rank)
     return U[:, :r], xp.where(keep, s, 0)[:r], Vt[:r], xp.sum(keep)
+
+
+def outer(x, y):
+    """Row-wise Kronecker product (m, i), (m, j) -> (m, i j)."""
+    return (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)

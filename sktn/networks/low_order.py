@@ -13,6 +13,8 @@ Vidal, Phys. Rev. B 78, 035116 (2008)).
 
 import numpy as np
 
+from sktn.networks.linalg import outer
+
 # Directions of less than this share of the largest are rounding.
 _ROUNDING = 1e-7
 
@@ -35,7 +37,7 @@ def compress_low_order(left, right, beta, bond_dim, max_order):
     if max_order > 1:
         readout[one : one + len(pairs), :, 0] = pairs
         readout[0, :, other : other + len(their_pairs)] = their_pairs.T
-        crossed = (linear[:, :, None] * weights[:, None, :]).reshape(len(weights), -1).T
+        crossed = outer(linear, weights).T
         shape = one - 1, beta.shape[1], other - 1
         readout[1:one, :, 1:other] = (crossed @ their_linear).reshape(shape)
     counts = [np.repeat([0, 1, 2], [1, k - 1, bond_dim - k]) for k in (one, other)]
@@ -65,7 +67,7 @@ def _grow(arm, others, beta, D, max_order):
         own, k, complete = site[:, 1:], linear.shape[1], len(pairs)
         if max_order > 1:
             beyond -= own @ own.T
-            found = (linear[:, :, None] * own[:, None, :]).reshape(m, -1).T @ beta
+            found = outer(linear, own).T @ beta
             pairs = np.concatenate([pairs, found])
         waiting = np.concatenate([linear, own], axis=1)
         squares, U = np.linalg.eigh(waiting.T @ (products * beyond) @ waiting)

@@ -18,6 +18,7 @@ the decompositions that choose them stay on the host.
 import numpy as np
 
 from sktn.backend import executor_for, namespace
+from sktn.networks.linalg import outer
 
 # Sweeps end when one adds less than this share to the squared norm that the chain keeps.
 SETTLED = 0.05
@@ -86,11 +87,6 @@ def varying(readout):
 def readout_of(l, beta, r):
     """sum_m l_m beta_m r_m: l (m, D), beta (m, c), r (m, D) -> (D, c, D)"""
     return (outer(l, beta).T @ r).reshape(l.shape[1], -1, r.shape[1])
-
-
-def outer(x, y):
-    """Row-wise Kronecker product (m, i), (m, j) -> (m, i j)."""
-    return (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
 
 
 def _absorb(vectors, core, x):

@@ -116,6 +116,14 @@ jax.tree_util.register_dataclass(
 )
 
 
+def with_surplus(core, children, surplus):
+    """A core times what its children leave over when they become isometries: core (a, b, r),
+    surplus list of (a', a), a child -1 leaves nothing -> (a', b', r)"""
+    left, right = children
+    core = core if left < 0 else np.tensordot(surplus[left], core, 1)
+    return core if right < 0 else np.tensordot(surplus[right], core, (1, 1)).swapaxes(0, 1)
+
+
 def join(core, left, right):
     """A node's message from those of its children, rows last: core (a, b, r), left (a, N),
     right (b, N) -> (r, N)"""

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sktn.networks.linalg import power_of_two_scale
-from sktn.networks.tree import contract
+from sktn.networks.linalg import outer, power_of_two_scale
+from sktn.networks.tree import contract, with_surplus
 
 # Numbers held for a block of rows (128 MB).
 _BLOCK_SIZE = 2**24
@@ -27,23 +27,14 @@ def scalar_tree(network, output, scale=1.0):
     readout = network.readout[:, [output]].astype(np.float64) * scale
     surplus, log_scale = [], 0.0
 
-    def absorbed(core, pair):
-        left, right = pair
-        core = core if left < 0 else np.tensordot(surplus[left], core, 1)
-        return core if right < 0 else np.tensordot(surplus[right], core, (1, 1)).swapaxes(0, 1)
-
     for node, core in enumerate(cores):
-        core = absorbed(core, children[node])
+        core = with_surplus(core, children[node], surplus)
         Q, R = np.linalg.qr(core.reshape(-1, core.shape[2]))
         size = max(np.abs(R).max(), np.finfo(R.dtype).tiny)
         cores[node] = Q.reshape(*core.shape[:2], -1)
         surplus.append(R / size)
         log_scale += np.log(size)
-    left, right = children[-1]
-    if left >= 0:
-        readout = np.tensordot(surplus[left], readout, 1)
-    if right >= 0:
-        readout = np.tensordot(readout, surplus[right], (2, 1))
+    readout = with_surplus(readout.swapaxes(1, 2), children[-1], surplus).swapaxes(1, 2)
     n = network.n_sites
     leaves = tuple(core[0] for core in cores[:n])
     return replace(
@@ -104,8 +95,7 @@ def environments(tree, phi):
 
 def _contracted(core, x, y):
     """core (a, b, r), x (N, a), y (N, b) -> (N, r)"""
-    a, b, r = core.shape
-    return ((x[:, :, None] * y[:, None]).reshape(-1, a * b)) @ core.reshape(a * b, r)
+    return outer(x, y) @ core.reshape(-1, core.shape[2])
 
 
 def gradient(tree, phi, slopes):

@@ -13,11 +13,11 @@ constant of f_c is exactly readout[0, c, 0].
 import numpy as np
 
 from sktn.backend import executor_for
+from sktn.networks.linalg import outer
 from sktn.networks.rounding import (
     SETTLED,
     absorbed,
     leading,
-    outer,
     projected,
     readout_of,
     reduced,

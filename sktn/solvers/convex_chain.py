@@ -13,11 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from sktn.backend import executor_for, executor_of, get_config
+from sktn.networks.linalg import outer
 from sktn.networks.low_order import compress_low_order
 from sktn.networks.mps import from_padded
 from sktn.networks.rounding import compress
 from sktn.solvers import convex, sweep
-from sktn.solvers.local import outer
 from sktn.solvers.newton import Effort
 from sktn.solvers.problem import Solution
 

@@ -17,6 +17,7 @@ decisions stay on the host.
 import numpy as np
 
 from sktn.backend import executor_of
+from sktn.networks.linalg import outer
 from sktn.solvers.local_squares import least_squares, pays
 from sktn.solvers.newton import newton
 
@@ -51,11 +52,6 @@ def _factorised(site, problem, effort):
     values = problem.loss.values(site.scores(A[None])[0], problem.target).astype(np.float64)
     ridge = float(np.vdot(A, site.ridge(A[None])[0]))
     return A, float(problem.weight.astype(np.float64) @ values) + 0.5 * ridge
-
-
-def outer(x, y):
-    """Row-wise Kronecker product (N, i), (N, j) -> (N, i j)."""
-    return (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
 
 
 class _Site:

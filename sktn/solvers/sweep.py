@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sktn.backend import bucket, executor_for
-from sktn.solvers.local import Inner, Output, minimize_locally, outer
+from sktn.networks.linalg import outer
+from sktn.solvers.local import Inner, Output, minimize_locally
 from sktn.solvers.newton import Effort
 
 # Of a local problem: its neighbours will move before it is looked at again, so a rough Newton

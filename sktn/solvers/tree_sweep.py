@@ -16,7 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from sktn.backend import executor_for
-from sktn.solvers.local import outer
+from sktn.networks.linalg import outer
+from sktn.networks.tree import with_surplus
 from sktn.solvers.sweep import (
     Split,
     advance,
@@ -83,22 +84,10 @@ class _Tree:
         # To isometries; what is left over belongs to the node above.
         surplus = []
         for node, core in enumerate(self.cores):
-            self.cores[node] = core = self._with_surplus(node, core, surplus)
+            self.cores[node] = core = with_surplus(core, self.children[node], surplus)
             surplus.append(self._settle(node))
-        left, right = self.children[-1]
-        self.root = network.readout
-        if left >= 0:
-            self.root = np.tensordot(surplus[left], self.root, 1)
-        if right >= 0:
-            self.root = np.tensordot(self.root, surplus[right], (2, 1))
-
-    def _with_surplus(self, node, core, surplus):
-        left, right = self.children[node]
-        if left >= 0:
-            core = np.tensordot(surplus[left], core, 1)
-        if right >= 0:
-            core = np.tensordot(surplus[right], core, (1, 1)).swapaxes(0, 1)
-        return core
+        root = network.readout.swapaxes(1, 2)
+        self.root = with_surplus(root, self.children[-1], surplus).swapaxes(1, 2)
 
     def network(self, like):
         leaves = tuple(

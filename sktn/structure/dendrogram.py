@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sktn.networks.linalg import outer
 from sktn.networks.topology import balanced
 
 # Directions of a part that are looked at: the spectrum of a pair costs the cube of their square.
@@ -32,9 +33,7 @@ class _Part:
     kernel: np.ndarray
 
     def joined(self, other):
-        m = len(self.state)
-        state = (self.state[:, :, None] * other.state[:, None]).reshape(m, -1)
-        return _Part(state, self.kernel * other.kernel)
+        return _Part(outer(self.state, other.state), self.kernel * other.kernel)
 
     def cut(self, far):
         """The directions that matter most to what lies beyond: far (m, m) -> _Part"""

@@ -7,9 +7,10 @@ import pytest
 
 import sktn
 from sktn import backend, losses
+from sktn.networks.linalg import outer
 from sktn.networks.mps import MPS
 from sktn.solvers import convex, sweep
-from sktn.solvers.local import Output, outer
+from sktn.solvers.local import Output
 from sktn.solvers.local_squares import least_squares
 from sktn.solvers.newton import Effort
 from sktn.solvers.sweep import SweepOptions

@@ -7,8 +7,8 @@ import pytest
 
 from sktn import losses
 from sktn.networks import tree
+from sktn.networks.linalg import outer
 from sktn.networks.tree import TTN
-from sktn.solvers.local import outer
 from sktn.solvers.sweep import SweepOptions
 from sktn.solvers.tree_sweep import sweep_tree
 
