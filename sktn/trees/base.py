@@ -32,7 +32,7 @@ from sktn.tables.features import feature_names
 from sktn.tables.lazy import LazyCoordinates
 from sktn.tables.reading import read
 from sktn.trees import predict
-from sktn.trees.shape import NAMES, choose, read_topology
+from sktn.trees.topology import NAMES, choose, read_topology
 
 # Parameters that mean what those of chains mean.
 SHARED = (

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 
 from sktn.chains.folds import search_rows
-from sktn.networks import topology as shapes
+from sktn.networks import topology
 from sktn.networks.tree import contract
 from sktn.solvers import convex, convex_tree
 from sktn.solvers.newton import Effort
@@ -24,8 +24,8 @@ _EFFORT = Effort(tol=1e-4)
 def named_candidates(name, order):
     """Trees that need no look at the target, by name: order (n,) along a chain -> dict"""
     known = {
-        "chain": lambda: shapes.chain_topology(order, len(order) // 2),
-        "halves": lambda: shapes.halved(order),
+        "chain": lambda: topology.chain_topology(order, len(order) // 2),
+        "halves": lambda: topology.halved(order),
     }
     wanted = known if name == "auto" else [name] if name in known else []
     return {kind: known[kind]() for kind in wanted}
@@ -41,7 +41,7 @@ def choose(name, problem, target, bond_dim, plan):
     (order, *_), rng, clock = plan.orders, plan.rng, plan.clock
     candidates, n = named_candidates(name, order), problem.n_sites
     if n < 3:  # there is one tree
-        return shapes.halved(order)
+        return topology.halved(order)
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     rows = search_rows(problem.weight, _ROWS, rng)
@@ -83,25 +83,25 @@ def _product_states(design, limit):
     return list(design.landmarks.transpose(1, 0, 2)), design.V @ limit[0][:-1]
 
 
-def read_topology(topology, columns, names):
+def read_topology(given, columns, names):
     """A tree that is given, over the sites of a table.
 
-    topology: nested tuples of columns, or a linkage matrix; columns `Columns`; names (n_columns,)
+    given: nested tuples of columns, or a linkage matrix; columns `Columns`; names (n_columns,)
     -> merges
     """
     n = columns.n_columns
-    if isinstance(topology, np.ndarray) and topology.ndim == 2:
-        merges = shapes.from_linkage(topology)
+    if isinstance(given, np.ndarray) and given.ndim == 2:
+        merges = topology.from_linkage(given)
         valid = len(merges) == n - 1
     else:
-        merges = shapes.from_nested(_numbered(topology, names))
+        merges = topology.from_nested(_numbered(given, names))
         valid = True
-    if not valid or not np.array_equal(shapes.sites_of(merges), np.arange(n)):
+    if not valid or not np.array_equal(topology.sites_of(merges), np.arange(n)):
         raise ValueError(
             f"topology must be one of {NAMES}, nested tuples with each of the {n} columns of X "
-            f"once, or a linkage matrix of {n - 1} rows; got {topology!r}."
+            f"once, or a linkage matrix of {n - 1} rows; got {given!r}."
         )
-    return shapes.pruned(merges, columns.kept)
+    return topology.pruned(merges, columns.kept)
 
 
 def _numbered(tree, names):
