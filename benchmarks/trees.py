@@ -94,8 +94,8 @@ def fit_table(name, bond_dim, nominal, train, test):
     seconds = time.process_time() - start
     proba = model.predict_proba(test[0])
     loss = log_loss(test[1], proba, labels=model.classes_)
-    hits = np.mean(model.classes_[proba.argmax(axis=1)] != test[1])
-    return {"log_loss": loss, "error": hits, "seconds": seconds, "alpha": model.alpha_}
+    error = np.mean(model.classes_[proba.argmax(axis=1)] != test[1])
+    return {"log_loss": loss, "error": error, "seconds": seconds, "alpha": model.alpha_}
 
 
 def summarise(rows):
