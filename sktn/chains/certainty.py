@@ -127,7 +127,9 @@ def fit_certainty(problem, networks, rng, scores_of=predict.scores):
     landmarks = convex.choose_landmarks(part.weight, most, rng)
     a = np.asarray(part.vectors(landmarks), np.float64)
     own = convex.product_kernel(a, a, problem.max_order)
-    own += _JITTER * max(np.trace(own) / len(own), np.finfo(float).tiny) * np.eye(len(own))
+    size = np.trace(own) / len(own)
+    # Beside the constant, which is one; without any column there is nothing.
+    own += _JITTER * (size if size > np.finfo(np.float32).tiny else 1.0) * np.eye(len(own))
     factor = cholesky(own, lower=True)
     blocks = (np.asarray(vectors, np.float64) for _, vectors in part.blocks())
     kernel = np.concatenate([convex.product_kernel(x, a, problem.max_order) for x in blocks])

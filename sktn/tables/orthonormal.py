@@ -11,6 +11,9 @@ from sktn.embeddings import namespace
 # A component is dropped when what the earlier ones leave of it is smaller than this share of its
 # norm: in float32 the rest would be rounding error, magnified by the normalisation.
 _DEPENDENT = 1e-4
+# Components are of order one: those below this, like a radial function far from all rows, would be
+# scaled by what single precision cannot hold.
+_LEAST = np.sqrt(np.finfo(np.float32).tiny)
 
 # Raw components are evaluated in blocks of about this many float64 numbers (2 MB).
 _BLOCK = 2**18
@@ -123,7 +126,7 @@ def _gram_schmidt(factor):
             v -= np.einsum("nkj,nj->nk", q, overlap)
             t -= np.einsum("nrj,nj->nr", transform, overlap)
         rest = np.linalg.norm(v, axis=1)
-        kept[:, j] = rest > _DEPENDENT * norm
+        kept[:, j] = rest > np.maximum(_DEPENDENT * norm, _LEAST)
         inverse = np.where(kept[:, j], 1 / np.where(kept[:, j], rest, 1.0), 0.0)[:, None]
         q[:, :, j] = v * inverse
         transform[:, :, j] = t * inverse

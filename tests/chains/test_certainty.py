@@ -79,6 +79,15 @@ def test_certain_classes_have_no_spread():
     np.testing.assert_allclose(std, 0, atol=1e-6)
 
 
+def test_without_any_column_there_is_only_the_constant():
+    X, y = np.zeros((20, 2)), np.arange(20) % 2
+    model = MPSClassifier(alpha=1e-12, max_landmarks=1, random_state=0).fit(X, y)
+    probabilities, std = model.predict_proba(X, return_std=True)
+    np.testing.assert_allclose(probabilities, 0.5, atol=1e-6)
+    # That of a share of 20 draws.
+    np.testing.assert_allclose(std, np.sqrt(0.25 / 20), rtol=0.05)
+
+
 @pytest.mark.parametrize("alpha", [0.0, 1e-12, 1e12, 1e300])
 def test_extreme_strengths_leave_finite_errors(rng, alpha):
     X, y = draw(rng, 60)

@@ -115,6 +115,14 @@ def test_what_depends_on_the_training_data_is_masked(table):
     assert fit(X[:, :1], LinearComplement())[1].dim == 2
 
 
+def test_what_single_precision_cannot_hold_is_masked():
+    # The first of the narrow bumps is of the order of 1e-90 where the rows are.
+    X = np.repeat([0.6, 1.0], 5)[:, None]
+    columns = fit_columns(X, scaling="none")
+    basis = fit_basis(columns, columns.transform(X), make_embedding("rbf", 30))
+    assert np.abs(basis.transform).max() < np.finfo(np.float32).max
+
+
 def test_orthonormal_polynomials_do_not_depend_on_the_family(rng):
     X = rng.normal(size=(300, 2))
     reference = fit(X, Legendre(5))[2]
