@@ -157,16 +157,15 @@ class Exploration:
                 break
             asked = [(i, bond_dim) for i in asked for bond_dim in bond_dims]
             paths = [self._smaller(points, i, bond_dim) for i, bond_dim in asked]
-            items = [
-                (path, _PURSUED * losses[i]) for path, (i, _) in zip(paths, asked, strict=True)
-            ]
+            limits = [_PURSUED * self.search.fold_losses(scores[i]) for i, _ in asked]
+            items = list(zip(paths, limits, strict=True))
             found = self._each(self.search.chain_path, items)
             for path, (i, _), (more, their_losses) in zip(paths, asked, found, strict=False):
                 best = int(np.argmin(their_losses))
-                candidates = np.append(candidates, len(points) + best)
-                gain, error = self.search.gain(scores[i], more[best])
-                if gain > error:
-                    gained.add(basis_of(path[0]))
+                if np.isfinite(their_losses[best]):
+                    candidates = np.append(candidates, len(points) + best)
+                    gain, error = self.search.gain(scores[i], more[best])
+                    gained |= {basis_of(path[0])} if gain > error else set()
                 points, scores = points + path, np.concatenate([scores, more])
                 losses = np.append(losses, their_losses)
             ranked = {basis: own for basis, own in ranked.items() if basis in gained}

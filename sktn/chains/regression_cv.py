@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sktn.annotations import Data
 from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
 from sktn.chains.regression import ALPHAS, MPSRegressor
+from sktn.chains.solvers import Sweep
 from sktn.chains.spread import Intervals, fit_spread
 from sktn.tables.reading import read_fit
 
@@ -27,7 +28,7 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
     ----------
     estimator : MPSRegressor, default=None
         What every member starts from: its parameters that the grid does not name are those of all
-        members, and its `time_limit` that of the whole search. None: ``solver="sweep"``, "auto"
+        members, and its `time_limit` that of the whole search. None: two sweeps, ``solver="auto"``
         where there are two rows a landmark, and 2,000 landmarks.
     loss : str or loss, default=None
         As in :class:`MPSRegressor`. None: that of `estimator`.
@@ -172,7 +173,8 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         return self._fit(X, y, sample_weight, groups)
 
     def _template(self):
-        default = MPSRegressor(solver="sweep", max_landmarks=2000)
+        # Further sweeps, to the end, overfit as often as they help, at several times the price.
+        default = MPSRegressor(solver=Sweep(max_iter=2), max_landmarks=2000)
         return with_template(self.estimator, default, loss=self.loss)
 
     def _read(self, X, y, template):

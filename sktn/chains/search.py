@@ -270,8 +270,16 @@ class Search:
         designs, strengths = self._designs(problems), np.outer(alphas, units)
         return convex.search(designs, problems[0], self.folds, strengths)
 
-    def chain_path(self, path, limit):
-        """The same of chains of the bond dimension of a path of points."""
+    def fold_losses(self, scores):
+        """Mean losses of out-of-fold scores in every fold: (N, c) -> (F,)"""
+        (loss, numbers), weight = self.target.loss(np.float32), self.target.weight[self.rows]
+        lost = weight * loss.values(scores, numbers[self.rows]).astype(np.float64)
+        folds = self.folds + 1
+        return np.bincount(folds, lost)[1:] / np.bincount(folds, weight)[1:]
+
+    def chain_path(self, path, limits):
+        """The same of chains of the bond dimension of a path of points, unless the first fold's
+        are worse than its limit: limits (F,)"""
         sites = self.sites[basis_of(path[0])]
         problems, units = self._problems(path[0])
         # Most paths end with their second strength.
@@ -288,6 +296,6 @@ class Search:
             (order, output_site, path[0]["bond_dim"]),
             self.folds,
             np.outer([point["alpha"] / self.unit(path[0]) for point in path], units),
-            limit,
+            limits,
             np.random.default_rng(self.seeds["order"]),
         )

@@ -149,45 +149,76 @@ def unweighted(network, problem):
     return network.scaled(1 / problem.roots)
 
 
-def search_chains(problems, designs, chain, folds, alphas, limit, rng, n_sweeps=3):
-    """As :func:`convex.search`, with chains of a bond dimension: each fold's starts at its convex
-    limit for the first strength and goes on from strength to strength by sweeps. Ends when a
-    strength is worse than the one before, or than the mean loss `limit`.
+def search_chains(problems, designs, chain, folds, alphas, limits, rng):
+    """As :func:`convex.search`, with chains of a bond dimension: the first fold's are fitted to
+    strength after strength until one is worse than the one before, those of the others at its best.
+    A first fold that is worse than its limit with the first strength ends the search.
 
     problems, designs: one or several, on the same rows; alphas (A,) or, for every design,
-    (A, n_designs), the strongest first
-    -> scores (A, N, c), mean losses (A,), infinite beyond the end
+    (A, n_designs), the strongest first; limits (F,): losses of the folds
+    -> scores (A, N, c), mean losses (A,), infinite of strengths that some fold was not fitted to
     """
-    order, output_site, bond_dim = chain
-    orders = order[:output_site], order[output_site:][::-1]
     first, judged = problems[0], np.flatnonzero(folds >= 0)
-    options = sweep.SweepOptions(max_bond_dim=bond_dim, max_sweeps=n_sweeps)
     n_folds = int(folds.max()) + 1
     own = convex.design_of_folds(n_folds, len(designs))
     strengths = np.reshape(alphas, (len(alphas), -1))[:, own]
-    inputs = [problem.inputs(orders) for problem in problems]
-    rows = [np.flatnonzero(np.where(folds == k, 0, first.weight)) for k in range(n_folds)]
-    networks = []
-    for k in range(n_folds):
-        problem = problems[own[k]]
-        weight = np.where(folds == k, 0, problem.weight)
-        held_in = replace(problem, weight=weight, alpha=strengths[0, k])
-        found, _ = fit_chain(held_in, designs[own[k]], chain, rng, Effort(tol=1e-4))
-        networks.append(found.networks[0])
+
+    order, output_site, _ = chain
+    inputs = [
+        problem.inputs((order[:output_site], order[output_site:][::-1])) for problem in problems
+    ]
+
+    def path(k, wanted):
+        held_out, j = np.flatnonzero(folds == k), own[k]
+        fold = problems[j], designs[j], inputs[j], chain, held_out
+        return held_out, chain_path(*fold, strengths[wanted, k], rng)
+
     scores = np.zeros((len(alphas), first.n_rows, first.n_scores), np.float32)
     losses = np.full(len(alphas), np.inf)
-    for i in range(len(alphas)):
-        for k in range(n_folds):
-            part = problems[own[k]].take(rows[k]).with_alpha(strengths[i, k])
-            vectors, held_out = inputs[own[k]], np.flatnonzero(folds == k)
-            held_in = [x[:, rows[k]] for x in vectors]
-            networks[k], _ = sweep.sweep(networks[k], held_in, part, options)
-            scores[i, held_out] = sweep.scores(networks[k], [x[:, held_out] for x in vectors])
-        losses[i] = first.take(judged).mean_loss(scores[i, judged])
-        if losses[i] > min(limit, losses.min()):
-            scores[i:] = scores[i]
-            break
+    rows, tried = path(0, slice(None))
+    found = until_worse(tried, limits[0])
+    best = int(np.argmin([loss for _, loss in found]))
+    if not found[best][1] <= limits[0]:
+        return scores, losses
+    scores[:, rows] = found[best][0]
+    for k in range(1, n_folds):
+        rows, tried = path(k, slice(best, best + 1))
+        scores[:, rows] = next(tried)[0]
+    losses[best] = first.take(judged).mean_loss(scores[best, judged])
     return scores, losses
+
+
+def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm_sweeps=None):
+    """Chains of the rows that are not held out, for one strength after the other: each from its
+    convex limit by one sweep, which is as good as several; or, where the design does not reach what
+    rows say, by `warm_sweeps` from the one before.
+
+    inputs: of the problem, in the order of the chain; held_out (m,) rows, alphas (A,)
+    -> generator of scores (m, c) of these rows, their mean loss
+    """
+    weight = np.asarray(problem.weight).copy()
+    weight[held_out] = 0
+    rows, judged = np.flatnonzero(weight), problem.take(held_out)
+    options = sweep.SweepOptions(max_bond_dim=chain[-1], max_sweeps=warm_sweeps or 1)
+    held_in, network = [x[:, rows] for x in inputs], None
+    for alpha in alphas:
+        if network is None or warm_sweeps is None:
+            whole = replace(problem, weight=weight, alpha=alpha)
+            network = fit_chain(whole, design, chain, rng, Effort(tol=1e-4))[0].networks[0]
+        network, _ = sweep.sweep(network, held_in, problem.take(rows).with_alpha(alpha), options)
+        found = sweep.scores(network, [x[:, held_out] for x in inputs])
+        yield found, float(judged.mean_loss(found))
+
+
+def until_worse(path, limit=np.inf):
+    """What :func:`chain_path` gives until a loss is larger than the one before, or than a limit."""
+    found = []
+    for scores, loss in path:
+        before = min((other for _, other in found), default=limit)
+        found.append((scores, loss))
+        if not loss <= min(limit, before):
+            break
+    return found
 
 
 def _products(left, right, left_order, right_order, a):

@@ -119,11 +119,12 @@ def test_few_rows_are_not_looked_at():
 def test_sweeps_take_the_strength_that_a_held_out_fold_wants(monkeypatch, max_landmarks, steps):
     asked = []
 
-    def search_chains(problem, design, chain, folds, alphas, limit, rng, n_sweeps):
-        asked.append((folds, alphas))
-        return None, np.array([0.5, 0.4, 0.45, np.inf])
+    def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm_sweeps):
+        asked.append((len(held_out) / problem.n_rows, alphas))
+        assert warm_sweeps == 2
+        yield from ((None, loss) for loss in (0.5, 0.4, 0.45, 0.3))
 
-    monkeypatch.setattr(convex_chain, "search_chains", search_chains)
+    monkeypatch.setattr(convex_chain, "chain_path", chain_path)
     rng = np.random.default_rng(5)
     X, score = turning(rng, 100)
     y = labels(rng, score)
@@ -131,9 +132,8 @@ def test_sweeps_take_the_strength_that_a_held_out_fold_wants(monkeypatch, max_la
     swept, convex = (MPSClassifier(solver=s, **given).fit(X, y) for s in ("sweep", "convex"))
     np.testing.assert_allclose(swept.alpha_, convex.alpha_ * 10 ** (-0.5 * steps))
     assert len(asked) == steps
-    for folds, alphas in asked:
-        assert set(folds) == {0, -1}
-        assert 0.1 < np.mean(folds == 0) < 0.5
+    for held_out, alphas in asked:
+        assert 0.1 < held_out < 0.5
         assert alphas[0] == convex.alpha_
     MPSClassifier(**given, alpha=0.1).fit(X, y)
     assert len(asked) == steps

@@ -5,7 +5,7 @@ import pytest
 from sklearn.model_selection import KFold, LeaveOneOut
 from sklearn.utils import check_random_state
 
-from sktn import MPSClassifier, MPSClassifierCV, MPSRegressorCV
+from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor, MPSRegressorCV
 from sktn.chains import search as search_module
 from sktn.chains.cross_validation import greedy_average
 from sktn.chains.exploration import Exploration
@@ -81,8 +81,8 @@ def test_relevances_find_the_column_that_matters(rng, monkeypatch, looks):
     assert set(candidates) <= set(range(len(points)))
 
 
-@pytest.mark.parametrize("gains", [True, False])
-def test_smaller_bonds_of_a_second_design_where_the_first_gains(rng, monkeypatch, gains):
+@pytest.mark.parametrize("outcome", ["gains", "is no better", "is given up"])
+def test_smaller_bonds_of_a_second_design_where_the_first_gains(rng, monkeypatch, outcome):
     """Two designs of each of two bases: the next is asked for where the best is better than in the
     convex limit."""
     model = MPSRegressorCV(
@@ -97,18 +97,42 @@ def test_smaller_bonds_of_a_second_design_where_the_first_gains(rng, monkeypatch
     search, asked = searched(model, X, X[:, 0] * X[:, 1]), []
     truth = search.target.loss(np.float32)[1]
 
-    def chain_path(path, limit):
+    def chain_path(path, limits):
         asked.append((path[0]["scaling"], path[0]["interaction_penalty"], path[0]["bond_dim"]))
-        scores = truth if gains else np.zeros_like(truth)
-        return np.stack([scores] * len(path)), np.full(len(path), limit)
+        scores = truth if outcome == "gains" else np.zeros_like(truth)
+        loss = np.inf if outcome == "is given up" else limits.mean()
+        return np.stack([scores] * len(path)), np.full(len(path), loss)
 
     monkeypatch.setattr(search, "chain_path", chain_path)
     points, scores, losses, candidates = Exploration(search, model, Clock()).of(grid_of(model))
     assert {scaling for scaling, _, _ in asked} == {"standard", "quantile"}
-    assert len(asked) == len(set(asked)) == (4 if gains else 2)
+    assert len(asked) == len(set(asked)) == (4 if outcome == "gains" else 2)
     assert {bond_dim for _, _, bond_dim in asked} == {2}
     assert len(points) == len(scores) == len(losses)
-    assert len(candidates) == 4 + len(asked)
+    # What was given up has no scores, and no part in an average.
+    assert len(candidates) == 4 + (len(asked) if outcome != "is given up" else 0)
+
+
+def test_limits_of_folds_are_losses_of_the_rows_in_them(rng):
+    model = MPSRegressorCV(bases=[("standard", 1)])
+    X = rng.normal(size=(60, 2))
+    search = searched(model, X, X[:, 0])
+    search.folds = np.where(np.arange(60) < 10, -1, np.arange(60) % 2)
+    truth = search.target.loss(np.float32)[1]
+    scores = truth + np.where(search.folds == 1, 2.0, 1.0)[:, None]
+    np.testing.assert_allclose(search.fold_losses(scores), [0.5, 2.0], rtol=1e-5)
+
+
+def test_members_make_two_sweeps_unless_an_estimator_says_otherwise(rng):
+    X = rng.normal(size=(80, 3))
+    y = X[:, 0] * X[:, 1] * X[:, 2]
+    given = {"bases": [("standard", 2)], "bond_dims": [2], "max_members": 1, "random_state": 0}
+    few = MPSRegressorCV(**given).fit(X, y).estimators_[0]
+    estimator = MPSRegressor(solver="sweep")
+    many = MPSRegressorCV(estimator=estimator, **given).fit(X, y).estimators_[0]
+    # The start, its readout again, two sweeps.
+    assert few.n_iter_ < many.n_iter_
+    assert few.solver.max_iter == 2
 
 
 def test_held_out_rows_have_no_say_in_the_relevances_they_are_judged_by(rng):

@@ -229,6 +229,29 @@ def test_squared_losses_are_solved_at_once(rng, strength):
     np.testing.assert_allclose(path[1], expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 70])
+def test_a_path_of_ridges_is_a_solution_for_every_strength(rng, monkeypatch, size):
+    factor = rng.normal(size=(size + 3, size))
+    gram, target = factor.T @ factor, rng.normal(size=(size, 2))
+    shifts = np.array([1e-4, 0.3, 5.0, np.inf])
+    if size > 1:  # eigenvectors, several times as expensive, are not asked
+        monkeypatch.setattr(np.linalg, "eigh", None)
+    found = convex._shifted_solutions(gram, target, shifts, 1e-9)
+    for one, shift in zip(found, shifts[:-1], strict=False):
+        expected = np.linalg.solve(gram + (shift + 1e-9) * np.eye(size), target)
+        np.testing.assert_allclose(one, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
+    np.testing.assert_array_equal(found[-1], 0)
+
+
+def test_a_gram_matrix_that_rounding_made_indefinite_still_has_a_path():
+    turn, _ = np.linalg.qr(np.arange(9.0).reshape(3, 3) ** 2 + np.eye(3))
+    # What is negative counts as 0, for the weak strengths and the strong.
+    gram = turn @ np.diag([2.0, 1.0, -0.1]) @ turn.T
+    found = convex._shifted_solutions(gram, turn, np.array([0.5, 0.0]), 1e-2)
+    expected = [turn @ np.diag(1 / (np.array([2.01, 1.01, 1e-2]) + s)) for s in (0.5, 0.0)]
+    np.testing.assert_allclose(found, expected)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_search_is_separate_fits(rng, n_classes):
     task, labels = problem(rng, n_classes)
@@ -378,3 +401,81 @@ def test_kernels_beyond_the_range_of_floats_are_refused_with_the_remedy(rng):
     part = part.with_penalty(tiny)
     with pytest.raises(ValueError, match="use another scaling"):
         complete_design(part)
+
+
+def losses_along(monkeypatch, losses):
+    """Fits of chains with these losses, fold by fold -> search, what was asked for"""
+    asked = []
+
+    def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm_sweeps=None):
+        k = int(folds[held_out[0]])
+        for alpha in alphas:
+            asked.append((k, float(alpha)))
+            loss = losses[k][strengths.index(alpha)]
+            yield np.full((len(held_out), 1), loss, np.float32), loss
+
+    folds, strengths = np.arange(12) % 3, [1.0, 0.3, 0.1, 0.03]
+    monkeypatch.setattr(convex_chain, "chain_path", chain_path)
+    part = SimpleNamespace(
+        n_rows=12, n_scores=1, inputs=lambda orders: None, mean_loss=lambda scores: scores.mean()
+    )
+    part.take = lambda rows: part
+
+    def search(limits):
+        chain = np.arange(2), 1, 4
+        return convex_chain.search_chains([part], [None], chain, folds, strengths, limits, None)
+
+    return search, asked
+
+
+def test_other_folds_of_a_chain_are_fitted_at_the_strength_that_the_first_wants(monkeypatch):
+    losses = [[3.0, 1.0, 2.0, 0.0], [9.0, 4.0, 9.0, 9.0], [9.0, 7.0, 9.0, 9.0]]
+    search, asked = losses_along(monkeypatch, losses)
+    scores, found = search([3.0, 0.0, 0.0])
+    assert asked == [(0, 1.0), (0, 0.3), (0, 0.1), (1, 0.3), (2, 0.3)]
+    np.testing.assert_array_equal(scores[1, :3, 0], [1.0, 4.0, 7.0])
+    np.testing.assert_array_equal(found, [np.inf, 4.0, np.inf, np.inf])
+
+
+@pytest.mark.parametrize("first", [3.1, np.nan])
+def test_a_first_fold_beyond_its_limit_ends_the_search_of_a_chain(monkeypatch, first):
+    search, asked = losses_along(monkeypatch, [[first, 1.0, 1.0, 1.0]])
+    _, found = search([3.0, 9.0, 9.0])
+    assert asked == [(0, 1.0)]
+    assert not np.isfinite(found).any()
+
+
+@pytest.mark.parametrize(("warm_sweeps", "starts"), [(None, 3), (2, 1)])
+def test_chains_of_a_path_begin_at_their_convex_limits_or_each_other(
+    rng, monkeypatch, warm_sweeps, starts
+):
+    X, y = rng.normal(size=(60, 3)), rng.normal(size=(60, 1))
+    sites = make_sites(X, np.ones(60), degree=2, scaling="standard")
+    g = penalty_weights(sites.basis, 1.0, 1.0)
+    task = ChainProblem(sites.basis, sites.coords, SquaredError(), y, np.ones(60), g)
+    design, fits, sweeps = complete_design(task), [], []
+    fit, sweep = convex_chain.fit_chain, convex_chain.sweep.sweep
+
+    def fit_chain(problem, *more):
+        fits.append(problem)
+        return fit(problem, *more)
+
+    def one_sweep(network, inputs, part, options):
+        sweeps.append(options.max_sweeps)
+        return sweep(network, inputs, part, options)
+
+    monkeypatch.setattr(convex_chain, "fit_chain", fit_chain)
+    monkeypatch.setattr(convex_chain.sweep, "sweep", one_sweep)
+    held_out, chain = np.arange(20), (np.arange(3), 1, 9)
+    inputs = task.inputs((chain[0][:1], chain[0][1:][::-1]))
+    on = task, design, inputs, chain, held_out, [1.0, 0.1, 0.01], np.random.default_rng(0)
+    path = list(convex_chain.chain_path(*on, warm_sweeps=warm_sweeps))
+    assert len(fits) == starts
+    assert sweeps == [warm_sweeps or 1] * 3
+    for problem in fits:
+        assert not problem.weight[held_out].any()
+    # Of so large a bond dimension it is the convex limit.
+    folds = np.where(np.isin(np.arange(60), held_out), 0, -1)
+    scores, losses = convex.search(design, task, folds, [1.0, 0.1, 0.01])
+    np.testing.assert_allclose([loss for _, loss in path], losses, rtol=1e-3)
+    np.testing.assert_allclose(path[0][0], scores[0, :20], atol=1e-2)

@@ -152,16 +152,18 @@ class Sweep(ChainSolver):
         problem = problem.take(rows).astype(np.float32)
         landmarks = convex.choose_landmarks(problem.weight, plan.max_landmarks, plan.rng)
         alphas = [problem.alpha * factor for factor in _WEAKER]
-        _, losses = convex_chain.search_chains(
-            [problem],
-            [convex.make_design(problem, landmarks)],
-            (plan.orders[0], plan.output_site, plan.bond_dim),
-            np.where(folds == 0, 0, -1),
+        order, output_site = plan.orders[0], plan.output_site
+        path = convex_chain.chain_path(
+            problem,
+            convex.make_design(problem, landmarks),
+            problem.inputs((order[:output_site], order[output_site:][::-1])),
+            (order, output_site, plan.bond_dim),
+            np.flatnonzero(folds == 0),
             alphas,
-            np.inf,
             np.random.default_rng(plan.rng.randint(2**31 - 1)),
-            n_sweeps=2,
+            warm_sweeps=2,
         )
+        losses = [loss for _, loss in convex_chain.until_worse(path)]
         plan.clock.say("held-out losses of sweeps: " + " ".join(f"{v:.4f}" for v in losses))
         return alphas[int(np.argmin(losses))]
 
