@@ -19,6 +19,7 @@ import numpy as np
 
 from sktn.backend import executor_for, namespace
 from sktn.networks.linalg import outer
+from sktn.networks.trail import Trail
 
 # Sweeps end when one adds less than this share to the squared norm that the chain keeps.
 SETTLED = 0.05
@@ -49,23 +50,12 @@ def _arms(run, arms, beta, bond_dim, rng, sweeps):
     beyond_output = [_random_far_side(run, arms[1 - t], beta, sketch, rng) for t in (0, 1)]
     grown = []
     for arm, far in zip(arms, beyond_output, strict=True):
-        far_sides = [far]
-        for x in arm[:0:-1]:
-            far = run.jit(absorbed)(far, _random_core(x, far, sketch, rng), x)
-            far_sides.append(far)
-        grown.append(_grow(run, arm, far_sides, bond_dim))
+        grown.append(_grow(run, arm, _random_far_sides(run, arm, far, sketch, rng), bond_dim))
     readout = _read_out(run, grown, beta)
     for _ in range(sweeps):
         for t in (0, 1):
-            # Of a long chain of many terms states and far sides fill memory: each is let go as soon
-            # as the next is there.
-            states = grown[t][1]
-            far = run.jit(outer)(grown[1 - t][1][-1], beta)
-            far = reduced(run, states.pop(), far, bond_dim)
-            far_sides = [far]
-            for x in arms[t][:0:-1]:
-                far = reduced(run, states.pop(), run.jit(outer)(x, far), bond_dim)
-                far_sides.append(far)
+            far = run.jit(outer)(grown[1 - t][1].last, beta)
+            far_sides = _far_sides(run, arms[t], grown[t][1], far, bond_dim)
             grown[t] = _grow(run, arms[t], far_sides, bond_dim)
         before, readout = readout, _read_out(run, grown, beta)
         if varying(readout) - varying(before) <= SETTLED * varying(readout):
@@ -73,9 +63,48 @@ def _arms(run, arms, beta, bond_dim, rng, sweeps):
     return *grown, readout
 
 
+def _random_far_sides(run, arm, far, sketch, rng):
+    """A random projection of what lies beyond every site, from that beyond the output: (m, j)
+    -> Trail from the output to the end"""
+    cores = []
+
+    def step(k, far):
+        return run.jit(absorbed)(far, cores[k], arm[-1 - k])
+
+    found = _trail(far, step, len(arm))
+    for k, x in enumerate(arm[:0:-1]):
+        cores.append(_random_core(x, far, sketch, rng))
+        far = step(k, far)
+        found.append(far)
+    return found
+
+
+def _far_sides(run, arm, states, far, rank):
+    """What lies beyond every site in its own best basis, the states (m, D) of the arm on this side
+    of it given: they are let go. far (m, j): beyond the output -> Trail from the output to the end
+    """
+    bases = [far_basis(run, states.pop(), far, rank)]
+
+    def step(k, far):
+        return run.jit(times)(run.jit(outer)(arm[-1 - k], far), bases[k + 1])
+
+    far = run.jit(times)(far, bases[0])
+    found = _trail(far, step, len(arm))
+    for x in arm[:0:-1]:
+        far = run.jit(outer)(x, far)
+        bases.append(far_basis(run, states.pop(), far, rank))
+        far = run.jit(times)(far, bases[-1])
+        found.append(far)
+    return found
+
+
+def _trail(first, step, n_states):
+    return Trail(first, step, n_states, first.size * first.dtype.itemsize)
+
+
 def _read_out(run, grown, beta):
     (_, l), (_, r) = grown
-    return run.get(run.jit(readout_of)(l[-1], beta, r[-1]))
+    return run.get(run.jit(readout_of)(l.last, beta, r.last))
 
 
 def varying(readout):
@@ -121,11 +150,15 @@ def projected(beta, far, mixing):
 
 
 def reduced(run, state, far, rank):
-    """far in the leading right singular vectors of state^T far: state (m, k), far (m, j)
-    -> (m, at most rank)"""
+    """far in its best basis: state (m, k), far (m, j) -> (m, at most rank)"""
+    return run.jit(times)(far, far_basis(run, state, far, rank))
+
+
+def far_basis(run, state, far, rank):
+    """The leading right singular vectors of state^T far: state (m, k), far (m, j)
+    -> (j, at most rank)"""
     matrix = run.get(run.jit(_products)(state, far))
-    basis = np.linalg.svd(matrix, full_matrices=False)[2][:rank].T
-    return run.jit(times)(far, basis)
+    return np.linalg.svd(matrix, full_matrices=False)[2][:rank].T
 
 
 def _products(state, far):
@@ -140,26 +173,31 @@ def _grow(run, arm, far_sides, D):
     """One pass from the end to the output: at every site the D directions that matter most to
     what lies beyond it, the constant path among them.
 
-    arm: p arrays (m, d), far_sides: p arrays (m, j), or one, from the output to the end; taken from
-    the list as they are used
-    -> cores (p, D, d, D), states: p + 1 arrays (m, D)
+    arm: p arrays (m, d), far_sides: Trail of (m, j) from the output to the end
+    -> cores (p, D d, D), states: Trail of p + 1 arrays (m, D)
     """
-    m, dtype = len(far_sides[-1]), far_sides[-1].dtype
-    start = np.zeros((m, D), dtype)
+    m, dtype = len(far_sides.last), far_sides.last.dtype
+    d = arm[0].shape[1] if arm else 1
+    start, cores, used = np.zeros((m, D), dtype), np.zeros((len(arm), D * d, D), dtype), 1
     start[:, 0] = 1
-    states, cores, used = [run.put_rows(start)], [], 1
-    for x in arm:
-        far, d = far_sides.pop(), x.shape[1]
+
+    def step(k, state):
+        Y = run.jit(outer)(state, arm[k])
+        return run.jit(times)(Y, cores[k])
+
+    state = run.put_rows(start)
+    states = _trail(state, step, len(arm) + 1)
+    for core, x in zip(cores, arm, strict=True):
+        far = far_sides.pop()
         # Columns of states that are zero need not be looked at.
-        Y, overlap = run.jit(seen, static=("used",))(states[-1], x, far, used=used)
+        Y, overlap = run.jit(seen, static=("used",))(state, x, far, used=used)
         U = leading(np.array(run.get(overlap)), D)
-        core = np.zeros((D * d, D), dtype)
         core[0, 0] = 1
         core[1 : used * d, 1 : 1 + U.shape[1]] = U[1:]
-        cores.append(core.reshape(D, d, D))
-        states.append(run.jit(times)(Y, core[: used * d]))
+        state = run.jit(times)(Y, core[: used * d])
+        states.append(state)
         used = 1 + U.shape[1]
-    return np.array(cores, dtype), states
+    return cores, states
 
 
 def leading(overlap, D):

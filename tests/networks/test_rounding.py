@@ -148,3 +148,12 @@ def test_terms_on_a_device_give_the_same_chain(p, q, rng, monkeypatch):
         found.append(dense_chain(*chain))
     assert backend.n_compiled() > compiled
     np.testing.assert_allclose(found[1], found[0], rtol=1e-8, atol=1e-8)
+
+
+def test_states_that_are_computed_anew_change_nothing(rng):
+    terms = product_states(rng, 7, 9)
+    expected = compress(*terms, 4, np.random.default_rng(0))
+    with backend.config_context(max_memory=1.0):
+        found = compress(*terms, 4, np.random.default_rng(0))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
