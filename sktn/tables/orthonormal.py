@@ -8,8 +8,9 @@ import numpy as np
 
 from sktn.embeddings import namespace
 
-# A component is dropped when what the earlier ones leave of it is smaller than this share of its
-# norm: in float32 the rest would be rounding error, magnified by the normalisation.
+# A component is dropped when the raw ones cancel in it to less than this share of their norms: in
+# float32 the rest would be rounding error, magnified by the normalisation. Of waves on a column in
+# which most rows share a value, every one may leave enough of the next, and their sum too little.
 _DEPENDENT = 1e-4
 # Components are of order one: those below this, like a radial function far from all rows, would be
 # scaled by what single precision cannot hold.
@@ -116,17 +117,18 @@ def _gram_schmidt(factor):
     q = np.zeros((n, k, r))
     transform = np.zeros((n, r, r))
     kept = np.zeros((n, r), dtype=bool)
+    norms = np.linalg.norm(factor, axis=1)
     for j in range(r):
         v = factor[:, :, j].copy()
         t = np.zeros((n, r))
         t[:, j] = 1.0
-        norm = np.linalg.norm(v, axis=1)
         for _ in range(2):  # twice is enough (Giraud, Langou and Rozloznik, 2005)
             overlap = np.einsum("nkj,nk->nj", q, v)
             v -= np.einsum("nkj,nj->nk", q, overlap)
             t -= np.einsum("nrj,nj->nr", transform, overlap)
         rest = np.linalg.norm(v, axis=1)
-        kept[:, j] = rest > np.maximum(_DEPENDENT * norm, _LEAST)
+        size = np.einsum("nr,nr->n", np.abs(t), norms)
+        kept[:, j] = rest > np.maximum(_DEPENDENT * size, _LEAST)
         inverse = np.where(kept[:, j], 1 / np.where(kept[:, j], rest, 1.0), 0.0)[:, None]
         q[:, :, j] = v * inverse
         transform[:, :, j] = t * inverse

@@ -22,6 +22,7 @@ from sktn.tables import basis as basis_module
 from sktn.tables import levels
 from sktn.tables.basis import embed, fit_basis
 from sktn.tables.column_fit import fit_columns
+from sktn.tables.sites import make_sites
 
 # NumPy where nothing else is asked: every shape compiles anew.
 site_vectors = jax.jit(embed)
@@ -102,6 +103,14 @@ def test_float32_tables(table, name, missing):
     assert phi.dtype == basis.gram.dtype == np.float32
     assert np.isfinite(phi).all()
     np.testing.assert_allclose(phi, fit(X, make_embedding(name, 3), **options)[2], atol=2e-2)
+
+
+@pytest.mark.parametrize(("name", "degree"), [("fourier", 128), ("legendre", 8)])
+def test_both_precisions_agree_where_most_rows_share_a_value(rng, name, degree):
+    values = np.where(rng.random(3000) < 0.92, 0.0, rng.integers(1, 120, 3000))
+    sites = make_sites(values[:, None], None, embedding=name, degree=degree, scaling="quantile")
+    single = embed(sites.basis.astype(np.float32), sites.coords.astype(np.float32))
+    np.testing.assert_allclose(single, embed(sites.basis, sites.coords), atol=0.1)
 
 
 def test_what_depends_on_the_training_data_is_masked(table):
