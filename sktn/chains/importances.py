@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.chains.members import networks_of
+from sktn.chains.members import in_unit_scale, networks_of
 from sktn.networks.readings import kernels_of
 
 
@@ -28,12 +28,13 @@ def total_shares(model):
     """The weighted mean over the networks of the total variance shares of all columns: (n,)"""
     check_is_fitted(model)
     found = np.zeros(model.n_features_in_)
-    for member in networks_of(model):
+    members, _ = in_unit_scale(networks_of(model))
+    for member in members:
         chains, order, _ = member.outputs()
         matrices = member.whitening(order)
         kernels = kernels_of(chains[0])
         chains = [kernels.change_basis(chain, matrices) for chain in chains]
-        variances = [kernels.total_variances(chain) for chain in kernels.in_unit_scale(chains)[0]]
+        variances = [kernels.total_variances(chain) for chain in chains]
         whole = sum(variance for variance, _ in variances)
         involving = sum(part for _, part in variances)
         column = member.column_order(order)

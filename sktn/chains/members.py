@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.chains.density import MPSDensityEstimator
 from sktn.networks import chain as chains
 from sktn.networks.folding import fold, unfold
+from sktn.networks.linalg import power_of_two_scale
 from sktn.networks.mps import MPS, from_padded
 from sktn.networks.tree_readings import scalar_tree
 from sktn.tables.basis import embed
@@ -117,6 +118,18 @@ def networks_of(model):
     basis, weight = _in_double(model.basis_), 1 / len(networks)
     kind = TreeMember if tree else Member
     return [kind(weight, model.columns_, basis, network, scale, offset) for network in networks]
+
+
+def in_unit_scale(members, output=None):
+    """Members whose largest output has a scale of about one, and the factor: squares of functions
+    in the units of a target may leave the range of floats. Where one output is asked for, the
+    others are nothing."""
+    scales = np.stack([member.scale for member in members])
+    if output is not None:
+        scales = np.where(np.arange(scales.shape[1]) == output, scales, 0.0)
+    factor = float(power_of_two_scale(scales.ravel(), axis=0)[0])
+    scaled = zip(members, scales / factor, strict=True)
+    return [replace(member, scale=scale) for member, scale in scaled], factor
 
 
 def estimators_of(model):

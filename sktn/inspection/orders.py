@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from sktn.annotations import Data
-from sktn.chains.members import networks_of, with_networks
+from sktn.chains.members import in_unit_scale, networks_of, with_networks
 from sktn.inspection.average import orthonormal_outputs
 from sktn.inspection.reading import read_model, unwrapped
 from sktn.inspection.truncation import with_fewest_bonds
@@ -80,8 +80,8 @@ def limit_order(
     if y is not None and X is None:
         raise ValueError("y needs X, the rows to take the score on.")
     reading = read_model(model)
-    outputs, _ = orthonormal_outputs(reading, networks_of(reading.model), X)
-    outputs, _ = sobol.in_unit_scale(outputs)
+    members, _ = in_unit_scale(networks_of(reading.model))
+    outputs, _ = orthonormal_outputs(reading, members, X)
     by_order = sum(sobol.variance_by_order(chain)[1:] for chain in outputs)
     whole = by_order.sum()
     smaller = copy.deepcopy(model)

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sktn.annotations import Data
-from sktn.chains.members import networks_of, with_networks
+from sktn.chains.members import in_unit_scale, networks_of, with_networks
 from sktn.inspection.average import orthonormal_outputs
 from sktn.inspection.reading import read_model, unwrapped
 from sktn.networks import sobol
@@ -55,8 +55,7 @@ def prune(
     members, names = networks_of(reading.model), reading.names
     if not 0 <= max_share < 1:
         raise ValueError(f"max_share must be in [0, 1), got {max_share!r}.")
-    outputs, column = orthonormal_outputs(reading, members, X)
-    outputs, _ = sobol.in_unit_scale(outputs)
+    outputs, column = orthonormal_outputs(reading, in_unit_scale(members)[0], X)
     variances = [sobol.total_variances(chain) for chain in outputs]
     whole = sum(variance for variance, _ in variances)
 

@@ -7,7 +7,7 @@ from sklearn.utils import Bunch
 
 from sktn.annotations import Data
 from sktn.chains.importances import total_shares
-from sktn.chains.members import checked_output, networks_of
+from sktn.chains.members import checked_output, in_unit_scale, networks_of
 from sktn.inspection.average import orthonormal_outputs
 from sktn.inspection.reading import read_model
 from sktn.networks.readings import kernels_of
@@ -71,11 +71,12 @@ def variance_shares(
     """
     reading = read_model(model, trees=True)
     members, names = networks_of(reading.model), reading.names
-    outputs, column = orthonormal_outputs(reading, members, X)
     if output is not None:
-        outputs = [outputs[checked_output(output, len(outputs))]]
+        output = checked_output(output, len(members[0].scale))
+    members, scale = in_unit_scale(members, output)
+    outputs, column = orthonormal_outputs(reading, members, X)
+    outputs = outputs if output is None else [outputs[output]]
     kernels = kernels_of(outputs[0])
-    outputs, scale = kernels.in_unit_scale(outputs)
     n_features = len(names)
     wanted = [feature_indices(subset, names) for subset in subsets or []]
     variance = 0.0

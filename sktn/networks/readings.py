@@ -9,7 +9,6 @@ _CHAIN = SimpleNamespace(
     change_basis=chain.change_basis,
     conditional_mean=chain.conditional_mean,
     evaluate=chain.evaluate,
-    in_unit_scale=sobol.in_unit_scale,
     pair_variances=sobol.pair_variances,
     shapley_values=shapley.shapley_values,
     subset_variance=sobol.subset_variance,

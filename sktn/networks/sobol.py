@@ -10,18 +10,6 @@ of large numbers.
 
 import numpy as np
 
-from sktn.networks.linalg import power_of_two_scale
-
-
-def in_unit_scale(chains):
-    """Right-canonical chains (n, D, d, D) over a number that they share, and the number: squares of
-    functions in the units of a target may leave the range of floats.
-    """
-    # All of such a chain's size is in its first core.
-    first = np.concatenate([chain[0].ravel() for chain in chains])
-    scale = float(power_of_two_scale(first, axis=0)[0])
-    return [np.concatenate([chain[:1] / scale, chain[1:]]) for chain in chains], scale
-
 
 def constant_paths(chain):
     """Products of the constant components left of every bond and right of it.

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sktn.networks.linalg import outer, power_of_two_scale
+from sktn.networks.linalg import outer
 from sktn.networks.tree import contract, with_surplus
 
 # Numbers held for a block of rows (128 MB).
@@ -40,12 +40,6 @@ def scalar_tree(network, output, scale=1.0):
     return replace(
         network, leaves=leaves, cores=tuple(cores[n:]), readout=readout * np.exp(log_scale)
     )
-
-
-def in_unit_scale(trees):
-    """Trees of isometries over a number that they share, and the number."""
-    scale = float(power_of_two_scale(np.concatenate([t.readout.ravel() for t in trees]), axis=0)[0])
-    return [replace(tree, readout=tree.readout / scale) for tree in trees], scale
 
 
 def change_basis(tree, matrices):

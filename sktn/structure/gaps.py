@@ -57,7 +57,9 @@ class Units:
     def original(self, Z, dtype=np.float64):
         """z -> x; what the precision cannot hold becomes the largest number that it can."""
         peak, location, scale = self._parts()
-        bound = float(np.finfo(dtype).max) / np.maximum(peak, 1.0)
+        limits = np.finfo(dtype)
+        # Less by the rounding of the last product.
+        bound = float(limits.max) * (1 - 2 * float(limits.eps)) / np.maximum(peak, 1.0)
         values = np.asarray(Z, dtype=np.float64) * scale + location
         return np.clip(values, -bound, bound) * peak
 

@@ -491,3 +491,13 @@ def test_shares_do_not_depend_on_the_unit_of_the_target(rng):
     assert prune(found, features=["x0"]).lost_share == pytest.approx(
         prune(wanted, features=["x0"]).lost_share, rel=1e-4
     )
+
+
+def test_each_target_has_shares_whatever_the_unit_of_another(rng):
+    X = rng.uniform(-1, 1, size=(60, 3))
+    y = np.stack([X[:, 0], X[:, 1]], axis=1)
+    largest = 1.7e308 / np.abs(y).max()
+    model = MPSRegressor(alpha=0.1, degree=2, bond_dim=4, random_state=0)
+    model.fit(X, y * [largest, 1e-12])
+    np.testing.assert_allclose(model.feature_importances_, [1, 0, 0], atol=0.01)
+    np.testing.assert_allclose(variance_shares(model, output=1).total, [0, 1, 0], atol=0.01)
