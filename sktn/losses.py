@@ -35,6 +35,8 @@ class _Pointwise:
     quadratic: ClassVar[bool] = False
     #: Whether the minimum is found in single precision: seven digits of a log-odds.
     single_precision: ClassVar[bool] = False
+    #: Whether it is the logarithm of a likelihood, whose scale says what is chance.
+    log_likelihood: ClassVar[bool] = False
     #: Whether scores are logarithms of predictions.
     log_link: ClassVar[bool] = False
 
@@ -80,6 +82,7 @@ class Softmax:
     ridge_share: ClassVar[float] = 1.0
     quadratic: ClassVar[bool] = False
     single_precision: ClassVar[bool] = True
+    log_likelihood: ClassVar[bool] = True
 
     def n_scores(self, target):
         return self.n_classes
@@ -131,6 +134,7 @@ class Logistic(_Pointwise):
 
     ridge_share: ClassVar[float] = 0.5
     single_precision: ClassVar[bool] = True
+    log_likelihood: ClassVar[bool] = True
 
     def values(self, F, target):
         return namespace(F).logaddexp(0, (1 - 2 * target) * F)[..., 0]

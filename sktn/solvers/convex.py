@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, get_lapack_funcs
+from scipy.linalg import cho_factor, cho_solve, eigh, get_lapack_funcs
 from scipy.linalg.lapack import dormqr, dptsv, dsytrd, dsytrd_lwork
 
 from sktn.backend import bucket, executor_for, executor_of, namespace
@@ -31,6 +31,9 @@ from sktn.tables.basis import embed
 # Numbers in a block of rows of the kernel: it stays in the cache while it is multiplied up, several
 # times faster than from memory.
 _BLOCK = 2**17
+# Blocks of a symmetric kernel, whose other triangle is not computed: that many rows of blocks leave
+# little on the diagonal, and blocks are not yet too small.
+_SYMMETRIC_BLOCKS = 8
 # Numbers of landmarks' site vectors that are laid out anew at a time (64 MB in float32).
 _LAID_OUT = 2**24
 # Of a search: losses to a thousandth tell strengths apart.
@@ -95,21 +98,29 @@ def _absorb(e, k, max_order):
 
 
 def _product_kernel(a, b, max_order):
-    """In NumPy: blocks of rows, each through as many sites as are laid out for it at a time."""
+    """In NumPy: blocks of rows, each through as many sites as are laid out for it at a time; of a
+    matrix with itself, lower triangles of blocks."""
     e = np.zeros((max_order or 1, len(a), len(b)), a.dtype)
     n_sites = max(1, _LAID_OUT // max(1, b.shape[0] * b.shape[2]))
     n_rows = max(1, _BLOCK // max(1, len(b)))
+    if symmetric := a is b:
+        n_rows = min(n_rows, -(-len(a) // _SYMMETRIC_BLOCKS))
     for first in range(0, a.shape[1], n_sites):
         sites = slice(first, first + n_sites)
         right = np.ascontiguousarray(b[:, sites].transpose(1, 2, 0)[:, 1:])
         for start in range(0, len(a), n_rows):
             block = slice(start, start + n_rows)
+            columns = slice(start + n_rows if symmetric else None)
             left = np.ascontiguousarray(a[block, sites].transpose(1, 0, 2)[:, :, 1:])
-            parts = tuple(e[:, block])
+            parts = tuple(e[:, block, columns])
             for x, y in zip(left, right, strict=True):
-                parts = _absorb(parts, x @ y, max_order)
-            e[:, block] = parts
-    return e[0] if len(e) == 1 else e.sum(axis=0)
+                parts = _absorb(parts, x @ y[:, columns], max_order)
+            e[:, block, columns] = parts
+    kernel = e[0] if len(e) == 1 else e.sum(axis=0)
+    if symmetric:
+        for start in range(0, len(a), n_rows):
+            kernel[:start, start : start + n_rows] = kernel[start : start + n_rows, :start].T
+    return kernel
 
 
 def nystroem_map(landmark_kernel):
@@ -118,8 +129,12 @@ def nystroem_map(landmark_kernel):
 
     landmark_kernel (m, m) -> V (m, r), spectrum (r,)
     """
-    xp = namespace(landmark_kernel)
-    lam, U = xp.linalg.eigh((landmark_kernel + landmark_kernel.T) / 2)
+    xp, symmetric = namespace(landmark_kernel), (landmark_kernel + landmark_kernel.T) / 2
+    # NumPy computes in double whatever it is given, and single precision is twice as fast.
+    if xp is np:
+        lam, U = eigh(symmetric, driver="evd", check_finite=False)
+    else:
+        lam, U = xp.linalg.eigh(symmetric)
     info = np.finfo(lam.dtype)
     kept = np.flatnonzero(np.asarray(lam > max(8 * info.eps * float(lam[-1]), info.tiny)))
     return U[:, kept] / xp.sqrt(lam[kept]), lam[kept]
@@ -154,13 +169,14 @@ def make_design(problem, landmarks):
         )
     if problem.loss.quadratic:
         kept, V = triangular_map(kernel)
-        a, kernel = a[kept], kernel[:, kept]
+        a, own = a[kept], kernel[:, kept] @ V
     else:
-        V, _ = nystroem_map(kernel)
+        V, spectrum = nystroem_map(kernel)
+        own = V * spectrum  # kernel @ V
     n_rows = problem.n_rows
     run = executor_for(n_rows * V.shape[1])
     if run.name == "numpy" and len(landmarks) == n_rows:
-        return Design(_with_constant(kernel @ V), V, a)
+        return Design(_with_constant(own), V, a)
     with run.precision(V.dtype):
         program = run.jit(_features, static=("max_order",))
         fixed = run.put((problem.basis, problem.roots, a, V))
@@ -169,6 +185,13 @@ def make_design(problem, landmarks):
         def features(coords):
             return program(*fixed, coords, max_order=problem.max_order)
 
+        if run.name == "numpy":
+            # Those of the landmarks are there.
+            Z = np.ones((n_rows, V.shape[1] + 1), V.dtype)
+            Z[landmarks, :-1] = own
+            others = np.setdiff1d(np.arange(n_rows), landmarks)
+            Z[others] = run.map_rows(lambda rows: features(problem.coords[rows]), others, numbers)
+            return Design(Z, V, a)
         return Design(run.put_rows(run.map_rows(features, problem.coords, numbers)), V, a)
 
 

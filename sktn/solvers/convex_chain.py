@@ -21,6 +21,10 @@ from sktn.solvers import convex, sweep
 from sktn.solvers.newton import Effort
 from sktn.solvers.problem import Solution
 
+# Of the convex limit of some landmarks, which leave out more than this share of the loss, and the
+# compression more: the readout, which is refitted, makes up for it. On five tables of 1,250 to
+# 4,000 rows chains of the same loss from half as many products as an exact limit takes.
+_LIMIT_TOL = 1e-3
 # Of `max_memory`: what site and bond vectors of a sweep may take.
 _SHARE = 3 / 4
 
@@ -33,7 +37,10 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
     """
     order, output_site, bond_dim = chain
     W, strengths = problem.weight[None], np.array([problem.strength])
-    B, _, losses = convex.solve(design.Z, problem, W, strengths, effort, stop=stop)
+    rough = effort
+    if len(design.landmarks) < np.count_nonzero(problem.weight > 0):
+        rough = effort._replace(tol=max(effort.tol, _LIMIT_TOL))
+    B, _, losses = convex.solve(design.Z, problem, W, strengths, rough, stop=stop)
     orders = order[:output_site], order[output_site:][::-1]
     sites = np.ascontiguousarray(design.landmarks.transpose(1, 0, 2))
     arms = [[sites[i] for i in o] for o in orders]

@@ -14,6 +14,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils import check_array
 
+from sktn.tables.frames import is_frame
+
 # What a column without a meaning as numbers holds, and what to do about it.
 _REMEDIES = {
     nw.Datetime: "Turn it into numbers, e.g. days since a first date, its month, its weekday.",
@@ -281,7 +283,7 @@ def _plain(values):
 
 
 def _as_frame(X):
-    return nw.from_native(X, eager_only=True) if nw.dependencies.is_into_dataframe(X) else None
+    return nw.from_native(X, eager_only=True) if is_frame(X) else None
 
 
 def _name(X, column):

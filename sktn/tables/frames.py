@@ -8,6 +8,12 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 
+def is_frame(X):
+    """Whether X is a data frame."""
+    # An array is none: narwhals, to say so, reads the metadata of all installed packages.
+    return not isinstance(X, np.ndarray) and nw.dependencies.is_into_dataframe(X)
+
+
 @dataclass(frozen=True, eq=False)
 class Schema:
     """Names of columns, None for those of an array; their dtypes in narwhals' words and in those of
@@ -21,7 +27,7 @@ class Schema:
     @classmethod
     def of(cls, X):
         """Of what a user passed."""
-        if not nw.dependencies.is_into_dataframe(X):
+        if not is_frame(X):
             return cls(None, [], [], "")
         frame = nw.from_native(X, eager_only=True)
         names = list(frame.columns)

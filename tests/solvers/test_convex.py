@@ -92,6 +92,25 @@ def test_kernel_is_the_explicit_expansion(rng, m):
     np.testing.assert_allclose(convex.product_kernel(a, b), expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("max_order", [None, 1, 2])
+@pytest.mark.parametrize("m", [1, 5, 50])
+def test_kernel_of_vectors_with_themselves_is_that_with_a_copy(rng, m, max_order):
+    a = site_vectors(rng, m)
+    found, expected = (convex.product_kernel(a, b, max_order) for b in (a, a.copy()))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_array_equal(found, found.T)
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_rows_that_are_no_landmarks_have_features_of_the_same_map(rng, quadratic):
+    whole, _ = problem(rng, 2, N=40)
+    if quadratic:
+        whole = replace(whole, loss=SquaredError(), target=rng.normal(size=(40, 1)))
+    design = convex.make_design(whole, np.array([3, 11, 12, 30]))
+    features = convex._features(whole.basis, whole.roots, design.landmarks, design.V, whole.coords)
+    np.testing.assert_allclose(design.Z, features, rtol=1e-9, atol=1e-9)
+
+
 def test_kernel_does_not_cancel(rng):
     # Beside the 1 that is taken off, these values are below the rounding of float32.
     a = site_vectors(rng, 6, size=1e-5)
