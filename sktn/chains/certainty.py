@@ -21,6 +21,7 @@ from sktn.chains.class_scores import ClassScores
 from sktn.chains.folds import search_rows
 from sktn.chains.target import average_log_probabilities
 from sktn.solvers import convex
+from sktn.solvers.kernel import kernel_diagonal, product_kernel
 from sktn.tables.basis import embed
 
 # Rows that the curvature is taken from, landmarks, and numbers in the site vectors of these.
@@ -88,7 +89,7 @@ class Certainty:
     def effect_variance(self, phi):
         """Of what scores gain on their means, over samples of as many rows: site vectors phi
         (N, n, d), those of the columns that are averaged over their mean -> (N, c)"""
-        kernel = convex.product_kernel(phi / self.roots, self.landmarks, self.max_order)
+        kernel = product_kernel(phi / self.roots, self.landmarks, self.max_order)
         variance = np.einsum("br,br->b", kernel @ self.sampled[:-1, :-1], kernel)
         return np.maximum(variance, 0)[:, None] * self.noise
 
@@ -98,10 +99,10 @@ class Certainty:
         for start in range(0, len(coords), _BLOCK):
             rows = slice(start, start + _BLOCK)
             a = np.asarray(embed(basis, coords[rows]), np.float64) / self.roots
-            kernel = convex.product_kernel(a, self.landmarks, self.max_order)
+            kernel = product_kernel(a, self.landmarks, self.max_order)
             kernel = np.concatenate([kernel, np.ones((len(a), 1))], axis=1)
             values[rows] = np.einsum("br,br->b", kernel @ matrix, kernel)
-            diagonal[rows] = convex.kernel_diagonal(a, self.max_order)
+            diagonal[rows] = kernel_diagonal(a, self.max_order)
         return values, diagonal
 
 
@@ -126,13 +127,13 @@ def fit_certainty(problem, networks, rng, scores_of=predict.scores):
     most = max(1, min(_LANDMARKS, _LARGEST // max(1, problem.penalty.size)))
     landmarks = convex.choose_landmarks(part.weight, most, rng)
     a = np.asarray(part.vectors(landmarks), np.float64)
-    own = convex.product_kernel(a, a, problem.max_order)
+    own = product_kernel(a, a, problem.max_order)
     size = np.trace(own) / len(own)
     # Beside the constant, which is one; without any column there is nothing.
     own += _JITTER * (size if size > np.finfo(np.float32).tiny else 1.0) * np.eye(len(own))
     factor = cholesky(own, lower=True)
     blocks = (np.asarray(vectors, np.float64) for _, vectors in part.blocks())
-    kernel = np.concatenate([convex.product_kernel(x, a, problem.max_order) for x in blocks])
+    kernel = np.concatenate([product_kernel(x, a, problem.max_order) for x in blocks])
     Z = solve_triangular(factor, kernel.T, lower=True).T
     Z = np.concatenate([Z, np.ones((len(Z), 1))], axis=1)
     meat = (Z.T * curvature) @ Z

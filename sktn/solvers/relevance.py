@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from sktn.solvers.convex import kernel_diagonal
 from sktn.solvers.evidence import negative_log_evidence, packed
+from sktn.solvers.kernel import kernel_diagonal
 
 # Beyond these a column counts for nothing, or for all.
 _BOUND = np.log(1e3)

@@ -505,3 +505,18 @@ def test_single_labels_are_named_as_they_are(rng):
     y[0] = 2
     with pytest.warns(UserWarning, match=r"Classes \[2\] have a single row"):
         MPSClassifier(random_state=0).fit(X, y)
+
+
+@pytest.mark.parametrize(("copies", "swept"), [(1, False), (100, True)])
+def test_sweeps_are_made_for_what_is_more_than_chance(copies, swept):
+    # The same chain, whose loss is as far from the limit by its share of it, on more rows.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 6))
+    pairs = X[:, 0] * X[:, 1] + X[:, 2] * X[:, 3] + X[:, 4] * X[:, 5]
+    y, weight = pairs + 0.3 * rng.normal(size=120) > 0, np.full(120, float(copies))
+    model = MPSClassifier(bond_dim=6, degree=2, alpha=0.1 * copies, random_state=0)
+    sweeps, limit = (
+        clone(model).set_params(solver=solver).fit(X, y, weight)
+        for solver in (Sweep(tol=1e-3), Convex(tol=1e-6))
+    )
+    assert (sweeps.loss_curve_[-1] < limit.loss_curve_[-1] - 1e-4) == swept

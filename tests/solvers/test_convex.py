@@ -14,6 +14,7 @@ from sktn.losses import SquaredError, classification, log_probabilities
 from sktn.networks import mps
 from sktn.solvers import convex, convex_chain
 from sktn.solvers import problem as problems
+from sktn.solvers.kernel import nystroem_map, product_kernel, triangular_map
 from sktn.solvers.newton import Effort
 from sktn.solvers.problem import ChainProblem
 from sktn.tables.penalty import penalty_weights
@@ -89,14 +90,14 @@ def scikit_learn(Z, labels, weight, alpha, n_classes):
 def test_kernel_is_the_explicit_expansion(rng, m):
     a, b = site_vectors(rng, m), site_vectors(rng, 5)
     expected = expansion(a) @ expansion(b).T
-    np.testing.assert_allclose(convex.product_kernel(a, b), expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(product_kernel(a, b), expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("max_order", [None, 1, 2])
 @pytest.mark.parametrize("m", [1, 5, 50])
 def test_kernel_of_vectors_with_themselves_is_that_with_a_copy(rng, m, max_order):
     a = site_vectors(rng, m)
-    found, expected = (convex.product_kernel(a, b, max_order) for b in (a, a.copy()))
+    found, expected = (product_kernel(a, b, max_order) for b in (a, a.copy()))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     np.testing.assert_array_equal(found, found.T)
 
@@ -114,7 +115,7 @@ def test_rows_that_are_no_landmarks_have_features_of_the_same_map(rng, quadratic
 def test_kernel_does_not_cancel(rng):
     # Beside the 1 that is taken off, these values are below the rounding of float32.
     a = site_vectors(rng, 6, size=1e-5)
-    found = convex.product_kernel(a.astype(np.float32), a.astype(np.float32))
+    found = product_kernel(a.astype(np.float32), a.astype(np.float32))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expansion(a) @ expansion(a).T, rtol=1e-4)
 
@@ -129,16 +130,16 @@ def test_kernel_of_few_sites_is_a_sum_over_sets_of_them(rng, max_order, backend)
         expected += sum(k[i] * k[j] for i in range(len(k)) for j in range(i))
     if backend == "jax":
         with jax.enable_x64(True):
-            found = convex.product_kernel(jax.numpy.asarray(a), jax.numpy.asarray(b), max_order)
+            found = product_kernel(jax.numpy.asarray(a), jax.numpy.asarray(b), max_order)
     else:
-        found = convex.product_kernel(a, b, max_order)
+        found = product_kernel(a, b, max_order)
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_weighted_site_vectors_put_the_penalty_into_the_kernel(rng):
     task, _ = problem(rng, 2)
     rows = np.arange(5)
-    kernel = convex.product_kernel(*2 * [task.vectors(rows)])
+    kernel = product_kernel(*2 * [task.vectors(rows)])
     phi = task.vectors(rows) * task.roots
     per_site = np.einsum("ans,bns,ns->abn", phi, phi, 1 / task.penalty)
     np.testing.assert_allclose(kernel, np.prod(per_site, axis=2) - 1, rtol=1e-10)
@@ -163,8 +164,8 @@ def test_nystroem_features_reproduce_the_kernel(rng, size):
     # The last rows repeat others: the kernel is singular.
     a = site_vectors(rng, 12, size=size)
     a = np.concatenate([a, a[:3]])
-    kernel = convex.product_kernel(a, a)
-    V, spectrum = convex.nystroem_map(kernel)
+    kernel = product_kernel(a, a)
+    V, spectrum = nystroem_map(kernel)
     features = kernel @ V
     assert V.shape == (15, 12 if size else 0)
     assert np.all(spectrum > 0)
@@ -176,8 +177,8 @@ def test_nystroem_features_reproduce_the_kernel(rng, size):
 def test_triangular_features_reproduce_the_kernel(rng, size, dtype):
     a = site_vectors(rng, 12, size=size)
     a = np.concatenate([a, a[:3]]).astype(dtype)
-    kernel = convex.product_kernel(a, a)
-    kept, V = convex.triangular_map(kernel)
+    kernel = product_kernel(a, a)
+    kept, V = triangular_map(kernel)
     # Landmarks that repeat others are left out.
     assert V.dtype == dtype
     assert len(kept) == len({k % 12 for k in kept}) == (12 if size else 1)
