@@ -1,23 +1,24 @@
-"""Do the tests bite? Random mutations of the package, each against the tests that run its line.
+"""Do the tests bite? Random mutations of the package, each against the tests that are near it.
 
 A mutant is one change of one place: another comparison or arithmetic operator, a negated condition,
-another constant, a keyword argument left out, a function that returns at once. One run of the suite
-notes which tests run which lines, and how long each takes; then every mutant is written into a copy
-of the package, and the tests that run its line are tried on it, the quick ones first, until one
-fails.
+another constant, a keyword argument left out, a function that returns at once. It is written into a
+copy of the package, and the tests are tried on it that are likely to see it, until one fails: first
+those of its own file (of its name, or that import it), then those of the modules that use it, then
+the rest of its folder.
 
-    python benchmarks/mutants.py --n 150 --seed 0 --folder tables --tests tests/tables
+    python benchmarks/mutants.py --n 150 --seed 0
+    python benchmarks/mutants.py --n 20 --folder tables
 
-Prints a line a mutant, KILLED, SURVIVED, TIMEOUT (an endless loop: a test that took several times
-as long as before) or UNTESTED (no test runs the line), and their numbers at the end. Survivors are
-to be read: some change nothing that can be seen (a tolerance, a buffer's size, a message). Needs
-`pytest-cov`.
+Prints a line a mutant, KILLED, SURVIVED, TIMEOUT (an endless loop) or UNTESTED (no test is near),
+and their numbers at the end. Survivors are to be read: some change nothing that can be seen (a
+tolerance, a buffer's size, a message).
 """
 
 import argparse
 import ast
-import json
 import os
+import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -31,20 +32,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = [p.name for p in sorted((ROOT / "sktn").iterdir()) if (p / "__init__.py").exists()]
 # Tests that start processes of their own, or run whole scripts, see no mutant of the copy.
-LEFT_OUT = ("documentation", "readme", "benchmarks", "common_jax")
-# Seconds of tests per mutant: what thousands of quick checks of the whole add finds no more.
-ENOUGH = 90.0
-# A plugin that notes how long every test takes.
-DURATIONS = """
-import json, os
-found = {}
-def pytest_runtest_logreport(report):
-    if report.outcome == "passed":
-        found[report.nodeid] = found.get(report.nodeid, 0) + report.duration
-def pytest_sessionfinish(session):
-    with open(os.environ["DURATIONS"], "w") as file:
-        json.dump(found, file)
-"""
+LEFT_OUT = ("documentation", "readme", "benchmarks", "common_jax", "hostile")
+# CPU seconds of a round of tests: several times what the longest takes without a fault.
+LIMIT = 600
 
 SWAPS = {
     ast.Lt: ast.LtE,
@@ -124,106 +114,128 @@ def mutations(tree):
     return found
 
 
-def covered(place, tests):
-    """Which tests run which lines: one run of the suite or of a part of it, kept in a folder.
-
-    -> coverage data, dict of test to seconds
-    """
-    from coverage import CoverageData
-
-    data, seconds = Path(place, "lines"), Path(place, "durations.json")
-    if not seconds.exists():
-        Path(place, "durations.py").write_text(DURATIONS)
-        ignored = [f"--ignore=tests/test_{name}.py" for name in LEFT_OUT]
-        recorded = ["--cov=sktn", "--cov-context=test", "--cov-report=", "-p", "durations"]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(place)]),
-            "COVERAGE_FILE": str(data),
-            "DURATIONS": str(seconds),
-        }
-        command = [sys.executable, "-m", "pytest", *recorded, *ignored, *tests]
-        subprocess.run(command, cwd=ROOT, env=environment, check=False)
-    found = CoverageData(str(data))
-    found.read()
-    return found, json.loads(seconds.read_text())
+def imported(path):
+    """Names of the modules of the package that a file imports, or takes something from."""
+    found = set()
+    package = path.relative_to(ROOT).parent.parts if path.is_relative_to(ROOT / "sktn") else ()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            up = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*up, *([node.module] if node.module else [])])
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return found
 
 
-def tests_of(path, line, found, seconds):
-    """The tests that run a line, those that take least first. Lines that run on import belong to
-    whatever test runs anything of the file.
-
-    -> list of tests, their seconds in all
-    """
-    lines = found.contexts_by_lineno(str(path))
-    names = {name.rpartition("|")[0] for name in lines.get(line, ())} - {""}
-    if not names and line in lines:
-        names = {name.rpartition("|")[0] for some in lines.values() for name in some} - {""}
-    chosen, total = [], 0.0
-    for name in sorted(names & seconds.keys(), key=seconds.get):
-        if chosen and total + seconds[name] > ENOUGH:
-            break
-        chosen.append(name)
-        total += seconds[name]
-    return chosen, total
+def dotted(path):
+    """-> name of a module of the package, the folders that it is in"""
+    *folders, name = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(folders if name == "__init__" else [*folders, name]), folders
 
 
-def verdict_on(path, source, tests, limit):
+class Nearby:
+    """Which tests are near a module: read from names and imports, nothing is run."""
+
+    def __init__(self):
+        tests = sorted((ROOT / "tests").rglob("test_*.py"))
+        tests = [path for path in tests if not re.search("|".join(LEFT_OUT), path.stem)]
+        self.tests = {path: imported(path) for path in tests}
+        self.modules = {path: imported(path) for path in sorted((ROOT / "sktn").rglob("*.py"))}
+
+    def own(self, path):
+        """Tests of its name or of its folder's, and those that import it."""
+        module, folders = dotted(path)
+        names = (f"test_{path.stem}.py", f"test_{folders[-1]}.py")
+        places = [ROOT / "tests" / Path(*folders[1:]), ROOT / "tests"]
+        called = [p for p in self.tests if p.name in names and p.parent in places]
+        return called + [
+            p for p, names in self.tests.items() if module in names and p not in called
+        ]
+
+    def rounds(self, path):
+        """Files of tests in the order in which they are tried."""
+        module, folders = dotted(path)
+        users = [p for p, names in self.modules.items() if module in names and p.stem != "__init__"]
+        place = ROOT / "tests" / Path(*folders[1:2])
+        rounds = (
+            self.own(path),
+            [p for user in users for p in self.own(user)],
+            [p for p in self.tests if p.parent == place],
+        )
+        seen, found = set(), []
+        for some in rounds:
+            found.append([p for p in dict.fromkeys(some) if p not in seen])
+            seen |= set(some)
+        return [some for some in found if some]
+
+
+def verdict_on(place, path, source, rounds):
     """What tests say of a file's mutated source, and the one that failed."""
-    with tempfile.TemporaryDirectory() as place:
-        for name in ("sktn", "tests"):
-            compiled = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, Path(place, name), ignore=compiled)
-        shutil.copy(ROOT / "pyproject.toml", place)
-        Path(place, path.relative_to(ROOT)).write_text(source)
-        Path(place, "chosen").write_text("\n".join(tests))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "@chosen"]
-        environment = {**os.environ, "PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"}
-        settings = {"cwd": place, "env": environment, "capture_output": True, "text": True}
-        try:
-            run = subprocess.run(command, timeout=limit, check=False, **settings)
-        except subprocess.TimeoutExpired:
-            return "TIMEOUT", ""
-    lines = run.stdout.strip().splitlines() or run.stderr.strip().splitlines() or [""]
-    first = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), lines[-1])
-    return "KILLED" if run.returncode else "SURVIVED", first[:100]
+    target = place / path.relative_to(ROOT)
+    cached = target.parent / "__pycache__"
+    environment = {**os.environ, "PYTHONPATH": str(place)}
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
+
+    settings = {"cwd": place, "env": environment, "capture_output": True, "text": True}
+    try:
+        target.write_text(source)
+        for tests in rounds:
+            # What was compiled of this file is of another mutant.
+            for old in cached.glob(f"{path.stem}.*"):
+                old.unlink()
+            files = [str(p.relative_to(ROOT)) for p in tests]
+            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
+            run = subprocess.run(command, check=False, preexec_fn=limited, **settings)
+            if run.returncode < 0:
+                return "TIMEOUT", f"signal {-run.returncode}"
+            if run.returncode:
+                lines = (run.stdout + run.stderr).strip().splitlines() or [""]
+                failed = (line for line in lines if line.startswith(("FAILED", "ERROR")))
+                return "KILLED", next(failed, lines[-1])[:100]
+    finally:
+        shutil.copy(path, target)
+    return "SURVIVED", f"{sum(map(len, rounds))} files"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=20, help="mutants")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", action="append", choices=FOLDERS, help="default: all of them")
-    parser.add_argument("--tests", action="append", help="files or folders; default: all tests")
-    parser.add_argument("--coverage", type=Path, help="folder that keeps the notes")
+    parser.add_argument("--skip", type=int, default=0, help="go on after so many")
+    parser.add_argument("--folder", action="append", choices=FOLDERS, help="default: everything")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        found, seconds = covered(options.coverage or place, options.tests or ["tests"])
     rng = np.random.default_rng(options.seed)
     places = []
-    for folder in options.folder or FOLDERS:
+    for folder in options.folder or [""]:
         for path in sorted((ROOT / "sktn" / folder).rglob("*.py")):
             n = len(mutations(ast.parse(path.read_text())))
             places += [(path, i) for i in range(n)]
-    chosen = rng.choice(len(places), min(options.n, len(places)), replace=False)
-    verdicts = Counter()
-    for index in chosen:
-        path, i = places[index]
-        tree = ast.parse(path.read_text())
-        line, text, change = mutations(tree)[i]
-        change()
-        begun = time.perf_counter()
-        source = ast.unparse(ast.fix_missing_locations(tree))
-        tests, total = tests_of(path, line, found, seconds)
-        # Other work on the machine, and the start of a process, take their part.
-        verdict, how = ("UNTESTED", "")
-        if tests:
-            verdict, how = verdict_on(path, source, tests, 60.0 + 5.0 * total)
-        verdicts[verdict] += 1
-        where = f"{path.relative_to(ROOT)}:{line}"
-        text = " ".join(text.split())[:110]
-        took = time.perf_counter() - begun
-        print(f"{verdict:<8} {took:5.0f} s  {where}  {text}  [{how}]", flush=True)
+    chosen = rng.permutation(len(places))[: options.n][options.skip :]
+    verdicts, nearby = Counter(), Nearby()
+    with tempfile.TemporaryDirectory() as place:
+        for name in ("sktn", "tests", "doc", "benchmarks"):
+            left_out = shutil.ignore_patterns("_build", "auto_examples", "generated")
+            shutil.copytree(ROOT / name, Path(place, name), ignore=left_out)
+        shutil.copy(ROOT / "pyproject.toml", place)
+        for index in chosen:
+            path, i = places[index]
+            tree = ast.parse(path.read_text())
+            line, text, change = mutations(tree)[i]
+            change()
+            begun = time.perf_counter()
+            source = ast.unparse(ast.fix_missing_locations(tree))
+            rounds = nearby.rounds(path)
+            verdict, how = "UNTESTED", ""
+            if rounds:
+                verdict, how = verdict_on(Path(place), path, source, rounds)
+            verdicts[verdict] += 1
+            where = f"{path.relative_to(ROOT)}:{line}"
+            text = " ".join(text.split())[:110]
+            took = time.perf_counter() - begun
+            print(f"{verdict:<8} {took:5.0f} s  {where}  {text}  [{how}]", flush=True)
     print(", ".join(f"{n} {verdict.lower()}" for verdict, n in verdicts.most_common()))
 
 

@@ -1,6 +1,9 @@
 """Settings of the whole suite."""
 
+import os
+
 import jax
+import jaxlib
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -15,9 +18,14 @@ settings.load_profile("sktn")
 
 def pytest_configure(config):
     # XLA spends most of a quick test on making programs of milliseconds faster. Slow tests run the
-    # programs that users get.
-    if config.option.markexpr == "not slow":
+    # programs that users get, unless the environment says otherwise.
+    if config.option.markexpr == "not slow" or os.environ.get("SKTN_QUICK_PROGRAMS"):
         jax.config.update("jax_disable_most_optimizations", True)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # of processes that tests start
+        # These take two thirds of what is left. A flag that XLA does not know ends the process.
+        if jaxlib.__version__.startswith("0.10."):
+            flags = os.environ.get("XLA_FLAGS", "")
+            os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
 
 
 @pytest.fixture

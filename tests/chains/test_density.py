@@ -1,9 +1,5 @@
 """MPSDensityEstimator: a true density, and samples that follow it."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -20,7 +16,7 @@ from sktn.chains.born_machine import distribution_series, invert, level_basis
 from sktn.tables.marginals import fit_margins
 
 # Small shapes, few sweeps: what is tested holds for any parameters of the network.
-QUICK = {"max_iter": 10, "bond_dim": 4, "degree": 4, "n_components": 2, "random_state": 0}
+QUICK = {"max_iter": 6, "bond_dim": 4, "degree": 4, "n_components": 2, "random_state": 0}
 
 
 def two_columns(rng, n_rows=300):
@@ -37,7 +33,7 @@ def fitted(request):
     return MPSDensityEstimator(**{**QUICK, **request.param}).fit(two_columns(rng))
 
 
-GRID_X, GRID_Y = np.linspace(-10, 10, 251), np.linspace(-14, 32, 576)
+GRID_X, GRID_Y = np.linspace(-10, 10, 201), np.linspace(-14, 32, 576)
 
 
 def values_on_grid(density):
@@ -97,7 +93,7 @@ def test_samples_follow_the_density(fitted, on_grid):
 
 def test_conditionals(fitted, on_grid):
     values, _, dy = on_grid
-    k = 140
+    k = 112
     conditional = values[k] / (values[k].sum() * dy)
     rows = np.column_stack([np.full(3000, GRID_X[k]), np.full(3000, np.nan)])
     drawn = fitted.conditional_sample(rows, random_state=0)
@@ -147,7 +143,7 @@ def with_holes(rng):
 @pytest.mark.parametrize("alpha", ["auto", 0.01])
 def test_sweeps_descend(rng, make, alpha):
     density = MPSDensityEstimator(**QUICK, alpha=alpha).fit(make(rng))
-    assert len(density.loss_curve_) == density.n_iter_ <= 10
+    assert len(density.loss_curve_) == density.n_iter_ <= 6
     assert np.all(np.diff(density.loss_curve_) < 1e-9)
     assert density.alpha_ == alpha or density.alpha_ in 0.5 ** np.arange(10)
 
@@ -408,20 +404,6 @@ def test_repeated_values_are_peaks_unless_resolution_says_no(rng):
     assert peaks.score(X) > smooth.score(X) + 2
     assert set(peaks.sample(100, random_state=0)[:, 0]) <= set(range(-2, 7))
     assert len(set(smooth.sample(100, random_state=0)[:, 0])) == 100
-
-
-def test_no_default_starts_a_jax_backend():
-    code = """
-import numpy as np
-from sktn import MPSDensityEstimator
-X = np.random.default_rng(0).normal(size=(40, 2))
-density = MPSDensityEstimator(max_iter=2).fit(X)
-density.score(X), density.sample(3), density.impute(np.where(X > 1, np.nan, X))
-from jax._src import xla_bridge
-assert not xla_bridge._backends
-"""
-    environment = {k: v for k, v in os.environ.items() if k != "SKTN_BACKEND"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,9 +1,6 @@
 """The decomposers through scikit-learn's interface: checks, semantics, edge cases."""
 
-import os
 import pickle
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -83,11 +80,13 @@ def test_missed_target_warns():
         sktn.LocalSearchTNDecomposer(0.01, n_iterations=1, n_samples=1, max_rank=2).fit(X)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("target", [0.3, 0.05, 0.003])
+@pytest.mark.parametrize(
+    ("target", "dtype"),
+    [(0.3, np.float32), (0.05, np.float64), (0.003, np.float32), (0.003, np.float64)],
+)
 def test_target_is_never_missed(dtype, target):
     rng = np.random.default_rng(2)
-    X = np.cumsum(rng.normal(size=(10, 9, 8)), axis=0).astype(dtype)
+    X = np.cumsum(rng.normal(size=(7, 6, 5)), axis=0).astype(dtype)
     model = sktn.RGTNDecomposer(target, random_state=0).fit(X)
     assert model.cores_[0].dtype == dtype
     assert error(model, X) <= target
@@ -120,11 +119,11 @@ def test_same_seed_same_result(ring):
 
 def test_tables_and_tensor_shape():
     X, _ = load_digits(return_X_y=True)
-    X = X[:200]
+    X = X[:60]
     model = sktn.RGTNDecomposer(0.4, tensor_shape=(8, 8), random_state=0).fit(X)
-    assert model.tensor_shape_ == (200, 8, 8)
+    assert model.tensor_shape_ == (60, 8, 8)
     assert model.predict(X).shape == X.shape
-    assert error(model, X.reshape(200, 8, 8)) <= 0.4
+    assert error(model, X.reshape(60, 8, 8)) <= 0.4
     with pytest.raises(ValueError, match=r"tensor_shape=\(8, 7\) has 56 entries"):
         sktn.RGTNDecomposer(tensor_shape=(8, 7)).fit(X)
 
@@ -138,20 +137,20 @@ def test_small_modes():
 
 def test_grid_search_and_cross_validation(ring):
     search = GridSearchCV(
-        sktn.RGTNDecomposer(random_state=0), {"target_error": [0.5, 0.01]}, cv=3
+        sktn.RGTNDecomposer(random_state=0), {"target_error": [0.5, 0.01]}, cv=2
     ).fit(ring)
     assert search.best_params_ == {"target_error": 0.01}
-    assert np.isfinite(cross_val_score(sktn.RGTNDecomposer(0.1, random_state=0), ring, cv=3)).all()
+    assert np.isfinite(cross_val_score(sktn.RGTNDecomposer(0.1, random_state=0), ring, cv=2)).all()
 
 
 def test_codes_are_features():
     X, y = load_digits(return_X_y=True)
-    X, y = X[:300] / 16.0, y[:300]
+    X, y = X[:150] / 16.0, y[:150]
     model = make_pipeline(
         sktn.RGTNDecomposer(0.3, tensor_shape=(8, 8), random_state=0),
         LogisticRegression(max_iter=2000),
     )
-    assert cross_val_score(model, X, y, cv=3).mean() > 0.6
+    assert cross_val_score(model, X, y, cv=2).mean() > 0.6
 
 
 @pytest.mark.parametrize(
@@ -259,17 +258,6 @@ def test_time_limit_still_meets_the_target():
     X = np.cumsum(np.random.default_rng(0).normal(size=(12, 11, 10)), axis=1)
     model = sktn.RGTNDecomposer(0.02, time_limit=1e-3, random_state=0).fit(X)
     assert model.reconstruction_error_ <= 0.02
-
-
-def test_import_starts_no_backend_and_no_matplotlib():
-    code = (
-        "import sys, sktn\n"
-        "assert 'matplotlib' not in sys.modules\n"
-        "xb = sys.modules.get('jax._src.xla_bridge')\n"
-        "assert xb is None or not xb._backends\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False)
-    assert done.returncode == 0
 
 
 @pytest.mark.slow

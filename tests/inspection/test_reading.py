@@ -1,8 +1,4 @@
-"""Models behind pipelines and searches, and that readings stay with NumPy."""
-
-import pickle
-import subprocess
-import sys
+"""Models behind pipelines and searches."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +26,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from sktn import MPSClassifier, MPSRegressor, PixelOrder
+from sktn import MPSRegressor, PixelOrder
 from sktn.embeddings import Averaged, Trigonometric
 from sktn.inspection import (
     bond_entropy,
@@ -164,26 +160,6 @@ def test_searches_stand_for_their_best_estimator(data):
     forest = make_pipeline(StandardScaler(), RandomForestRegressor(2)).fit(X, y)
     with pytest.raises(ValueError, match=r"Expected a fitted MPSClassifier.*distill"):
         variance_shares(forest)
-
-
-_READ = """
-import pickle, sys
-model, X = pickle.load(open(sys.argv[1], "rb"))
-from sktn import inspection as read
-read.variance_shares(model), read.shapley_values(model, X), read.marginal_effect(model, X, 0)
-read.input_gradient(model, X), read.bond_entropy(model), read.mutual_information(model, 0, 1)
-read.truncate(model), read.prune(model, features=[0]), read.interactions(model, X)
-from jax._src import xla_bridge
-assert not xla_bridge.backends_are_initialized()
-"""
-
-
-def test_no_reading_starts_a_backend(rng, tmp_path):
-    X = rng.normal(size=(60, 3))
-    model = make_pipeline(StandardScaler(), MPSClassifier(**FAST)).fit(X, X[:, 0] > 0)
-    path = tmp_path / "model.pkl"
-    path.write_bytes(pickle.dumps((model, X)))
-    subprocess.run([sys.executable, "-c", _READ, str(path)], check=True, timeout=120)
 
 
 def test_selectors_find_the_importances(data):
