@@ -29,6 +29,8 @@ POWERS = (1.0, 0.5)
 _MAX_DEGREE = 128
 # Waves are as fine at the ends of a column as in its middle, polynomials finer.
 _EMBEDDING = "fourier"
+# Ranks in which a value that most rows have leaves room for the others.
+_SCALING = "capped"
 
 
 class Roughness(NamedTuple):
@@ -48,7 +50,7 @@ class Roughness(NamedTuple):
         return self._replace(relevance=self.relevance**power)
 
     def sites(self, model, reading, target, missing, dtype, rows=slice(None)):
-        """Waves over the ranks of the columns, as many as each needs."""
+        """Waves over the capped ranks of the columns, as many as each needs."""
         weight, largest = target.weight[rows], int(self.largest.max())
         sites = _waves(reading, rows, weight, missing, largest, dtype)
         kept = sites.columns.kept
@@ -180,7 +182,7 @@ def _waves(reading, rows, weight, missing, degree, dtype):
         reading.is_nominal,
         embedding=_EMBEDDING,
         degree=degree,
-        scaling="quantile",
+        scaling=_SCALING,
         missing=missing,
         dtype=dtype,
     )

@@ -25,13 +25,17 @@ from sktn.tables.statistics import (
 )
 
 #: The scalings that :func:`fit_columns` knows.
-SCALINGS = ("standard", "quantile", "minmax", "mixed", "common", "none")
+SCALINGS = ("standard", "quantile", "capped", "minmax", "mixed", "common", "none")
 
 # Deviations at which "standard" clips: beyond, a normal column has three values in a thousand.
 _CLIP = 3.0
 
 # Knots of the quantile map, at most: between them ranks are wrong by less than a thousandth.
 _KNOTS = 1000
+
+# Share of the ranks that a value takes at most when they are capped: where nine rows of ten are 0,
+# a curve has to change among the others.
+_MOST = 1 / 16
 
 # The largest scale: a multiple of a deviation may not be finite.
 _LARGEST = np.finfo(np.float64).max
@@ -55,9 +59,10 @@ def fit_columns(
         NaN is a missing value. Categorical columns hold codes 0, 1, ...
     sample_weight : ndarray of shape (b,), default=None
         Rows of weight 0 have no influence at all.
-    scaling : {"standard", "quantile", "minmax", "mixed", "common", "none"}, default="standard"
+    scaling : one of `SCALINGS`, default="standard"
         "standard": mean and standard deviation, clipped at three of the latter. "quantile": the
-        weighted empirical distribution function, with mid-ranks for ties. "minmax": the range.
+        weighted empirical distribution function, with mid-ranks for ties. "capped": the same, but a
+        value that many rows have counts for a sixteenth of them at most. "minmax": the range.
         "mixed": "standard" and "quantile" in two channels. "common": the mean of every column and
         one range for all, the largest. "none": X lives in the domain already.
     categorical : ndarray of shape (n_columns,), bool, default=None
@@ -119,8 +124,9 @@ def fit_columns(
         largest = min(np.max(distance, initial=0.0, where=numeric), _LARGEST)
         scale = np.full(len(kept), largest if largest > 0 else 1.0)
     knots, ranks = np.zeros((2, len(kept), 0))
-    if scaling in ("quantile", "mixed"):
-        knots, ranks = _fit_ranks(X, present & numeric[None, :], weight)
+    if scaling in ("quantile", "capped", "mixed"):
+        most = _MOST if scaling == "capped" else 1.0
+        knots, ranks = _fit_ranks(X, present & numeric[None, :], weight, most)
 
     level_ranks, n_levels = _fit_levels(X[:, is_categorical], weight)
     bounds = (len(kept), 2 if scaling == "mixed" else 1)
@@ -136,7 +142,8 @@ def fit_columns(
         ranks=ranks,
         level_ranks=level_ranks,
         n_levels=n_levels,
-        scaling=scaling,
+        # Capped ranks are applied as the others are.
+        scaling="quantile" if scaling == "capped" else scaling,
         domain=(low, high),
         n_columns=n_columns,
     )
@@ -181,8 +188,9 @@ def _whole_groups(informative, group, scaling, is_categorical):
     return informative.reshape(-1, group).any(axis=1).repeat(group)
 
 
-def _fit_ranks(X, present, weight):
-    """Knots of u(x) = 2 F(x) - 1, F the weighted distribution function with mid-ranks for ties.
+def _fit_ranks(X, present, weight, most):
+    """Knots of u(x) = 2 F(x) - 1, F the weighted distribution function with mid-ranks for ties, of
+    which every value has at most a share `most`.
 
     X (b, n), present (b, n), weight (b,) -> (n, K), (n, K) with K <= `_KNOTS`
     """
@@ -190,7 +198,7 @@ def _fit_ranks(X, present, weight):
     for column, rows in zip(X.T, present.T, strict=True):
         values, u = np.zeros(1), np.zeros(1)
         if rows.any():
-            values, u = distribution(column[rows], weight[rows])
+            values, u = distribution(column[rows], weight[rows], most)
         if len(values) > _KNOTS:
             # Knots at the ends and at equal steps of probability between them.
             chosen = np.searchsorted(u, np.linspace(u[0], u[-1], _KNOTS))

@@ -116,15 +116,37 @@ def fenced_moments(values, weight):
     return float(mean), float(deviation)
 
 
-def distribution(values, weight):
+def distribution(values, weight, most=1.0):
     """The distribution function with mid-ranks for ties: 2 F(x) - 1 at every distinct value.
 
-    values (b,), weight (b,) -> (k,) ascending, (k,) in (-1, 1)
+    values (b,), weight (b,), most: the share of the rows that a value counts for, at most
+    -> (k,) ascending, (k,) in (-1, 1)
     """
     values, index = np.unique(values, return_inverse=True)
     mass = np.bincount(index, weights=unit_weights(weight), minlength=len(values))
+    mass = np.minimum(mass, _level(mass, most))
     reached = np.cumsum(mass)
     return values, (2 * reached - mass) / reached[-1] - 1
+
+
+def _level(mass, most):
+    """The level c at which min(mass, c) has no larger part than a share of its sum: that of the
+    least, all parts equal, where there are too few for it.
+
+    mass (k,) -> ()
+    """
+    falling = np.sort(mass)[::-1]
+    level, rest = falling[0], falling.sum()
+    if level <= most * rest:
+        return level
+    for k, after in enumerate(falling[1:], start=1):
+        rest -= falling[k - 1]
+        if k * most >= 1:
+            break
+        level = most * rest / (1 - k * most)
+        if after <= level:
+            return level
+    return falling[-1]
 
 
 def level_weights(codes, weight, n_levels=0):

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from sktn.tables.column_fit import fit_columns
 
-SCALINGS = ("standard", "quantile", "minmax", "mixed", "common")
+SCALINGS = ("standard", "quantile", "capped", "minmax", "mixed", "common")
 every_scaling = pytest.mark.parametrize("scaling", SCALINGS)
 tables = arrays(np.float64, (12, 3), elements=st.integers(-20, 20).map(float))
 

@@ -129,3 +129,22 @@ def test_rows_without_weight_do_not_count():
     np.testing.assert_array_equal(
         statistics.level_weights(np.array([0, np.nan, 2]), [1, 2, 3], 4), [1, 0, 3, 0]
     )
+
+
+@pytest.mark.parametrize("most", [1.0, 0.3, 0.1])
+@pytest.mark.parametrize("shares", [[0.9, 0.05, 0.03, 0.02], [0.4, 0.3, 0.2, 0.1], [1.0]])
+def test_a_value_takes_a_share_of_the_ranks_at_most(shares, most):
+    _, u = statistics.distribution(np.arange(len(shares)), np.array(shares), most)
+    # Mid-ranks, from both ends: what each value has for itself.
+    room = np.zeros(len(u))
+    reached = -1.0
+    for i, middle in enumerate(u):
+        room[i] = middle - reached
+        reached += 2 * room[i]
+    assert reached == pytest.approx(1)
+    if most * len(shares) < 1:
+        np.testing.assert_allclose(room, 1 / len(shares))
+    else:
+        assert room.max() <= most + 1e-12
+        kept, shares = room < most - 1e-12, np.array(shares)
+        np.testing.assert_allclose(room[kept] * shares[kept].sum(), shares[kept] * room[kept].sum())
