@@ -30,29 +30,9 @@ from sktn.tables.reading import table_weight
 # Rows of the search, in landmarks of the members: three folds, each of whose parts then has the
 # rows that the landmarks carry.
 _SEARCH_ROWS = 3
-# Steps of the greedy selection: shares are multiples of one in so many.
-_SELECTION_STEPS = 25
 # A member of a smaller share costs a fit: such members are left out where they improve the average
 # by less than this share of its loss.
 _LEAST_SHARE, _LEAST_GAIN = 0.1, 0.01
-
-
-def greedy_average(candidate_losses, n_candidates, n_steps=_SELECTION_STEPS):
-    """Greedy forward selection with replacement (Caruana et al., ICML 2004): at every step the
-    candidate that lowers the loss of the running average most.
-
-    candidate_losses: counts (M,), step -> loss of every candidate added to the average (M,)
-    -> shares (M,), loss ()
-    """
-    counts = np.zeros(n_candidates)
-    best_counts, best_loss = None, np.inf
-    for step in range(1, n_steps + 1):
-        losses = candidate_losses(counts, step)
-        chosen = int(np.argmin(np.where(np.isnan(losses), np.inf, losses)))
-        counts[chosen] += 1
-        if best_counts is None or losses[chosen] < best_loss:
-            best_counts, best_loss = counts.copy(), float(losses[chosen])
-    return best_counts / best_counts.sum(), best_loss
 
 
 class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstimator):

@@ -133,17 +133,19 @@ class Exploration:
             return [], np.zeros(shape, np.float32), np.zeros(0)
         scores, losses = (np.concatenate(part) for part in zip(*paths, strict=True))
         losses[np.isnan(losses)] = np.inf  # of what diverged
+        designs = designs[: len(paths)]
         points = [
-            {**point, "alpha": float(alpha * self.search.unit(point))}
-            for point in designs[: len(paths)]
+            {**point, "alpha": float(alpha * unit)}
+            for point, unit in zip(designs, map(self.search.unit, designs), strict=True)
             for alpha in self.model.alphas
         ]
         return points, scores, losses
 
     def _with_smaller_bonds(self, points, scores, losses, candidates, bond_dims):
-        """What was found and chains of smaller bond dimensions: of the best design of every basis,
-        and of the next best where that is better than without a bound by a standard error. There it
-        is for other designs, too, and their average is better than each.
+        """What was found and chains of smaller bond dimensions: of the best design of the two best
+        bases; where one of them is better than without a bound by a standard error, of the other
+        bases; and of the next best of bases where it is. There it is for other designs, too, and
+        their average is better than each.
 
         points, scores (M, N, c), losses (M,), candidates -> the same, and more
         """
@@ -151,24 +153,25 @@ class Exploration:
         ranked = {}
         for i in sorted(candidates, key=losses.__getitem__):
             ranked.setdefault(basis_of(points[i]), []).append(i)
-        for rank in range(2):
-            asked, gained = [own[rank] for own in ranked.values() if len(own) > rank], set()
-            if not asked or (rank and self.clock.over()):
+        bases, gained = list(ranked), {}
+        telling, others = bases[:_TELLING_BASES], bases[_TELLING_BASES:]
+        for rank, part in ((0, telling), (0, others), (1, gained)):
+            if part is not telling and (not gained or self.clock.over()):
                 break
+            asked = [ranked[basis][rank] for basis in part if len(ranked[basis]) > rank]
             asked = [(i, bond_dim) for i in asked for bond_dim in bond_dims]
             paths = [self._smaller(points, i, bond_dim) for i, bond_dim in asked]
             limits = [_PURSUED * self.search.fold_losses(scores[i]) for i, _ in asked]
-            items = list(zip(paths, limits, strict=True))
-            found = self._each(self.search.chain_path, items)
+            found = self._each(self.search.chain_path, list(zip(paths, limits, strict=True)))
             for path, (i, _), (more, their_losses) in zip(paths, asked, found, strict=False):
                 best = int(np.argmin(their_losses))
                 if np.isfinite(their_losses[best]):
                     candidates = np.append(candidates, len(points) + best)
                     gain, error = self.search.gain(scores[i], more[best])
-                    gained |= {basis_of(path[0])} if gain > error else set()
+                    if gain > error:
+                        gained[basis_of(path[0])] = True
                 points, scores = points + path, np.concatenate([scores, more])
                 losses = np.append(losses, their_losses)
-            ranked = {basis: own for basis, own in ranked.items() if basis in gained}
         return points, scores, losses, candidates
 
     def _smaller(self, points, i, bond_dim):

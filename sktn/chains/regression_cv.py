@@ -7,8 +7,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 
 from sktn.annotations import Data
-from sktn.chains.cross_validation import BaseChainCV, greedy_average, with_template
+from sktn.chains.cross_validation import BaseChainCV, with_template
 from sktn.chains.regression import ALPHAS, MPSRegressor
+from sktn.chains.selection import greedy_average
 from sktn.chains.solvers import Sweep
 from sktn.chains.spread import Intervals, fit_spread
 from sktn.tables.reading import read_fit
@@ -174,7 +175,7 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
 
     def _template(self):
         # Further sweeps, to the end, overfit as often as they help, at several times the price.
-        default = MPSRegressor(solver=Sweep(max_iter=2), max_landmarks=2000)
+        default = MPSRegressor(solver=Sweep(max_iter=2, tol=0.01), max_landmarks=2000)
         return with_template(self.estimator, default, loss=self.loss)
 
     def _read(self, X, y, template):

@@ -9,6 +9,7 @@ from sktn.chains.base import ordered
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
 from sktn.chains.roughness import POWERS, evidence_rows, parts_of, rows_can_tell
+from sktn.chains.selection import complementary
 from sktn.losses import SquaredError
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem
@@ -110,8 +111,8 @@ class Search:
         return factors[self.sites[basis_of(point)].columns.kept]
 
     def look(self, point):
-        """Squared out-of-fold errors of the rows looked at, at the best of all strengths, the
-        response taken for numbers: (m,)"""
+        """By how much scores out of the fold miss the rows looked at, at the best of all strengths,
+        the response taken for numbers: (m, c)"""
         parts = [problem.take(self.look_rows) for problem in self._problems(point)[0]]
         numbers = parts[0].loss.response(parts[0].target).astype(np.float32)
         parts = [replace(part, loss=SquaredError(), target=numbers) for part in parts]
@@ -120,12 +121,15 @@ class Search:
         strengths = np.outer(_LOOK_STRENGTHS, units)
         designs = self._designs(parts, _LOOK_LANDMARKS)
         scores, losses = convex.search(designs, parts[0], self.folds[self.look_rows], strengths)
-        return parts[0].loss.values(scores[np.argmin(losses)], numbers).astype(np.float64)
+        return scores[np.argmin(losses)] - numbers
 
-    def mean(self, errors):
-        """Mean over the rows of a look: (..., m) -> (...,)"""
+    def look_loss(self, look):
+        """Half the mean square of a look: (m, c) -> ()"""
+        return float(self._look_weight() @ SquaredError().values(look.astype(np.float64), 0.0))
+
+    def _look_weight(self):
         weight = self.target.weight[self.rows[self.look_rows]]
-        return np.asarray(errors) @ (weight / weight.sum())
+        return weight / weight.sum()
 
     @property
     def look_pays(self):
@@ -135,15 +139,22 @@ class Search:
         return large and (quadratic or n_rows * self.n_scores >= _LOOK_PAYS)
 
     def promising(self, looks):
-        """The designs to go on with, by their looks (M, m): indices, the best first. Those that are
-        worse than the best by two standard errors are not among them."""
-        means = self.mean(looks)
-        order = np.argsort(means, kind="stable")[:_MOST_PROMISING]
-        excess = np.asarray(looks) - looks[order[0]]
-        weight = self.target.weight[self.rows[self.look_rows]]
-        weight = weight / weight.sum()
-        errors = np.sqrt((excess - self.mean(excess)[:, None]) ** 2 @ weight**2)
-        return [i for i in order if means[i] - means[order[0]] <= 2 * errors[i]]
+        """The designs to go on with, by their looks, M of (m, c): indices, the best first. Where
+        the loss is squared, too, those that the best average of all has; else those that are not
+        worse than the best by two standard errors."""
+        weight, looks = self._look_weight(), np.asarray(looks, np.float64)
+        errors = SquaredError().values(looks, 0.0)
+        means = errors @ weight
+        order = np.argsort(means, kind="stable")
+        if self.target.loss(np.float32)[0].quadratic:
+            shares = complementary(looks, weight)
+            shares[order[0]] = 1.0
+            order = np.argsort(-shares, kind="stable")[:_MOST_PROMISING]
+            return [int(i) for i in order if shares[i] > 0]
+        order = order[:_MOST_PROMISING]
+        excess = errors - errors[order[0]]
+        deviations = np.sqrt((excess - (excess @ weight)[:, None]) ** 2 @ weight**2)
+        return [int(i) for i in order if means[i] - means[order[0]] <= 2 * deviations[i]]
 
     def decisive(self, n_alphas, scores, losses, found):
         """Of designs with relevances those that are better than the best with equal ones by more
@@ -194,7 +205,7 @@ class Search:
         candidates, errors = [found.shrunk(power) for power in POWERS], []
         for candidate in candidates:
             self.share_factors[basis] = [candidate.relevance]
-            errors.append(self.mean(self.look(point)))
+            errors.append(self.look_loss(self.look(point)))
         self.rough = candidates[int(np.argmin(errors))]
         relevance = self.rough.relevance
         self.factors[basis], self.share_factors[basis] = relevance, [relevance]

@@ -24,7 +24,7 @@ from sktn.solvers.newton import Effort
 # Of a local problem: its neighbours will move before it is looked at again, so a rough Newton
 # direction is as good as an exact minimum (on tables of 1,250 to 5,600 rows the same loss after as
 # many sweeps, at a third of the cost).
-_LOCAL_EFFORT = Effort(max_iter=1, max_cg=8, tol=1e-4, cg_tol=1e-2)
+ROUGH_EFFORT = Effort(max_iter=1, max_cg=8, tol=1e-4, cg_tol=1e-2)
 # Squared losses have one Hessian, are without noise where they are small, and their local problems
 # are the worse conditioned the less there is: exact ones reach with one sweep what rough ones take
 # several for, at hardly more cost.
@@ -124,7 +124,7 @@ def local_problems(problem, options):
     """-> Local"""
     effort = options.effort
     if effort is None:
-        effort = _QUADRATIC_EFFORT if problem.loss.quadratic else _LOCAL_EFFORT
+        effort = _QUADRATIC_EFFORT if problem.loss.quadratic else ROUGH_EFFORT
     return Local(problem, problem.strength, effort)
 
 

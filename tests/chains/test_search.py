@@ -7,10 +7,10 @@ from sklearn.utils import check_random_state
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor, MPSRegressorCV
 from sktn.chains import search as search_module
-from sktn.chains.cross_validation import greedy_average
 from sktn.chains.exploration import Exploration
 from sktn.chains.grid import grid_of
 from sktn.chains.search import Search
+from sktn.chains.selection import complementary, greedy_average
 from sktn.losses import Gamma, SquaredError
 from sktn.solvers.problem import Clock
 from sktn.tables.reading import table_weight
@@ -38,20 +38,46 @@ def test_a_look_tells_the_basis_that_fits(rng):
     designs = grid_of(model)[:: len(model.alphas)]
     designs = [point for point in designs if point["relevance"] == "equal"]
     looks = [search.look(point) for point in designs]
-    kept = search.promising(looks)
-    assert {designs[i]["degree"] for i in kept} == {8}
-    assert search.mean(looks[kept[0]]) == min(search.mean(look) for look in looks)
+    best = int(np.argmin([search.look_loss(look) for look in looks]))
+    assert designs[best]["degree"] == 8
+    assert search.promising(looks)[0] == best
+
+
+class Looked(Search):
+    """Four rows of equal weight that a first look was at."""
+
+    look_rows = rows = np.arange(4)
+
+    def __init__(self, quadratic):
+        loss = type("Loss", (), {"quadratic": quadratic})
+        given = {"weight": np.ones(4), "loss": lambda self, dtype: (loss, None)}
+        self.target = type("Target", (), given)()
 
 
 def test_designs_that_are_no_worse_for_sure_are_kept():
-    class Rows:
-        look_rows, rows = np.arange(4), np.arange(4)
-        target = type("Target", (), {"weight": np.ones(4)})
-        mean = Search.mean
-
     # The third is worse in the mean, by no more than its rows differ; the second in all of them.
-    looks = [[1.0, 1.0, 1.0, 1.0], [2.0, 2.0, 2.1, 2.0], [0.0, 3.0, 0.5, 1.0]]
-    assert Search.promising(Rows(), looks) == [0, 2]
+    losses = np.array([[1.0, 1.0, 1.0, 1.0], [2.0, 2.0, 2.1, 2.0], [0.0, 3.0, 0.5, 1.0]])
+    assert Looked(False).promising(np.sqrt(2 * losses)[:, :, None]) == [0, 2]
+
+
+def test_designs_that_complement_the_best_are_kept_where_errors_are_squared():
+    # The second is next to the first; the third worse than both, and wrong elsewhere.
+    missed = np.array([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.01], [-1.5, 1.5, -1.5, 1.5]])
+    search = Looked(True)
+    assert search.promising(missed[:, :, None]) == [0, 2]
+    np.testing.assert_allclose(search.look_loss(missed[2][:, None]), 1.125)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_complementary_shares_are_those_of_a_greedy_average(rng, n_outputs):
+    missed, weight = rng.normal(size=(5, 30, n_outputs)), rng.random(30)
+
+    def losses(counts, step):
+        total = np.einsum("m,mnc->nc", counts, missed)
+        return (((total + missed) / step) ** 2).sum(-1) @ weight
+
+    expected, _ = greedy_average(losses, 5)
+    np.testing.assert_allclose(complementary(missed, weight), expected)
 
 
 @pytest.mark.parametrize("looks", [True, False])
@@ -83,10 +109,10 @@ def test_relevances_find_the_column_that_matters(rng, monkeypatch, looks):
 
 @pytest.mark.parametrize("outcome", ["gains", "is no better", "is given up"])
 def test_smaller_bonds_of_a_second_design_where_the_first_gains(rng, monkeypatch, outcome):
-    """Two designs of each of two bases: the next is asked for where the best is better than in the
-    convex limit."""
+    """Two designs of each of three bases: the third basis, and the next designs, are asked for
+    where the best are better than in the convex limit."""
     model = MPSRegressorCV(
-        bases=[("standard", 2), ("quantile", 3)],
+        bases=[("standard", 2), ("quantile", 3), ("mixed", 2)],
         smoothnesses=[1.0],
         alphas=[1.0, 0.1],
         interaction_penalties=[1.0, 4.0],
@@ -105,12 +131,12 @@ def test_smaller_bonds_of_a_second_design_where_the_first_gains(rng, monkeypatch
 
     monkeypatch.setattr(search, "chain_path", chain_path)
     points, scores, losses, candidates = Exploration(search, model, Clock()).of(grid_of(model))
-    assert {scaling for scaling, _, _ in asked} == {"standard", "quantile"}
-    assert len(asked) == len(set(asked)) == (4 if outcome == "gains" else 2)
+    assert len({scaling for scaling, _, _ in asked}) == (3 if outcome == "gains" else 2)
+    assert len(asked) == len(set(asked)) == (6 if outcome == "gains" else 2)
     assert {bond_dim for _, _, bond_dim in asked} == {2}
     assert len(points) == len(scores) == len(losses)
     # What was given up has no scores, and no part in an average.
-    assert len(candidates) == 4 + (len(asked) if outcome != "is given up" else 0)
+    assert len(candidates) == 6 + (len(asked) if outcome != "is given up" else 0)
 
 
 def test_limits_of_folds_are_losses_of_the_rows_in_them(rng):
