@@ -90,15 +90,16 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             template.set_params(solver="auto")
         for i, seed in zip(members, seeds, strict=True):
             clock.say(f"member {len(estimators) + 1} of {len(members)}: {points[i]}")
-            point = {**points[i], "alpha": weaker * points[i]["alpha"]}
-            member, rough = self._member(template, point, search, seed)
+            point = points[i] if clock.over() else search.refined(points[i])
+            weakened = {**point, "alpha": weaker * point["alpha"]}
+            member, rough = self._member(template, weakened, search, seed)
             first = not estimators
             with progress.member(len(estimators), member):
                 known = {"rough": rough, "weaker": first, "clock": clock}
                 estimators.append(member._fit(reading, weight, **known))
             if first:
                 # What the first bears is tried once, and taken for the others.
-                weaker = estimators[0].alpha_ / points[i]["alpha"] if points[i]["alpha"] else 1.0
+                weaker = estimators[0].alpha_ / point["alpha"] if point["alpha"] else 1.0
             if clock.over() or progress.stopped:
                 break
         kept = shares[members[: len(estimators)]]
@@ -212,7 +213,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         rough = None
         if point["degree"] == "auto":
             point, rough = {**point, "relevance": "equal"}, search.rough
-        elif point["relevance"] == "auto":
+        elif isinstance(point["relevance"], str) and point["relevance"] == "auto":
             point = {**point, "relevance": search.factors[basis_of(point)]}
         return clone(template).set_params(**point, random_state=int(seed)), rough
 

@@ -92,7 +92,7 @@ class Exploration:
                 break
             more, *parts = self._paths(self._promising(points))
             if not alone:
-                more, *parts = self.search.decisive(n_alphas, *equal[1:], (more, *parts))
+                more, *parts = self.search.decisive(n_alphas, equal, (more, *parts))
             grid = grid + more
             scores, losses = (
                 np.concatenate(pair) for pair in zip((scores, losses), parts, strict=True)

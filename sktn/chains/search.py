@@ -15,6 +15,8 @@ from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem
 from sktn.solvers.relevance import (
     FIRST_ROWS,
+    FROM_KNOWN,
+    STAGES,
     prior_unit,
     prior_variance,
     relevances,
@@ -56,13 +58,15 @@ class Search:
         self.estimator, self.rows, self.folds = estimator, rows, folds
         self.reading, self.target, self.seeds = reading, target, seeds
         self.n_landmarks = max(1, estimator.max_landmarks // seeds["share"])
-        self.sites, self.factors, self.share_factors = {}, {}, {}
+        self.sites, self.factors, self.share_factors, self.final_factors = {}, {}, {}, {}
         # Of the first basis that relevances were found for: what every column adds to the prior's
         # variance in each share.
         self.share_variances = None
         self.rough = None
         loss, numbers = target.loss(np.float32)
         self.n_scores = loss.n_scores(numbers)
+        # Looks and evidence are of squared errors: they tell more where the loss is that, too.
+        self.quadratic = loss.quadratic
 
     @cached_property
     def look_rows(self):
@@ -134,9 +138,9 @@ class Search:
     @property
     def look_pays(self):
         """Whether designs are looked at before their paths are computed."""
-        n_rows, quadratic = len(self.rows), self.target.loss(np.float32)[0].quadratic
+        n_rows = len(self.rows)
         large = min(n_rows, self.n_landmarks) >= 2 * _LOOK_LANDMARKS
-        return large and (quadratic or n_rows * self.n_scores >= _LOOK_PAYS)
+        return large and (self.quadratic or n_rows * self.n_scores >= _LOOK_PAYS)
 
     def promising(self, looks):
         """The designs to go on with, by their looks, M of (m, c): indices, the best first. Where
@@ -146,7 +150,7 @@ class Search:
         errors = SquaredError().values(looks, 0.0)
         means = errors @ weight
         order = np.argsort(means, kind="stable")
-        if self.target.loss(np.float32)[0].quadratic:
+        if self.quadratic:
             shares = complementary(looks, weight)
             shares[order[0]] = 1.0
             order = np.argsort(-shares, kind="stable")[:_MOST_PROMISING]
@@ -156,21 +160,26 @@ class Search:
         deviations = np.sqrt((excess - (excess @ weight)[:, None]) ** 2 @ weight**2)
         return [int(i) for i in order if means[i] - means[order[0]] <= 2 * deviations[i]]
 
-    def decisive(self, n_alphas, scores, losses, found):
+    def decisive(self, n_alphas, equal, found):
         """Of designs with relevances those that are better than the best with equal ones by more
         than a standard error: numbers that the rows chose, one a column, win too easily where few
-        rows judge.
+        rows judge. For squared losses the best of the same basis is what they must beat: an average
+        has use for several bases.
 
-        scores (M, N, c), losses (M,) of equal ones; found: points, scores and losses, `n_alphas` a
-        design -> those of `found` that are kept
+        equal, found: points, scores (M, N, c) and losses (M,), `n_alphas` a design -> those of
+        `found` that are kept
         """
-        points, more, their_losses = found
-        best, kept = scores[np.argmin(losses)], []
-        for start in range(0, len(points), n_alphas):
+        (points, scores, losses), (others, more, their_losses) = equal, found
+        best, kept = {None: int(np.argmin(losses))}, []
+        if self.quadratic:
+            for i in np.argsort(losses, kind="stable"):
+                best.setdefault(basis_of(points[i]), int(i))
+        for start in range(0, len(others), n_alphas):
             own = slice(start, start + n_alphas)
-            gain, error = self.gain(best, more[own][np.argmin(their_losses[own])])
+            before = scores[best.get(basis_of(others[start]), best[None])]
+            gain, error = self.gain(before, more[own][np.argmin(their_losses[own])])
             kept += [*range(start, start + n_alphas)] if gain > error else []
-        return [points[i] for i in kept], more[kept], their_losses[kept]
+        return [others[i] for i in kept], more[kept], their_losses[kept]
 
     def gain(self, before, after):
         """By how much out-of-fold scores lose less than others, and the standard error of it:
@@ -217,8 +226,7 @@ class Search:
         and for the models their mean. None are kept where rows say too little, unless they are
         needed. Those of the first basis that is asked for are where the others begin: the same
         columns matter, and add as much to the prior's variance."""
-        bounded = self.target.loss(np.float32)[0].quadratic
-        if len(self.rows) < FIRST_ROWS and not bounded and not needed:
+        if len(self.rows) < FIRST_ROWS and not self.quadratic and not needed:
             # Classes that so few rows are all but separable in: none of them tells what it costs to
             # be wrong and sure.
             return
@@ -232,7 +240,8 @@ class Search:
             part = equal.take(np.flatnonzero(share != k))
             unit = np.maximum(site_variances(part), np.finfo(np.float32).tiny)
             known = None if first is None else first[k][columns.kept] / unit
-            own = relevances(part, rng, first_stage=True, known=known)
+            stages = (STAGES if known is None else FROM_KNOWN)[:1]
+            own = relevances(part, rng, stages, known=known)
             if not own.decisive and not needed:
                 return
             found.append(np.ones(columns.n_columns))
@@ -243,6 +252,22 @@ class Search:
             self.share_variances = variances
         self.share_factors[basis_of(point)] = found
         self.factors[basis_of(point)] = np.exp(np.log(found).mean(axis=0))
+
+    def refined(self, point):
+        """The same point, for squared losses with the relevances that all rows say, from the mean
+        of the shares on: nothing is judged any more."""
+        basis = basis_of(point)
+        if not self.quadratic or point["relevance"] == "equal" or point["degree"] == "auto":
+            return point
+        if basis not in self.final_factors:
+            columns, rng = self.sites[basis].columns, np.random.RandomState(self.seeds["relevance"])
+            known, found = self.factors[basis][columns.kept], np.ones(columns.n_columns)
+            own = relevances(self._equal(point), rng, FROM_KNOWN[1:], known=known)
+            found[columns.kept] = own.factors
+            self.final_factors[basis] = found
+        factors = self.final_factors[basis]
+        unit = self.unit(point, factors) / self.unit(point)
+        return {**point, "relevance": factors, "alpha": float(point["alpha"] * unit)}
 
     def unit(self, point, factors=None):
         """What the relevances of a point do to the variance of the prior: strengths are tried in

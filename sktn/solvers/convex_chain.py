@@ -208,8 +208,8 @@ def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm_sweep
     rows, judged = np.flatnonzero(weight), problem.take(held_out)
     options = sweep.SweepOptions(max_bond_dim=chain[-1], max_sweeps=warm_sweeps or 1)
     if warm_sweeps is None:
-        # Directions that are enough to tell strengths and designs apart.
-        options = options._replace(effort=sweep.ROUGH_EFFORT)
+        # One rough visit to every core is enough to tell strengths and designs apart.
+        options = options._replace(effort=sweep.ROUGH_EFFORT, outward=False)
     held_in, network = [x[:, rows] for x in inputs], None
     for alpha in alphas:
         if network is None or warm_sweeps is None:

@@ -22,10 +22,11 @@ from sktn.solvers.kernel import kernel_diagonal
 _BOUND = np.log(1e3)
 # Rows that are looked at.
 MAX_ROWS = 500
-# Shares of them and iterations of the two stages of the search: an iteration costs the square of
-# the rows.
-_STAGES = ((0.5, 20), (1.0, 15))
-_STAGES_FROM_KNOWN = ((0.5, 10), (1.0, 10))
+#: Shares of them and iterations of the two stages of the search: an iteration costs the square of
+#: the rows.
+STAGES = ((0.5, 20), (1.0, 15))
+#: From factors that are nearly known, fewer iterations are enough.
+FROM_KNOWN = ((0.5, 10), (1.0, 10))
 # Rows of the first stage.
 FIRST_ROWS = MAX_ROWS // 2
 # Numbers that the kernels of all columns may take together (256 MB in float32).
@@ -42,7 +43,7 @@ class Relevances(NamedTuple):
     decisive: bool
 
 
-def relevances(problem, rng, first_stage=False, parts=None, max_rows=MAX_ROWS, known=None):
+def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known=None):
     """The factors of the sites under which the response is likeliest. Where the search fails they
     are equal, with a warning.
 
@@ -50,11 +51,11 @@ def relevances(problem, rng, first_stage=False, parts=None, max_rows=MAX_ROWS, k
     ends on more of them.
 
     problem : ChainProblem, its penalty that of equal relevances
-    first_stage : whether the search ends after its first stage
+    stages : share of the rows and iterations of each
     parts : (p, n, d), default one of ones: what the prior variances of the components are
         multiplied by in each part. Sites with components of one degree have the first part only
     max_rows : rows of the second stage
-    known : (n,), factors near the best ones, of one part, to begin at: fewer iterations are enough
+    known : (n,), factors near the best ones, of one part, to begin at
     """
     parts = np.ones((1, *problem.penalty.shape)) if parts is None else parts
     wanted = _telling(problem, parts)
@@ -66,7 +67,7 @@ def relevances(problem, rng, first_stage=False, parts=None, max_rows=MAX_ROWS, k
     found, decisive = np.append(start, np.log([0.3, 0.5])), False
     if known is not None:
         found[:n] = np.clip(np.log(known), -_BOUND, _BOUND)
-    for share, max_iter in _STAGES if known is None else _STAGES_FROM_KNOWN:
+    for share, max_iter in stages:
         size = min(len(rows), int(share * max_rows), max(20, int(np.sqrt(_LARGEST / n))))
         data = _data(problem, y, rows[:size], parts, wanted)
         if data is None:
@@ -84,7 +85,7 @@ def relevances(problem, rng, first_stage=False, parts=None, max_rows=MAX_ROWS, k
             break
         # Akaike, IEEE Trans. Automatic Control 19 (1974): what a number gains by chance.
         decisive = equal - value > n
-        if size == len(rows) or first_stage:
+        if size == len(rows):
             break
     factors = np.zeros(wanted.shape)
     factors[wanted] = np.exp(found[:n])

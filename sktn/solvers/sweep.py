@@ -40,6 +40,7 @@ class SweepOptions(NamedTuple):
     max_sweeps : int
     tol : sweeps end when one of them lowers the loss by less than this share of it
     effort : of the local problems; None for what suits the loss
+    outward : whether single cores are updated on the way to the ends, too, not only back
     """
 
     two_site: bool = False
@@ -48,6 +49,7 @@ class SweepOptions(NamedTuple):
     max_sweeps: int = 10
     tol: float = 1e-2
     effort: Effort | None = None
+    outward: bool = True
 
 
 def sweep(network, inputs, problem, options, stop=None):
@@ -125,7 +127,7 @@ def local_problems(problem, options):
     effort = options.effort
     if effort is None:
         effort = _QUADRATIC_EFFORT if problem.loss.quadratic else ROUGH_EFFORT
-    return Local(problem, problem.strength, effort)
+    return Local(problem, problem.strength, effort, options.outward)
 
 
 class Local(NamedTuple):
@@ -134,6 +136,7 @@ class Local(NamedTuple):
     problem: object
     strength: float
     effort: Effort
+    outward: bool = True
 
     def inner(self, X, far, A):
         site = Inner(X, far, self.strength, len(self.problem.weight))
@@ -296,8 +299,10 @@ def _one_site_pass(arm, other, readout, local, split):
     arm.settle_output(output, other)
     for k in range(p - 1, -1, -1):
         arm.cores[k] = np.tensordot(arm.cores[k], rest, 1)
-        A = local.inner(arm.features(k), arm.far[k], arm.matrix(k))
-        arm.cores[k] = A.reshape(arm.cores[k].shape)
+        A = arm.matrix(k)
+        if local.outward or k == 0:
+            A = local.inner(arm.features(k), arm.far[k], A)
+            arm.cores[k] = A.reshape(arm.cores[k].shape)
         if k > 0:
             rest, Q = split.right(A.reshape(len(arm.cores[k]), -1))
             arm.settle_right(k, Q)

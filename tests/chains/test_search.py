@@ -49,9 +49,7 @@ class Looked(Search):
     look_rows = rows = np.arange(4)
 
     def __init__(self, quadratic):
-        loss = type("Loss", (), {"quadratic": quadratic})
-        given = {"weight": np.ones(4), "loss": lambda self, dtype: (loss, None)}
-        self.target = type("Target", (), given)()
+        self.quadratic, self.target = quadratic, type("Target", (), {"weight": np.ones(4)})
 
 
 def test_designs_that_are_no_worse_for_sure_are_kept():
@@ -179,6 +177,34 @@ def test_held_out_rows_have_no_say_in_the_relevances_they_are_judged_by(rng):
     assert losses.min() > equal.min() - 0.02
 
 
+def test_members_have_the_relevances_that_all_rows_say(rng):
+    X, y = planted(rng)
+    model = MPSRegressorCV(
+        bases=[("quantile", 4)],
+        smoothnesses=[1.0],
+        relevances=["auto"],
+        bond_dims=[3],
+        random_state=0,
+    )
+    search = searched(model, X, y)
+    point = grid_of(model)[0]
+    search.find_relevances(point, needed=True)
+    mean = search.factors["quantile", 4]
+    found = search.refined(point)
+    assert found["relevance"].shape == (4,)
+    assert not np.allclose(found["relevance"], mean, rtol=1e-3)
+    # In units of the prior's variance the same strength; looked for once.
+    ratio = search.unit(point, found["relevance"]) / search.unit(point)
+    np.testing.assert_allclose(found["alpha"], point["alpha"] * ratio)
+    assert search.refined({**point, "alpha": 1.0})["relevance"] is found["relevance"]
+    equal = {**point, "relevance": "equal"}
+    assert search.refined(equal) is equal
+    search.quadratic = False
+    assert search.refined(point) is point
+    fitted = model.fit(X, y)
+    np.testing.assert_allclose(fitted.estimators_[0].relevance, found["relevance"])
+
+
 def test_few_rows_with_classes_have_no_relevances(rng):
     """A model that was sure of what 100 irises said lost .64 a row on the other 50, others .15."""
     model = MPSClassifierCV(bases=[("quantile", 8)], smoothnesses=[1.0], bond_dims=[24])
@@ -202,14 +228,27 @@ def test_relevances_compete_where_they_are_better_by_a_standard_error():
         folds, rows, target = np.array([0, 0, 1, 1, -1]), np.arange(5), Target()
         gain, decisive = Search.gain, Search.decisive
 
+        def __init__(self, quadratic):
+            self.quadratic = quadratic
+
+    def point(scaling, name):
+        return {"scaling": scaling, "degree": 1, "name": name}
+
     losses = np.array([[1.0, 1, 1, 1, 9], [0.8, 0.9, 0.8, 0.9, 0], [0, 2, 0, 1.9, 0]])
     before, *more = np.sqrt(2 * losses)[:, :, None]
-    found = ["sure", "by chance"], np.array(more), np.array([0.85, 0.97])
-    points, scores, kept = Rows().decisive(1, before[None], np.ones(1), found)
-    assert points == ["sure"]
+    equal = [point("standard", "best"), point("quantile", "worse")]
+    equal = equal, np.array([before, np.sqrt(2 * (losses[:1].T + 0.5))]), np.array([1.0, 1.5])
+    found = [point("standard", "sure"), point("standard", "by chance")]
+    found = found, np.array(more), np.array([0.85, 0.97])
+    points, scores, kept = Rows(quadratic=False).decisive(1, equal, found)
+    assert [point["name"] for point in points] == ["sure"]
     assert len(scores) == 1
     assert kept == [0.85]
-    np.testing.assert_allclose(Rows().gain(before, more[0]), [0.15, 0.025])
+    # Of squared losses every basis has its own.
+    other = [point("quantile", "sure")], np.array([before + 1e-3]), np.array([1.01])
+    for quadratic in (True, False):
+        assert len(Rows(quadratic).decisive(1, equal, other)[0]) == quadratic
+    np.testing.assert_allclose(Rows(True).gain(before, more[0]), [0.15, 0.025])
 
 
 def test_factors_of_a_share_are_those_of_the_other_rows(rng):

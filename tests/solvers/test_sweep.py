@@ -138,6 +138,21 @@ def test_two_site_sweeps_find_the_bond_dimension(rng):
     assert found.readout.shape == (2, 1, 2)
 
 
+@pytest.mark.parametrize(("outward", "visits"), [(True, 2 * (3 + 5)), (False, 2 * (2 + 3))])
+def test_cores_are_visited_on_both_ways_or_back_only(rng, monkeypatch, outward, visits):
+    problem, seen = make_problem("squared", rng), []
+    chain, inputs = random_chain(rng, 2, 3), site_vectors(rng, 2, 3)
+    inner = sweep.Local.inner
+    monkeypatch.setattr(
+        sweep.Local, "inner", lambda *core: seen.append(core[1].shape) or inner(*core)
+    )
+    options = SweepOptions(max_sweeps=2, tol=0.0, outward=outward)
+    found, curve = sweep.sweep(chain, inputs, problem, options)
+    assert len(seen) == visits
+    assert np.all(np.diff(curve) < 0)
+    np.testing.assert_allclose(curve[-1], penalised(found, inputs, problem))
+
+
 def test_sweeps_stop_when_told_to(rng):
     inputs, problem = site_vectors(rng, 2, 1), make_problem("squared", rng)
     options = SweepOptions(max_sweeps=7, tol=0.0)
