@@ -20,19 +20,26 @@ import os
 import re
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
+import traceback
+import warnings
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = [p.name for p in sorted((ROOT / "sktn").iterdir()) if (p / "__init__.py").exists()]
 # Tests that start processes of their own, or run whole scripts, see no mutant of the copy.
 LEFT_OUT = ("documentation", "readme", "benchmarks", "common_jax", "hostile")
+# These see defaults and bounds of parameters of all modules.
+WHOLE = ("test_parameters", "test_docstrings")
+# What takes seconds to import, and has nothing of the package in it.
+LIBRARIES = "jax.numpy sklearn.ensemble scipy.stats pandas polars matplotlib.pyplot optax"
 # CPU seconds of a round of tests: several times what the longest takes without a fault.
 LIMIT = 600
 
@@ -157,11 +164,15 @@ class Nearby:
         """Files of tests in the order in which they are tried."""
         module, folders = dotted(path)
         users = [p for p, names in self.modules.items() if module in names and p.stem != "__init__"]
-        place = ROOT / "tests" / Path(*folders[1:2])
+        place, package = ROOT / "tests" / Path(*folders[1:2]), ".".join(folders[:2])
         rounds = (
             self.own(path),
             [p for user in users for p in self.own(user)],
-            [p for p in self.tests if p.parent == place],
+            [
+                p
+                for p, names in self.tests.items()
+                if p.parent == place or package in names or p.stem in WHOLE
+            ],
         )
         seen, found = set(), []
         for some in rounds:
@@ -170,29 +181,49 @@ class Nearby:
         return [some for some in found if some]
 
 
+def run_tests(place, files):
+    """One run of pytest in a child of this process, which has all large libraries in it already.
+
+    -> status, what it printed
+    """
+    with tempfile.TemporaryFile("w+") as output:
+        child = os.fork()
+        if child == 0:
+            code = 70
+            try:
+                resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
+                os.chdir(place)
+                os.environ["PYTHONPATH"] = str(place)
+                sys.path.insert(0, str(place))
+                code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files]))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        output.seek(0)
+        return status, output.read().strip().splitlines() or [""]
+
+
 def verdict_on(place, path, source, rounds):
     """What tests say of a file's mutated source, and the one that failed."""
     target = place / path.relative_to(ROOT)
-    cached = target.parent / "__pycache__"
-    environment = {**os.environ, "PYTHONPATH": str(place)}
-
-    def limited():
-        resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
-
-    settings = {"cwd": place, "env": environment, "capture_output": True, "text": True}
     try:
         target.write_text(source)
         for tests in rounds:
             # What was compiled of this file is of another mutant.
-            for old in cached.glob(f"{path.stem}.*"):
+            for old in (target.parent / "__pycache__").glob(f"{path.stem}.*"):
                 old.unlink()
-            files = [str(p.relative_to(ROOT)) for p in tests]
-            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
-            run = subprocess.run(command, check=False, preexec_fn=limited, **settings)
-            if run.returncode < 0:
-                return "TIMEOUT", f"signal {-run.returncode}"
-            if run.returncode:
-                lines = (run.stdout + run.stderr).strip().splitlines() or [""]
+            status, lines = run_tests(place, [str(p.relative_to(ROOT)) for p in tests])
+            if status < 0:
+                return "TIMEOUT", f"signal {-status}"
+            if status > 2:
+                raise RuntimeError("pytest itself failed:\n" + "\n".join(lines))
+            if status:
                 failed = (line for line in lines if line.startswith(("FAILED", "ERROR")))
                 return "KILLED", next(failed, lines[-1])[:100]
     finally:
@@ -207,6 +238,10 @@ def main():
     parser.add_argument("--skip", type=int, default=0, help="go on after so many")
     parser.add_argument("--folder", action="append", choices=FOLDERS, help="default: everything")
     options = parser.parse_args()
+    for name in LIBRARIES.split():
+        import_module(name)
+    # No backend of JAX is started here: children may.
+    warnings.filterwarnings("ignore", message=".*os.fork", category=RuntimeWarning)
     rng = np.random.default_rng(options.seed)
     places = []
     for folder in options.folder or [""]:

@@ -1,11 +1,13 @@
 """Docstrings of the public surface: what doc/api lists has an example, and a sentence for every
-parameter."""
+parameter, whose default is the one that is said."""
 
+import ast
 import importlib
 import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 docscrape = pytest.importorskip("numpydoc.docscrape", reason="belongs to sktn[docs]")
@@ -117,3 +119,31 @@ def test_every_parameter_of_a_method_is_described(name):
     found = {part.strip() for entry in entries for part in entry.name.split(",")}
     missing = [argument for argument in arguments(METHODS[name])[1:] if argument not in found]
     assert missing == []
+
+
+def same(said, default):
+    """Whether the words of a docstring are a default; of a long list its ends are said."""
+    if "..." in said:
+        first, last = said.strip("()").split(", ..., ")
+        ends = float(first.split(",")[0]), float(last)
+        return np.allclose(ends, (default[0], default[-1]), rtol=0.01)
+    if isinstance(default, type):
+        return said.rpartition(".")[2] == default.__name__
+    try:
+        return ast.literal_eval(said) == default
+    except (ValueError, SyntaxError):
+        return said == repr(default)
+
+
+@pytest.mark.parametrize("name", [*OBJECTS, *METHODS])
+def test_defaults_are_those_that_are_documented(name):
+    thing = METHODS[name] if name in METHODS else public(name)
+    doc = (ClassDoc if inspect.isclass(thing) else FunctionDoc)(thing)
+    entries = [*doc["Parameters"], *doc["Other Parameters"]]
+    types = {part.strip(): entry.type for entry in entries for part in entry.name.split(",")}
+    made = inspect.isclass(thing) and not hasattr(thing, "_fields")
+    for parameter in inspect.signature(thing.__init__ if made else thing).parameters.values():
+        type_ = types.get(parameter.name, "Ignored")
+        if parameter.default is not parameter.empty and not type_.startswith("Ignored"):
+            said = re.search(r"default=(.+)$", type_)[1].strip().strip("`")
+            assert same(said, parameter.default), parameter.name

@@ -120,6 +120,13 @@ def test_pooling_agrees_with_loops_and_inverts(rng, statistic, shape):
     np.testing.assert_allclose(pool.transform(pool.inverse_transform(pooled)), pooled)
 
 
+def test_windows_and_patches_of_one_pixel_are_the_pixels(rng):
+    X = rng.normal(size=(3, 12))
+    np.testing.assert_array_equal(PixelPooling((3, 4), window=1).fit_transform(X), X)
+    patches = PixelPatches((3, 4), patch_shape=1, order="row").fit(X)
+    np.testing.assert_array_equal(patches.transform(X), X)
+
+
 def test_a_window_without_pixels_is_missing():
     X = np.full((1, 4), np.nan)
     for statistic in ("mean", "max"):
