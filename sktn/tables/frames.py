@@ -53,11 +53,37 @@ class Schema:
     def _values(self, column, i):
         if not self.dtypes:
             return column.tolist() if column.dtype == object else column
-        dtype = self.dtypes[i]
-        if dtype.is_integer():
-            return np.round(column.astype(np.float64)).astype(np.int64)
-        if dtype.is_numeric():
-            return column.astype(np.float64)
-        if dtype == nw.Boolean:
-            return column.astype(bool)
+        return of_dtype(column, self.dtypes[i])
+
+
+def of_dtype(column, dtype):
+    """Numbers as a column of a dtype holds them, the nearest that it has: rounded, inside its range.
+
+    column (b,), dtype of narwhals -> (b,), or a list with None for NaN where it has no NaN; objects
+    for other dtypes as they are
+    """
+    if not (dtype.is_numeric() or dtype == nw.Boolean):
         return column.tolist()
+    column = column.astype(np.float64)
+    if dtype.is_float():
+        return np.clip(column, *_range(np.finfo(str(dtype).lower())))
+    if dtype.is_decimal():
+        return column
+    gone = np.isnan(column)
+    column = np.where(gone, 0.0, column)
+    if dtype == nw.Boolean:
+        whole = column > 0.5
+    else:
+        # NumPy has none of 128 bits.
+        held = np.int64 if dtype in (nw.Int128, nw.UInt128) else str(dtype).lower()
+        whole = np.clip(np.round(column), *_range(np.iinfo(held))).astype(held)
+    if not gone.any():
+        return whole
+    return [None if none else value for none, value in zip(gone, whole.tolist(), strict=True)]
+
+
+def _range(info):
+    """The smallest and the largest double that a dtype of this `numpy.iinfo` or `finfo` holds."""
+    low, high = float(info.min), float(info.max)
+    # 2^63 - 1 is no double, and the next one is too large.
+    return low, high if high <= info.max else float(np.nextafter(high, 0))
