@@ -57,7 +57,7 @@ class Schema:
 
 
 def of_dtype(column, dtype):
-    """Numbers as a column of a dtype holds them, the nearest that it has: rounded, inside its range.
+    """Numbers as a column of a dtype holds them: the nearest that it has, inside its range.
 
     column (b,), dtype of narwhals -> (b,), or a list with None for NaN where it has no NaN; objects
     for other dtypes as they are
