@@ -26,11 +26,11 @@ from scipy.linalg.lapack import dormqr, dptsv, dsytrd, dsytrd_lwork
 
 from sktn.backend import bucket, executor_for, executor_of, namespace
 from sktn.solvers.kernel import nystroem_map, product_kernel, triangular_map
-from sktn.solvers.newton import Effort, newton
+from sktn.solvers.newton import UNTOLD, Effort, newton
 from sktn.tables.basis import embed
 
 # Of a search: losses to a thousandth tell strengths apart.
-_SEARCH_EFFORT = Effort(tol=1e-3, max_cg=20)
+_SEARCH_EFFORT = Effort(tol=1e-3, max_cg=20, untold=UNTOLD)
 
 
 class Design(NamedTuple):
@@ -160,6 +160,9 @@ class _Linear:
 
     def take(self, problems):
         return replace(self, charges=self.charges[problems])
+
+    def of_rows(self, rows):
+        return replace(self, Z=self.Z[rows]) if executor_of(self.Z).name == "numpy" else None
 
 
 def _forward(Z, columns):

@@ -18,7 +18,7 @@ from sktn.networks.low_order import compress_low_order
 from sktn.networks.mps import from_padded
 from sktn.networks.rounding import compress
 from sktn.solvers import convex, sweep
-from sktn.solvers.newton import Effort
+from sktn.solvers.newton import UNTOLD, Effort
 from sktn.solvers.problem import Solution
 
 # Of the convex limit of some landmarks, which leave out more than this share of the loss, and the
@@ -39,7 +39,7 @@ def fit_chain(problem, design, chain, rng, effort, stop=None):
     W, strengths = problem.weight[None], np.array([problem.strength])
     rough = effort
     if len(design.landmarks) < np.count_nonzero(problem.weight > 0):
-        rough = effort._replace(tol=max(effort.tol, _LIMIT_TOL))
+        rough = effort._replace(tol=max(effort.tol, _LIMIT_TOL), untold=UNTOLD)
     B, _, losses = convex.solve(design.Z, problem, W, strengths, rough, stop=stop)
     orders = order[:output_site], order[output_site:][::-1]
     sites = np.ascontiguousarray(design.landmarks.transpose(1, 0, 2))

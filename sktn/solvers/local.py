@@ -14,6 +14,8 @@ The arrays of a site may live on a device, and its products are made there; core
 decisions stay on the host.
 """
 
+from copy import copy
+
 import numpy as np
 
 from sktn.backend import executor_of
@@ -108,6 +110,13 @@ class _Site:
 
     def take(self, problems):
         return self
+
+    def of_rows(self, rows):
+        if self.run.name != "numpy":
+            return None
+        part = copy(self)
+        part.rows, part.n_rows = tuple(x[rows] for x in self.rows), len(rows)
+        return part
 
 
 def _row(first, second, k):

@@ -15,6 +15,7 @@ A `system` has, with A (P, k, q) and scores (P, N, c):
     preconditioner(curvature)   curvature (P, N, c) of the loss -> function of (P, k, q)
     centred(A)                  A without the directions in which nothing depends on it
     take(problems)              the system of some of the problems
+    of_rows(rows)               the system of some rows; None where rows are on a device
 """
 
 from typing import NamedTuple
@@ -30,18 +31,28 @@ _ROUGHEST = 0.01
 _PART_OF_TOL = 0.1
 
 
+#: Share of the curvature that a rough direction may leave out: that of rows which the model is sure
+#: of, often most. On four tables of 1,250 to 4,000 rows as many steps, to the same loss.
+UNTOLD = 0.03
+# Share of the rows from which on products with the others are worth taking these out, and
+# multiplications of a product from which on it is worth looking for them.
+_FEWER, _LARGE = 1 / 3, 2**23
+
+
 class Effort(NamedTuple):
     """max_iter : Newton steps
     max_cg : applications of the Hessian a step
     tol : a problem rests when a step lowers its loss by less than this share of it
     cg_tol : relative precision of a direction, squared; None follows the progress: a rough one is
         enough far from the minimum, near it an exact one
+    untold : share of the curvature that a direction may leave out, by rows
     """
 
     max_iter: int = 50
     max_cg: int = 40
     tol: float = 1e-6
     cg_tol: float | None = None
+    untold: float = 0.0
 
 
 def newton(system, A, problem, W, effort, stop=None):
@@ -87,9 +98,17 @@ def _direction(system, A, F, problem, W, value, effort):
     w = W[:, :, None]
     gradient = system.centred(system.adjoint(w * slope) + system.ridge(A))
 
+    diagonal, telling, whole = w * loss.curve_diagonal(h), system, True
+    large = effort.untold and F.shape[1] * A.size >= _LARGE
+    rows = _telling_rows(diagonal, w, effort.untold) if large else None
+    if rows is not None and (part := system.of_rows(rows)) is not None:
+        telling, whole = part, False
+        w, h, diagonal = w[:, rows], h[:, rows], diagonal[:, rows]
+
     def hessian(d):
-        f = system.scores(d)
-        return system.centred(system.adjoint(w * loss.curve(h, f)) + system.ridge(d)), f
+        f = telling.scores(d)
+        bent = telling.adjoint(w * loss.curve(h, f))
+        return system.centred(bent + system.ridge(d)), f if whole else None
 
     def goal(power):
         if effort.cg_tol is not None:
@@ -99,9 +118,22 @@ def _direction(system, A, F, problem, W, value, effort):
         enough = _PART_OF_TOL * effort.tol * size
         return np.maximum(power * np.minimum(_ROUGHEST, power / size), enough)
 
-    precondition = system.preconditioner(w * loss.curve_diagonal(h))
+    precondition = telling.preconditioner(diagonal)
     D, dF = conjugate_gradients(hessian, precondition, -gradient, effort.max_cg, goal)
+    if not whole:
+        return D, system.scores(D)
     return D, namespace(F).zeros_like(F) if dF is None else dF
+
+
+def _telling_rows(curvature, w, untold):
+    """Rows that have all but a share of the curvature of every problem, None where these are most:
+    curvature (P, N, c), w (P, N, 1) it is weighted by -> (m,)"""
+    own = np.asarray(curvature).sum(-1, dtype=np.float64)
+    share = (own / np.maximum(own.sum(1, keepdims=True), np.finfo(own.dtype).tiny)).max(0)
+    # By what a row of weight one has: a row of weight two is two rows.
+    order = np.argsort((own / np.maximum(np.asarray(w)[:, :, 0], np.finfo(w.dtype).tiny)).max(0))
+    n_left_out = int(np.searchsorted(np.cumsum(share[order]), untold))
+    return np.sort(order[n_left_out:]) if n_left_out >= _FEWER * len(order) else None
 
 
 def _line_search(loss, target, W, F, dF, quadratic, value):

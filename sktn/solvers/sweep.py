@@ -19,12 +19,12 @@ import numpy as np
 from sktn.backend import bucket, executor_for
 from sktn.networks.linalg import outer
 from sktn.solvers.local import Inner, Output, minimize_locally
-from sktn.solvers.newton import Effort
+from sktn.solvers.newton import UNTOLD, Effort
 
 # Of a local problem: its neighbours will move before it is looked at again, so a rough Newton
 # direction is as good as an exact minimum (on tables of 1,250 to 5,600 rows the same loss after as
 # many sweeps, at a third of the cost).
-ROUGH_EFFORT = Effort(max_iter=1, max_cg=8, tol=1e-4, cg_tol=1e-2)
+ROUGH_EFFORT = Effort(max_iter=1, max_cg=8, tol=1e-4, cg_tol=1e-2, untold=UNTOLD)
 # Squared losses have one Hessian, are without noise where they are small, and their local problems
 # are the worse conditioned the less there is: exact ones reach with one sweep what rough ones take
 # several for, at hardly more cost.

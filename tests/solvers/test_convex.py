@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from sktn.chains import predict
 from sktn.losses import SquaredError, classification, log_probabilities
 from sktn.networks import mps
-from sktn.solvers import convex, convex_chain
+from sktn.solvers import convex, convex_chain, newton
 from sktn.solvers import problem as problems
 from sktn.solvers.kernel import nystroem_map, product_kernel, triangular_map
 from sktn.solvers.newton import Effort
@@ -499,3 +499,44 @@ def test_chains_of_a_path_begin_at_their_convex_limits_or_each_other(
     scores, losses = convex.search(design, task, folds, [1.0, 0.1, 0.01])
     np.testing.assert_allclose([loss for _, loss in path], losses, rtol=1e-3)
     np.testing.assert_allclose(path[0][0], scores[0, :20], atol=1e-2)
+
+
+def sure_problem(rng, n_classes, N=200):
+    """A table of classes that few rows leave in doubt, and its features."""
+    task, _ = problem(rng, n_classes, N=N)
+    features = with_constant(rng.normal(size=(N, 5)))
+    labels = np.argmax(features[:, :n_classes] + 0.01 * rng.normal(size=(N, n_classes)), axis=1)
+    loss, target = classification(labels, n_classes, np.float64)
+    return replace(task, loss=loss, target=target, weight=np.ones(N)), features
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_rough_directions_leave_out_rows_that_the_model_is_sure_of(rng, monkeypatch, n_classes):
+    monkeypatch.setattr(newton, "_LARGE", 1)
+    task, Z = sure_problem(rng, n_classes)
+    left, of_rows = [], convex._Linear.of_rows
+
+    def counted(system, rows):
+        left.append(len(rows))
+        return of_rows(system, rows)
+
+    monkeypatch.setattr(convex._Linear, "of_rows", counted)
+    args = Z, task, task.weight[None], [0.01]
+    exact = convex.solve(*args, Effort(tol=1e-9))
+    assert not left
+    rough = convex.solve(*args, Effort(tol=1e-9, untold=0.03))
+    assert 0 < min(left) < len(Z) / 2
+    # Gradients and steps are of all rows: the minimum is the same.
+    np.testing.assert_allclose(rough[2][-1], exact[2][-1], rtol=1e-5)
+    np.testing.assert_allclose(rough[1], Z @ rough[0], rtol=1e-9)
+
+
+def test_rows_left_out_have_no_more_than_their_share_of_any_curvature(rng):
+    curvature = rng.uniform(size=(2, 100, 3)) ** 20
+    weight = rng.integers(1, 3, size=(2, 100, 1)).astype(float)
+    rows = newton._telling_rows(weight * curvature, weight, 0.1)
+    own = (weight * curvature).sum(-1)
+    assert len(rows) <= 2 * 100 / 3
+    assert (own[:, rows].sum(1) >= 0.9 * own.sum(1)).all()
+    # Of a flat one no share of rows is small.
+    assert newton._telling_rows(weight, weight, 0.1) is None
