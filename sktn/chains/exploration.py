@@ -12,8 +12,6 @@ from sktn.solvers.problem import Clock
 
 # Bases that tell, the best with equal relevances first, whether others are worth a search for them.
 _TELLING_BASES = 2
-# A smaller bond dimension is worth pursuing where it loses no more than without a bound, or nearly.
-_PURSUED = 1.05
 # What a task says that was not begun.
 _STOPPED = "stopped"
 
@@ -161,7 +159,7 @@ class Exploration:
             asked = [ranked[basis][rank] for basis in part if len(ranked[basis]) > rank]
             asked = [(i, bond_dim) for i in asked for bond_dim in bond_dims]
             paths = [self._smaller(points, i, bond_dim) for i, bond_dim in asked]
-            limits = [_PURSUED * self.search.fold_losses(scores[i]) for i, _ in asked]
+            limits = [self.search.fold_losses(scores[i]) for i, _ in asked]
             found = self._each(self.search.chain_path, list(zip(paths, limits, strict=True)))
             for path, (i, _), (more, their_losses) in zip(paths, asked, found, strict=False):
                 best = int(np.argmin(their_losses))

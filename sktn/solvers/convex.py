@@ -63,8 +63,8 @@ def make_design(problem, landmarks):
             "numbers: use another scaling, a larger interaction_penalty or a smaller degree."
         )
     if problem.loss.quadratic:
-        kept, V = triangular_map(kernel)
-        a, own = a[kept], kernel[:, kept] @ V
+        kept, V, own = triangular_map(kernel)
+        a = a[kept]
     else:
         V, spectrum = nystroem_map(kernel)
         own = V * spectrum  # kernel @ V

@@ -25,6 +25,8 @@ from sktn.solvers.problem import Solution
 # compression more: the readout, which is refitted, makes up for it. On five tables of 1,250 to
 # 4,000 rows chains of the same loss from half as many products as an exact limit takes.
 _LIMIT_TOL = 1e-3
+# A weaker strength, which a chain wants, may still gain from here: loss in that without a bound.
+_HOPEFUL = 1.05
 # Of `max_memory`: what site and bond vectors of a sweep may take.
 _SHARE = 3 / 4
 
@@ -158,11 +160,11 @@ def unweighted(network, problem):
 
 def search_chains(problems, designs, chain, folds, alphas, limits, rng):
     """As :func:`convex.search`, with chains of a bond dimension: the first fold's are fitted to
-    strength after strength until one is worse than the one before, those of the others at its best.
-    A first fold that is worse than its limit with the first strength ends the search.
+    strength after strength until one is worse than the one before, those of the others at its best,
+    unless that is worse than the fold's limit.
 
     problems, designs: one or several, on the same rows; alphas (A,) or, for every design,
-    (A, n_designs), the strongest first; limits (F,): losses of the folds
+    (A, n_designs), the strongest first; limits (F,): losses of the folds without a bound
     -> scores (A, N, c), mean losses (A,), infinite of strengths that some fold was not fitted to
     """
     first, judged = problems[0], np.flatnonzero(folds >= 0)
@@ -183,7 +185,7 @@ def search_chains(problems, designs, chain, folds, alphas, limits, rng):
     scores = np.zeros((len(alphas), first.n_rows, first.n_scores), np.float32)
     losses = np.full(len(alphas), np.inf)
     rows, tried = path(0, slice(None))
-    found = until_worse(tried, limits[0])
+    found = until_worse(tried, _HOPEFUL * limits[0])
     best = int(np.argmin([loss for _, loss in found]))
     if not found[best][1] <= limits[0]:
         return scores, losses

@@ -104,13 +104,17 @@ def triangular_map(landmark_kernel):
     landmark next that the ones before say least of, and stops at rounding. Features are correlated:
     for problems that are solved by a factorisation.
 
-    landmark_kernel (m, m) -> landmarks (r,), V (r, r)
+    landmark_kernel (m, m) -> landmarks (r,), V (r, r), features of all of them (m, r)
     """
     factorise, invert = get_lapack_funcs(("pstrf", "trtri"), (landmark_kernel,))
     U, order, rank, _ = factorise(landmark_kernel)
     if rank == 0 or not landmark_kernel.size:
         # Nothing varies: a chain still has a row to run over.
         kept = np.arange(len(landmark_kernel))[:1]
-        return kept, np.zeros((len(kept), 0), landmark_kernel.dtype)
+        nothing = np.zeros((len(landmark_kernel), 0), landmark_kernel.dtype)
+        return kept, nothing[: len(kept)], nothing
     V, _ = invert(U[:rank, :rank])
-    return order[:rank] - 1, np.triu(V)
+    # K = U^T U, and K V = U^T: no product is needed.
+    features = np.empty((len(order), rank), U.dtype)
+    features[order - 1] = np.triu(U[:rank]).T
+    return order[:rank] - 1, np.triu(V), features

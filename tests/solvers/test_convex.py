@@ -178,7 +178,7 @@ def test_triangular_features_reproduce_the_kernel(rng, size, dtype):
     a = site_vectors(rng, 12, size=size)
     a = np.concatenate([a, a[:3]]).astype(dtype)
     kernel = product_kernel(a, a)
-    kept, V = triangular_map(kernel)
+    kept, V, whole = triangular_map(kernel)
     # Landmarks that repeat others are left out.
     assert V.dtype == dtype
     assert len(kept) == len({k % 12 for k in kept}) == (12 if size else 1)
@@ -186,6 +186,7 @@ def test_triangular_features_reproduce_the_kernel(rng, size, dtype):
     tolerance = 1e-8 if dtype == np.float64 else 1e-3
     scale = max(1.0, np.abs(kernel).max())
     np.testing.assert_allclose(features @ features.T, kernel, atol=tolerance * scale)
+    np.testing.assert_allclose(whole, features, atol=tolerance * scale)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -457,11 +458,14 @@ def test_other_folds_of_a_chain_are_fitted_at_the_strength_that_the_first_wants(
     np.testing.assert_array_equal(found, [np.inf, 4.0, np.inf, np.inf])
 
 
-@pytest.mark.parametrize("first", [3.1, np.nan])
-def test_a_first_fold_beyond_its_limit_ends_the_search_of_a_chain(monkeypatch, first):
-    search, asked = losses_along(monkeypatch, [[first, 1.0, 1.0, 1.0]])
+@pytest.mark.parametrize(
+    ("losses", "tried"),
+    [([3.2, 1.0], 1), ([np.nan, 1.0], 1), ([3.1, 3.05, 3.06, 1.0], 3), ([3.1, np.nan, 1.0], 2)],
+)
+def test_a_first_fold_beyond_its_limit_ends_the_search_of_a_chain(monkeypatch, losses, tried):
+    search, asked = losses_along(monkeypatch, [losses])
     _, found = search([3.0, 9.0, 9.0])
-    assert asked == [(0, 1.0)]
+    assert [k for k, _ in asked] == [0] * tried
     assert not np.isfinite(found).any()
 
 
