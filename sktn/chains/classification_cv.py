@@ -57,9 +57,10 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         and sure.
     bond_dims : sequence of int, default=(24,)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
-        of the convex limit. The others are fitted to every fold by sweeps, for the best
-        design of every basis, and for its next where they gain: where a target has a chain
-        structure, a small bond dimension is the better restriction.
+        of the convex limit. The others are fitted by sweeps, for the best designs of the two best
+        bases and, where they gain, of the others, and for their next: where a target has a chain
+        structure, a small bond dimension is the better restriction. The first fold says at which
+        strength, and ends it where a bound does not help.
     class_weight : dict or "balanced", default=None
         None: that of `estimator`.
     cv : int, splitter or iterable, default=None

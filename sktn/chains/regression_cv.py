@@ -47,12 +47,14 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         Whether all columns are charged alike, or by their relevance to the target, which also
         settles the interaction penalty. "auto" is tried for the two best bases, and for the others
         where it is better for these. It is judged on rows that had no say in the relevances, and
-        left out where it is not better than equal ones by a standard error.
+        left out where it is not better by a standard error than equal ones, for squared errors
+        those of the same basis; members have the relevances that all rows say.
     bond_dims : sequence of int, default=(6, 24)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
-        of the convex limit. The others are fitted to every fold by sweeps, for the best
-        design of every basis, and for its next where they gain: where a target has a chain
-        structure, a small bond dimension is the better restriction.
+        of the convex limit. The others are fitted by sweeps, for the best designs of the two best
+        bases and, where they gain, of the others, and for their next: where a target has a chain
+        structure, a small bond dimension is the better restriction. The first fold says at which
+        strength, and ends it where a bound does not help.
     cv : int, splitter or iterable, default=None
         A splitter whose held-out parts are a partition of the rows. None: 5 random folds
         below 600 rows, 3 beyond.
