@@ -44,9 +44,9 @@ def design_of(point):
 
 def _shares(n_rows, n_folds):
     """Into how many shares folds are dealt for relevances: as few as leave the rows that a search
-    for them asks for."""
+    for them asks for, or two thirds of them, as three folds would."""
     for n_shares in range(2, n_folds):
-        if n_rows * (n_shares - 1) >= FIRST_ROWS * n_shares:
+        if n_rows * (n_shares - 1) >= min(FIRST_ROWS, 2 * n_rows / 3) * n_shares:
             return n_shares
     return n_folds
 
@@ -139,8 +139,11 @@ class Search:
     def look_pays(self):
         """Whether designs are looked at before their paths are computed."""
         n_rows = len(self.rows)
-        large = min(n_rows, self.n_landmarks) >= 2 * _LOOK_LANDMARKS
-        return large and (self.quadratic or n_rows * self.n_scores >= _LOOK_PAYS)
+        rows = min(n_rows, self.n_landmarks)
+        if self.quadratic:
+            # A path costs as the square of the rows at least.
+            return rows >= 1.5 * _LOOK_LANDMARKS
+        return rows >= 2 * _LOOK_LANDMARKS and n_rows * self.n_scores >= _LOOK_PAYS
 
     def promising(self, looks):
         """The designs to go on with, by their looks, M of (m, c): indices, the best first. Where

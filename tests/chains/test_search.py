@@ -177,6 +177,32 @@ def test_held_out_rows_have_no_say_in_the_relevances_they_are_judged_by(rng):
     assert losses.min() > equal.min() - 0.02
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "n_folds", "n_shares"),
+    [(600, 3, 2), (500, 3, 2), (400, 3, 3), (400, 5, 3), (90, 5, 3)],
+)
+def test_shares_for_relevances_leave_enough_rows(n_rows, n_folds, n_shares):
+    assert search_module._shares(n_rows, n_folds) == n_shares
+
+
+@pytest.mark.parametrize(
+    ("quadratic", "n_rows", "n_landmarks", "n_scores", "pays"),
+    [
+        (True, 300, 500, 1, True),
+        (True, 299, 500, 1, False),
+        (True, 300, 250, 1, False),
+        (False, 400, 500, 5, True),
+        (False, 399, 500, 9, False),
+        (False, 400, 500, 4, False),
+    ],
+)
+def test_a_look_pays_where_paths_cost_more(quadratic, n_rows, n_landmarks, n_scores, pays):
+    search = Search.__new__(Search)
+    search.quadratic, search.rows, search.n_scores = quadratic, np.arange(n_rows), n_scores
+    search.n_landmarks = n_landmarks
+    assert search.look_pays == pays
+
+
 def test_members_have_the_relevances_that_all_rows_say(rng):
     X, y = planted(rng)
     model = MPSRegressorCV(
