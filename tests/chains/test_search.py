@@ -178,14 +178,6 @@ def test_held_out_rows_have_no_say_in_the_relevances_they_are_judged_by(rng):
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "n_folds", "n_shares"),
-    [(600, 3, 2), (500, 3, 2), (400, 3, 3), (400, 5, 3), (90, 5, 3)],
-)
-def test_shares_for_relevances_leave_enough_rows(n_rows, n_folds, n_shares):
-    assert search_module._shares(n_rows, n_folds) == n_shares
-
-
-@pytest.mark.parametrize(
     ("quadratic", "n_rows", "n_landmarks", "n_scores", "pays"),
     [
         (True, 300, 500, 1, True),
@@ -293,7 +285,8 @@ def test_factors_of_a_share_are_those_of_the_other_rows(rng):
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "n_folds", "n_shares"), [(100, 5, 5), (499, 5, 3), (500, 5, 2), (900, 3, 2)]
+    ("n_rows", "n_folds", "n_shares"),
+    [(100, 5, 3), (499, 5, 3), (400, 3, 3), (500, 5, 2), (900, 3, 2)],
 )
 def test_few_shares_are_enough_where_rows_are_many(n_rows, n_folds, n_shares):
     assert search_module._shares(n_rows, n_folds) == n_shares
