@@ -87,7 +87,8 @@ class SMPOAnomalyDetector(
         outliers, unless all have the same score. "auto": 5 %.
     categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
             default="from_dtype"
-        As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
+        As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`, and "from_dtype" takes
+        columns of strings, too.
     random_state : int, RandomState instance or None, default=None
         Seeds what is drawn; an int gives the same result every time.
     verbose : int, default=0

@@ -1,5 +1,6 @@
 """What is asked of a fitted detector: scores, labels, p-values, columns that make a row strange."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,8 @@ class Scoring(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         found : ndarray of bool of shape (n_samples,)
         """
+        if not isinstance(fdr, Real) or not 0 < fdr < 1:
+            raise ValueError(f"fdr must be a number between 0 and 1, got {fdr!r}.")
         p = self.score_to_pvalue(self.score_samples(X))
         return false_discovery_control(p, method="bh") <= fdr
 

@@ -79,9 +79,12 @@ def seen_target(model, y, sample_weight):
     target = class_target(np.unique(y), y, sample_weight, model.class_weight)
     seen = target.classes[np.unique(target.labels[target.weight > 0])]
     if len(seen) < 2:
+        message = f"{type(model).__name__} needs at least 2 classes"
+        found = f"got {len(seen)} class: {seen.tolist()}"
+        if len(target.classes) < 2:
+            raise ValueError(f"{message}; {found}.")
         raise ValueError(
-            f"{type(model).__name__} needs at least 2 classes with positive weight; got "
-            f"{len(seen)} class: {seen.tolist()}. Weights that rounding loses beside the "
-            "largest one count as zero."
+            f"{message} with positive weight; {found} of {target.classes.tolist()}. Weights that "
+            "rounding loses beside the largest one count as zero."
         )
     return target

@@ -71,9 +71,9 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
     solver : {"auto", "sweep", "convex", "adam", "lbfgs"} or solver, default="auto"
         "convex": the exact minimiser at unlimited bond dimension (a logistic regression in an ANOVA
         kernel), compressed to `bond_dim`, and its readout refitted. "sweep": starts there and then
-        minimises over one core after the other, which repairs what the compression moved. Both are
-        deterministic but for the choice of landmarks. "adam": mini-batches, for long tables
-        and for `partial_fit`. "lbfgs": full batch. "auto": "sweep", and beyond 50,000 rows "adam"
+        minimises over one core after the other, which repairs what the compression moved. Both draw
+        nothing but landmarks and the projections of the compression. "adam": mini-batches, for
+        long tables and for `partial_fit`. "lbfgs": full batch. "auto": "sweep", and beyond 50,000 rows "adam"
         in blocks of rows, of which 20,000 are held out to lower the strength that the convex limit
         chooses. A value of :mod:`sktn.chains.solvers` sets a solver's own parameters:
         ``solver=Adam(learning_rate=0.01)``.
@@ -90,7 +90,8 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
         neighbours. "correlation": spectral ordering by squared correlations. A permutation of the
         columns may have a -1 where the output index stands, which is the middle otherwise.
     categorical_features : "from_dtype", None, or array-like, default="from_dtype"
-        As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`. A level not seen in
+        As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`, and "from_dtype" takes
+        columns of strings, too. Levels of an ordered dtype count as ranks. A level not seen in
         training counts as missing.
     missing : {"marginal", "indicator", "auto"}, default="marginal"
         "marginal": a missing value averages the network over the column. "indicator": columns with

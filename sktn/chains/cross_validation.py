@@ -1,6 +1,7 @@
 """One search for all chains: a grid of bases and penalties, judged in the convex limit, and the
 average of its best combinations."""
 
+import warnings
 from numbers import Integral
 
 import numpy as np
@@ -30,6 +31,16 @@ from sktn.tables.reading import table_weight
 # Rows of the search, in landmarks of the members: three folds, each of whose parts then has the
 # rows that the landmarks carry.
 _SEARCH_ROWS = 3
+# Parameters of the members that the search chooses, and its lists of values.
+_LISTS = {
+    "scaling": "bases",
+    "degree": "bases",
+    "alpha": "alphas",
+    "interaction_penalty": "interaction_penalties",
+    "smoothness": "smoothnesses",
+    "relevance": "relevances",
+    "bond_dim": "bond_dims",
+}
 # A member of a smaller share costs a fit: such members are left out where they improve the average
 # by less than this share of its loss.
 _LEAST_SHARE, _LEAST_GAIN = 0.1, 0.01
@@ -249,8 +260,23 @@ def _column(values):
     return np.array(values, dtype=object if len(set(map(type, values))) > 1 else None)
 
 
+def _warn_of_searched(estimator):
+    """Say which parameters of an estimator the lists of a search take the place of."""
+    given, default = estimator.get_params(), type(estimator)().get_params()
+    taken = {k: lists for k, lists in _LISTS.items() if repr(given[k]) != repr(default[k])}
+    if taken:
+        warnings.warn(
+            f"{', '.join(f'{name}={given[name]!r}' for name in taken)} of estimator give way to "
+            f"the values that are searched: {', '.join(dict.fromkeys(taken.values()))}.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def with_template(estimator, default, **changes):
     """What the members of a search start from: a copy of `estimator`, or of the default, with the
     parameters that the search itself was given."""
+    if estimator is not None:
+        _warn_of_searched(estimator)
     template = clone(default if estimator is None else estimator)
     return template.set_params(**{k: v for k, v in changes.items() if v is not None})

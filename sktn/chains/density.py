@@ -73,7 +73,8 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         Smallest improvement of the loss in a sweep that counts, at a given `alpha`.
     categorical_features : "from_dtype", array-like of {bool, int, str} or None, \
             default="from_dtype"
-        As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
+        As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`, and "from_dtype" takes
+        columns of strings, too.
     random_state : int, RandomState instance or None, default=None
         Seeds what is drawn; an int gives the same result every time.
     verbose : int, default=0

@@ -64,6 +64,10 @@ def pool_estimates(estimates: ArrayLike, variances: ArrayLike) -> PooledEstimate
             f"estimates of shape {estimates.shape} and variances of shape {variances.shape}: give "
             "both for the same two or more imputations."
         )
+    if not (variances >= 0).all():
+        raise ValueError(
+            f"variances must be squared standard errors, none negative; got {variances.min()}."
+        )
     n = len(estimates)
     within = variances.mean(axis=0)
     between = (1.0 + 1.0 / n) * estimates.var(axis=0, ddof=1)

@@ -106,7 +106,10 @@ def column_relevances(model, sites, problem, rng):
             equal = penalised(model, problem, relevance[columns.kept])
             relevance[columns.kept] = relevances(equal, rng).factors
         return relevance
-    given = np.asarray(model.relevance, dtype=np.float64)
+    try:
+        given = np.asarray(model.relevance, dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.zeros(0)
     if given.shape != relevance.shape or not (np.isfinite(given) & (given >= 0)).all():
         raise ValueError(
             f"relevance must be {len(relevance)} finite numbers, none negative, one for every "

@@ -76,7 +76,8 @@ class Spread:
         if outside:
             raise ValueError(
                 f"The out-of-fold errors of so few rows have no quantile {outside[0]:.4g}: those "
-                f"from {low:.3g} to {high:.3g} are known."
+                f"from {low:.3g} to {high:.3g} are known, which intervals of a coverage up to "
+                f"{high - low:.3g} need. Train on more rows, or ask for less."
             )
         own = np.stack([np.interp(q, self.levels, column) for column in self.errors.T])
         return self.scales(X)[:, :, None] * own

@@ -57,8 +57,9 @@ class ClassTarget:
         if folds is not None and (folds < 0).any():
             single = self.classes[np.unique(labels[folds < 0])]
             warnings.warn(
-                f"Classes {single.tolist()} have a single row: it is trained on, but never held "
-                "out when parameters are chosen. Give those classes more rows, or leave them out.",
+                f"Classes {single.tolist()} have a single row, copies aside: it is trained on, but "
+                "never held out when parameters are chosen. Give those classes more rows, or leave "
+                "them out.",
                 UserWarning,
                 stacklevel=2,
             )

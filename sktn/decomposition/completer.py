@@ -1,5 +1,6 @@
 """Completing a tensor that is given as a list of coordinates and values."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -283,7 +284,9 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
             )
         weight = table_weight(sample_weight, X)
         kept = weight > 0
-        return X[kept], y[kept].astype(np.float64), weight[kept]
+        y = y.astype(np.float64)
+        self._warn_beyond_range(y[kept])
+        return X[kept], y[kept], weight[kept]
 
     def _take(self, found, seen):
         self._model = found
@@ -304,6 +307,16 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
         if len(given) == 2 and not ends[0] < ends[1]:
             raise ValueError(
                 f"value_range={self.value_range!r}: its first end must be the smaller."
+            )
+
+    def _warn_beyond_range(self, y):
+        outside = np.count_nonzero(self._within(y) != y)
+        if outside:
+            warnings.warn(
+                f"{outside} of {len(y)} values of y are outside value_range={self.value_range!r}, "
+                "and no prediction will be: widen it if they are right.",
+                UserWarning,
+                stacklevel=3,
             )
 
     def _within(self, y):

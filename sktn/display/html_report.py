@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import log_loss, root_mean_squared_error
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_consistent_length
 
 from sktn.chains.members import estimators_of, networks_of
 from sktn.display.explanation import MarginalEffectDisplay, VarianceSharesDisplay
@@ -107,6 +107,7 @@ def report(model, X, y, *, max_features=8, title=None):
     y = np.asarray(y)
     if y.ndim != 1:
         raise ValueError("A report shows one target: y has more than one dimension.")
+    check_consistent_length(X, y)
     shares = variance_shares(model, X)
     sections = [
         _summary(model, chain, X, y),

@@ -203,6 +203,11 @@ def plot_history(estimator: Any, ax: Any = None) -> Any:
     >>> plot_history(RGTNDecomposer(target_error=0.5, random_state=0).fit(X)).get_xlabel()
     'step'
     """
+    if not hasattr(estimator, "history_"):
+        raise ValueError(
+            f"{type(estimator).__name__} has no history_: plot_history shows fitted searches for a "
+            "structure, such as RGTNDecomposer or RGTNImputer."
+        )
     ax = new_axes(ax)
     history = [entry for entry in estimator.history_ if entry["scale"] == 0]
     budget = getattr(estimator, "max_parameters", None)

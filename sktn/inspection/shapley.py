@@ -78,7 +78,9 @@ def shapley_values(model: Any, X: Data, *, background: ArrayLike | None = None) 
     Returns
     -------
     explanation : ShapleyValues
-        ``base_values + values.sum(axis=1)`` is the score.
+        ``base_values + values.sum(axis=1)`` is the score; of several networks, whose scores are
+        averaged here, the mean score, from which the log-odds of a mean of probabilities
+        (`decision_function` of an averaging classifier) differ a little.
 
     See Also
     --------

@@ -6,6 +6,7 @@ the dtypes decide: nothing else could be meant by them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass
 from numbers import Number
@@ -55,6 +56,8 @@ class Encoder:
             numbers = {level: code for code, level in enumerate(levels)}
             _check_levels(X, self.columns[j], values[:, j])
             codes[:, j] = [numbers.get(value, np.nan) for value in values[:, j]]
+            if np.isnan(codes[:, j]).all():
+                _warn_of_type(X, self.columns[j], values[:, j], levels)
         return codes
 
 
@@ -213,12 +216,12 @@ def fit_encoder(X, is_categorical, *, max_categories=255):
             except TypeError as error:
                 kinds = " and ".join(sorted({type(level).__name__ for level in levels}))
                 raise ValueError(
-                    f"Categorical column {_name(X, column)} mixes {kinds}: give its levels one "
+                    f"Categorical column {named(X, column)} mixes {kinds}: give its levels one "
                     "type, e.g. by astype(str)."
                 ) from error
         if len(levels) > max_categories:
             raise ValueError(
-                f"Categorical feature {_name(X, column)} has a cardinality of {len(levels)}, but "
+                f"Categorical feature {named(X, column)} has a cardinality of {len(levels)}, but "
                 f"at most {max_categories} is supported. Group its rare categories, encode it "
                 "(e.g. with TargetEncoder), or leave it out."
             )
@@ -262,7 +265,7 @@ def with_plain_gaps(X):
     plain = X
     for series in [] if frame is None else frame.iter_columns():
         # The dtype "string" of pandas, not the one of pandas 3, has NA among its objects.
-        if _holds_objects(series) or str(series.to_native().dtype) == "string":
+        if _holds_objects(series) or str(_native_dtype(series)) == "string":
             values = series.to_numpy()
             if _plain(values) is not values:
                 # Only pandas has columns of objects that hold numbers.
@@ -286,7 +289,8 @@ def _as_frame(X):
     return nw.from_native(X, eager_only=True) if is_frame(X) else None
 
 
-def _name(X, column):
+def named(X, column):
+    """A column as a message names it."""
     frame = _as_frame(X)
     return f"at index {column}" if frame is None else repr(frame.columns[column])
 
@@ -303,12 +307,18 @@ def _select(X, columns):
 
 def _is_ordered(series):
     """Whether a column says that its levels are ordered. An Enum of polars only lists them."""
-    return bool(getattr(series.to_native().dtype, "ordered", False))
+    return bool(getattr(_native_dtype(series), "ordered", False))
 
 
 def _holds_objects(series):
     """Whether values have their own types: narwhals judges such columns by the first of them."""
-    return str(series.to_native().dtype).lower() == "object"
+    return str(_native_dtype(series)).lower() == "object"
+
+
+def _native_dtype(series):
+    """The dtype in the words of the library; those of Arrow's columns are called types."""
+    native = series.to_native()
+    return native.dtype if hasattr(native, "dtype") else native.type
 
 
 def _types(series):
@@ -344,15 +354,29 @@ def _missing_objects(values):
     return np.array([[is_missing(value) for value in row] for row in values.tolist()], dtype=bool)
 
 
+def _warn_of_type(X, column, values, levels):
+    """Say that no value of a column is of the type of its levels, such as "1" for 1."""
+    values = [value for value in values.tolist() if not is_missing(value)]
+    words, known = ({isinstance(level, str) for level in part} for part in (values, levels))
+    if words and known and not words & known:
+        warnings.warn(
+            f"Categorical column {named(X, column)} holds values such as {values[0]!r}, and held "
+            f"levels such as {levels[0]!r} in training: all of them count as missing. Give it "
+            "the type that it had.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 def _check_levels(X, column, values):
     odd = [value for value in values.tolist() if not isinstance(value, Hashable)]
     if odd:
         raise ValueError(
-            f"Categorical column {_name(X, column)} holds a {type(odd[0]).__name__}, which is no "
+            f"Categorical column {named(X, column)} holds a {type(odd[0]).__name__}, which is no "
             "level. Spread it over several columns."
         )
     if any(isinstance(value, float) and np.isinf(value) for value in values.tolist()):
         raise ValueError(
-            f"Input X contains infinity: it is no level of categorical column {_name(X, column)}. "
+            f"Input X contains infinity: it is no level of categorical column {named(X, column)}. "
             "Use NaN for a missing value."
         )

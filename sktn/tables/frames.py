@@ -34,7 +34,8 @@ class Schema:
         # scikit-learn remembers no other names either.
         if not all(isinstance(name, str) for name in names):
             return cls(None, [], [], "")
-        native = [frame[name].to_native().dtype for name in names]
+        columns = [frame[name].to_native() for name in names]
+        native = [getattr(column, "dtype", None) for column in columns]
         return cls(names, list(frame.schema.dtypes()), native, frame.implementation.value)
 
     def frame(self, X, library):

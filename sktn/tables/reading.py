@@ -17,10 +17,16 @@ from sktn.tables.categories import (
     encode,
     fit_encoder,
     is_missing,
+    named,
     with_plain_gaps,
 )
 
 _NO_TARGET = "no target"
+_NAME_THEM = (
+    "If they are categories, name it in categorical_features, or pass a data frame with "
+    "categorical_features='from_dtype'."
+)
+_HELD_NUMBERS = "It held numbers in training."
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +115,8 @@ def read_more(estimator, X, y=_NO_TARGET, *, regression=False):
     given = {} if _is_none(y) else {"y": y}
     is_categorical, encoder = estimator.is_categorical_, estimator.encoder_
     validate_data(estimator, X, **given, reset=False, skip_check_array=True)
-    check_numeric(X, is_categorical)
-    X, y = _numbers(estimator, X, y, is_categorical, encoder, regression)
+    check_numeric(X, is_categorical, otherwise=_HELD_NUMBERS)
+    X, y = _numbers(estimator, X, y, is_categorical, encoder, regression, _HELD_NUMBERS)
     names = getattr(estimator, "feature_names_in_", None)
     return Reading(X, y, encoder, is_categorical, X.shape[1], names)
 
@@ -147,8 +153,11 @@ def ranged(weight):
 
 # Sums of scikit-learn's checks overflow where values are as large as floats are.
 @np.errstate(over="ignore", invalid="ignore")
-def _numbers(estimator, X, y, is_categorical, encoder, regression):
-    """X (b, n_features) in floating point, y (b,), (b, n_outputs) or None"""
+def _numbers(estimator, X, y, is_categorical, encoder, regression, of_strings=_NAME_THEM):
+    """X (b, n_features) in floating point, y (b,), (b, n_outputs) or None
+
+    of_strings: what to do about a column of them
+    """
     options = {
         "dtype": [np.float64, np.float32],
         "ensure_all_finite": "allow-nan",
@@ -166,7 +175,9 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression):
             return check_X_y(table, y, **options)
         X, y = check_X_y(table, y, multi_output=True, y_numeric=True, **options)
         return X, y.astype(np.float64, copy=False)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
+        if "float() argument must be" in str(error):
+            _refuse_objects(X, is_categorical, error)
         if not speaks_of_strings(error):
             raise
         column = _column_of_strings(X, is_categorical)
@@ -175,10 +186,7 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression):
                 f"{error}: y holds strings, and a regressor needs numbers. Labels are for a "
                 "classifier."
             ) from error
-        raise ValueError(
-            f"{error}: column {column} of X holds strings. If they are categories, name it in "
-            "categorical_features, or pass a data frame with categorical_features='from_dtype'."
-        ) from error
+        raise ValueError(f"{error}: column {column} of X holds strings. {of_strings}") from error
 
 
 def speaks_of_strings(error):
@@ -187,10 +195,20 @@ def speaks_of_strings(error):
     return "could not convert string to float" in words or "Cannot cast str" in words
 
 
+def _refuse_objects(X, is_categorical, error):
+    """Name the first column whose values are neither numbers nor strings."""
+    column = _column_of_strings(X, is_categorical)
+    if column is not None:
+        kind = str(error).rpartition("not ")[2]
+        raise ValueError(
+            f"Column {column} of X holds values of the type {kind}, which are not numbers. Turn "
+            "them into numbers, dates e.g. into days since a first date, months, weekdays."
+        ) from error
+
+
 def _column_of_strings(X, is_categorical):
     """The first column that is no category and not readable as numbers, as a message names it;
     None if there is none."""
-    names = getattr(X, "columns", None)
     values = np.asarray(X, dtype=object)
     for j in range(values.shape[1]):
         if is_categorical is not None and is_categorical[j]:
@@ -198,7 +216,7 @@ def _column_of_strings(X, is_categorical):
         try:
             values[:, j].astype(np.float64)
         except (TypeError, ValueError):
-            return repr(names[j]) if names is not None else f"at index {j}"
+            return named(X, j)
     return None
 
 
@@ -207,14 +225,19 @@ def _check_target(y):
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         raise ValueError("Input y has masked values: leave those rows out.")
     y = np.asarray(y)
-    if y.dtype.kind != "O" or y.ndim != 1:
+    if y.dtype.kind == "f":
+        missing = np.flatnonzero(np.isnan(y).reshape(len(y), -1).any(axis=1)) if y.ndim else []
+    elif y.dtype.kind == "O" and y.ndim == 1:
+        missing = [i for i, label in enumerate(y) if is_missing(label)]
+    else:
         return
-    missing = [i for i, label in enumerate(y) if is_missing(label)]
-    if missing:
+    if len(missing):
         raise ValueError(
             f"Input y contains NaN or None, the first in row {missing[0]}: leave rows without a "
             "target out."
         )
+    if y.dtype.kind == "f":
+        return
     kinds = {type(label) for label in y.tolist()}
     if 0 < sum(issubclass(kind, str) for kind in kinds) < len(kinds):
         names = " and ".join(sorted(kind.__name__ for kind in kinds))
@@ -228,6 +251,8 @@ def _is_none(y):
 def _as_table(X, estimator):
     """X as a data frame or an array with two axes, NaN where it is masked; or scikit-learn's words
     for what it is instead."""
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise ValueError(f"X is a {type(X).__name__}, which has no rows yet: pass X.collect().")
     if not (hasattr(X, "shape") or issparse(X)):
         array = np.asarray(X)
         # An array of strings would have turned the numbers beside them into strings, too.

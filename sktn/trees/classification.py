@@ -59,7 +59,8 @@ class TTNClassifier(ClassifierMixin, CertainScores, BaseTree):
     class_weight : dict or "balanced", default=None
         Factors of the weights of the classes' rows. "balanced": classes of equal total weight.
     categorical_features : "from_dtype", None, or array-like, default="from_dtype"
-        As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`. A level not seen in
+        As in :class:`~sklearn.ensemble.HistGradientBoostingClassifier`, and "from_dtype" takes
+        columns of strings, too. Levels of an ordered dtype count as ranks. A level not seen in
         training counts as missing.
     missing : {"marginal", "indicator", "auto"}, default="marginal"
         "marginal": a missing value averages the network over the column. "indicator": columns with

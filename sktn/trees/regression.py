@@ -47,7 +47,8 @@ default="squared_error"
     max_landmarks : int, default=1000
         Rows that carry the expansion of the convex problem.
     categorical_features : "from_dtype", None, or array-like, default="from_dtype"
-        As in :class:`~sklearn.ensemble.HistGradientBoostingRegressor`. A level not seen in
+        As in :class:`~sklearn.ensemble.HistGradientBoostingRegressor`, and "from_dtype" takes
+        columns of strings, too. Levels of an ordered dtype count as ranks. A level not seen in
         training counts as missing.
     missing : {"marginal", "indicator", "auto"}, default="marginal"
         As in :class:`TTNClassifier`.

@@ -509,6 +509,9 @@ def test_discoveries_keep_the_rate_of_false_alarms(rng):
     assert np.mean(found[200:]) > 0.9
     assert np.sum(found[:200]) <= 0.2 * np.sum(found)
     assert not detector.discoveries(correlated(rng, 200), fdr=1e-6).any()
+    for fdr in (0, 2, np.nan, "x"):
+        with pytest.raises(ValueError, match="fdr must be a number between 0 and 1"):
+            detector.discoveries(strange, fdr=fdr)
 
 
 def test_contributions_have_names(rng):

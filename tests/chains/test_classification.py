@@ -520,3 +520,13 @@ def test_sweeps_are_made_for_what_is_more_than_chance(copies, swept):
         for solver in (Sweep(tol=1e-3), Convex(tol=1e-6))
     )
     assert (sweeps.loss_curve_[-1] < limit.loss_curve_[-1] - 1e-4) == swept
+
+
+def test_classes_that_are_missing_are_told_from_those_without_weight():
+    X, y = np.arange(8.0)[:, None], np.repeat([0, 1], 4)
+    with pytest.raises(ValueError, match=r"at least 2 classes; got 1 class: \[0\]\.$"):
+        MPSClassifier().fit(X, 0 * y)
+    with pytest.raises(
+        ValueError, match=r"positive weight; got 1 class: \[1\] of \[0, 1\]\. Weights"
+    ):
+        MPSClassifier().fit(X, y, sample_weight=y)

@@ -345,3 +345,16 @@ def test_relevances_that_do_not_gain_for_the_best_bases_are_not_asked_for_others
         assert len(asked) == n_bases
     first = [(p["scaling"], p["degree"]) for p in asked]
     assert set(first) == set(bases)
+
+
+def test_parameters_that_are_searched_give_way_with_a_warning(rng):
+    X = rng.normal(size=(40, 2))
+    lists = {"bases": [("standard", 1)], "alphas": [0.1], "bond_dims": [2], "max_members": 1}
+    model = MPSClassifierCV(
+        estimator=MPSClassifier(alpha=5.0, bond_dim=3, max_landmarks=30), **lists
+    )
+    with pytest.warns(
+        UserWarning, match=r"alpha=5\.0, bond_dim=3 of estimator .* alphas, bond_dims\."
+    ):
+        model.fit(X, X[:, 0] > 0)
+    assert model.estimators_[0].max_landmarks == 30

@@ -199,6 +199,8 @@ def test_pooled_variance_is_rubins():
     assert np.isinf(pool_estimates([1.0, 1.0], [1.0, 1.0]).degrees_of_freedom)
     with pytest.raises(ValueError, match="two or more"):
         pool_estimates([1.0], [1.0])
+    with pytest.raises(ValueError, match=r"none negative; got -5\.0"):
+        pool_estimates([1.0, 2.0], [-5.0, 1.0])
 
 
 def test_empty_columns_indicators_and_names():

@@ -265,3 +265,8 @@ def test_reliability_of_models(rng):
     assert len(curve.predicted) == 5
     with pytest.raises(ValueError, match="says nothing of its certainty"):
         ReliabilityDisplay.from_estimator(StandardScaler().fit(X), X, y)
+
+
+def test_models_that_search_no_structure_have_no_history():
+    with pytest.raises(ValueError, match="MPSClassifier has no history_"):
+        plot_history(MPSClassifier())

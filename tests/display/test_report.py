@@ -100,3 +100,10 @@ def test_what_has_no_report_is_refused():
     model = MPSRegressor(degree=1, random_state=0).fit(X, np.stack([y, y], axis=1))
     with pytest.raises(ValueError, match="one target"):
         report(model, X, np.stack([y, y], axis=1))
+
+
+def test_rows_and_targets_must_be_as_many():
+    X, y = load_iris(return_X_y=True)
+    model = MPSClassifier(degree=2, alpha=0.1, solver="convex").fit(X, y)
+    with pytest.raises(ValueError, match=r"numbers of samples: \[150, 5\]"):
+        report(model, X, y[:5])

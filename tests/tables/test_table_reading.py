@@ -115,6 +115,9 @@ def test_masked_values_are_missing(dtype):
         (np.array([["a", 1.0]] * 6, dtype=object), "column at index 0 of X holds strings"),
         ([["a", 1.0]] * 6, "column at index 0 of X holds strings"),
         (np.zeros((6, 2), dtype="datetime64[D]"), "X holds dates"),
+        (frame(pd.period_range("2020", periods=6)), "Column 'k' .* type 'Period'.*days since"),
+        (np.full((6, 2), pd.Timestamp(0), object), "Column at index 0 .* type 'Timestamp'"),
+        (pl.LazyFrame({"a": range(6)}), r"X is a LazyFrame.*X\.collect\(\)"),
         (frame(LEVELS)[:0], r"0 sample\(s\) \(shape=\(0, 2\)\)"),
         (np.arange(6.0), "Expected 2D array, got 1D array instead"),
     ],
@@ -128,8 +131,25 @@ def test_without_categories_strings_are_named():
     with pytest.raises(ValueError, match=r"column 'k' of X holds strings.*categorical_features"):
         read_fit(Model(), frame(LEVELS), Y)
     model = Model().fit(frame(np.arange(6.0)), Y)
-    with pytest.raises(ValueError, match="column 'k' of X holds strings"):
+    with pytest.raises(ValueError, match=r"column 'k' of X holds strings\. It held numbers in"):
         read(model, frame(LEVELS))
+
+
+def test_levels_of_another_type_are_told_from_new_ones():
+    model = Model().fit(frame(pd.Categorical([1, 2, 1, 2, 3, 3])), Y)
+    with pytest.warns(
+        UserWarning, match="column 'k' holds values such as '1', and .* 1 in training"
+    ):
+        found = read(model, frame(pd.Categorical(list("121233"))))
+    assert np.isnan(found[:, 1]).all()
+    assert np.isnan(read(model, frame(pd.Categorical([7] * 6)))[:, 1]).all()
+
+
+def test_tables_of_arrow_are_frames():
+    table = pytest.importorskip("pyarrow").table({"k": ["x", "y", "x", "x", "z", "y"], **NUMBERS})
+    model = Model().fit(table, Y)
+    np.testing.assert_array_equal(read(model, table)[:, 0], [0, 1, 0, 0, 2, 1])
+    assert model.feature_names_in_.tolist() == ["k", "a"]
 
 
 def test_labels_given_to_a_regressor_are_not_blamed_on_the_table():
@@ -146,7 +166,7 @@ def test_labels_given_to_a_regressor_are_not_blamed_on_the_table():
         (["a", None] * 3, "y contains NaN or None"),
         (np.array(["a", 1] * 3, dtype=object), "y mixes int and str: give them one type"),
         (np.ma.masked_array(Y, mask=Y == 1), "y has masked values"),
-        (np.array([1.0, np.nan] * 3), "Input y contains NaN"),
+        (np.array([1.0, np.nan] * 3), "Input y contains NaN or None, the first in row 1"),
         (Y[:3], "inconsistent numbers of samples"),
         (np.ones((6, 2)), "y should be a 1d array"),
         (None, "requires y to be passed"),
