@@ -72,10 +72,10 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
         "convex": the exact minimiser at unlimited bond dimension (a logistic regression in an ANOVA
         kernel), compressed to `bond_dim`, and its readout refitted. "sweep": starts there and then
         minimises over one core after the other, which repairs what the compression moved. Both draw
-        nothing but landmarks and the projections of the compression. "adam": mini-batches, for
-        long tables and for `partial_fit`. "lbfgs": full batch. "auto": "sweep", and beyond 50,000 rows "adam"
-        in blocks of rows, of which 20,000 are held out to lower the strength that the convex limit
-        chooses. A value of :mod:`sktn.chains.solvers` sets a solver's own parameters:
+        nothing but landmarks and the projections of the compression. "adam": mini-batches, for long
+        tables and for `partial_fit`. "lbfgs": full batch. "auto": "sweep", and beyond 50,000 rows
+        "adam" in blocks of rows, of which 20,000 are held out to lower the strength that the convex
+        limit chooses. A value of :mod:`sktn.chains.solvers` sets a solver's own parameters:
         ``solver=Adam(learning_rate=0.01)``.
     max_landmarks : int, default=1000
         Rows that carry the expansion of the convex problem (Nystroem). Tables with fewer rows are
