@@ -1,5 +1,6 @@
 """Density estimation with Born machines."""
 
+import warnings
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -9,7 +10,7 @@ from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils._set_output import _get_output_config
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.annotations import Data
 from sktn.chains.density_fit import Settings, fit_joint
@@ -114,7 +115,9 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
     Notes
     -----
     Missing values are integrated over, in training and afterwards; so are unknown categories. For
-    categorical columns p is a probability. A constant column has the scale 1.
+    categorical columns p is a probability. A constant column has the scale 1: its draws are the
+    constant, and the density leaves other values the share of one row more. A column without any
+    value has no density: what it holds is passed over, its draws are missing.
 
     References
     ----------
@@ -215,7 +218,7 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         chain = joint.parts[0]
         mixed = len(joint.parts) > 1
         clock.say(f"{len(found.losses)} sweeps, share of the chain {float(joint.shares[0]):.2f}")
-        return commit(
+        commit(
             self,
             reading.fitted()
             | {
@@ -233,6 +236,15 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
                 "_dtype": reading.X.dtype,
             },
         )
+        empty = np.isnan(reading.X[weight > 0]).all(axis=0)
+        if empty.any():
+            names = _check_feature_names_in(self)[empty].tolist()
+            warnings.warn(
+                f"No entry of the columns {names} is observed: they have no density, and draws "
+                "and imputations leave them missing.",
+                stacklevel=3,
+            )
+        return self
 
     def score_samples(self, X: Data) -> np.ndarray:
         """Log-density of each row.
@@ -349,7 +361,8 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         Returns
         -------
         X : ndarray or data frame of shape (n_samples, n_features)
-            Categorical columns get their most probable level.
+            Categorical columns get their most probable level. Columns of which the fit has seen
+            no value stay missing.
         """
         X = self._read(X)
         return self._decoded(self.joint_.fill(X))

@@ -61,7 +61,7 @@ class Joint:
             for i in np.flatnonzero(gone.any(axis=0)):
                 share = weight[gone[:, i]]
                 mixed = _mixed([conditional[i] for conditional in found], share)
-                if self.margins.is_categorical(i):
+                if self.margins.has_levels(i):
                     filled[gone[:, i], i] = np.argmax(mixed(None), axis=1)
                 else:
                     filled[gone[:, i], i] = invert(mixed, np.full(len(share), 0.5))
@@ -77,10 +77,7 @@ class Joint:
         """Where something was missing, u becomes x, in place."""
         for i in np.flatnonzero(gone.any(axis=0)):
             rows = gone[:, i]
-            values = u[rows, i]
-            X[rows, i] = (
-                values if self.margins.is_categorical(i) else self.margins.invert(i, values)
-            )
+            X[rows, i] = self.margins.invert(i, u[rows, i])
 
     def _blocks(self, n_rows):
         size = max(1, _BLOCK_SIZE // max(part.row_size() for part in self.parts))

@@ -48,7 +48,9 @@ class Schema:
         if library == self.library == "pandas":
             return found.to_native().astype(dict(zip(names, self.native, strict=True)))
         return found.with_columns(
-            nw.col(name).cast(dtype) for name, dtype in zip(names, self.dtypes, strict=True)
+            nw.col(name).cast(dtype)
+            for name, dtype in zip(names, self.dtypes, strict=True)
+            if _holds(dtype, columns[name], library)
         ).to_native()
 
     def _values(self, column, i):
@@ -57,30 +59,38 @@ class Schema:
         return of_dtype(column, self.dtypes[i])
 
 
+def _holds(dtype, values, library):
+    """Whether a column of a library can have a dtype, whatever library that was known in."""
+    if dtype == nw.Unknown:
+        # A column of nulls says no more.
+        return False
+    # Those of NumPy know no gaps.
+    whole = dtype.is_integer() or dtype == nw.Boolean
+    return not (library == "pandas" and whole and isinstance(values, list))
+
+
 def of_dtype(column, dtype):
     """Numbers as a column of a dtype holds them: the nearest that it has, inside its range.
 
-    column (b,), dtype of narwhals -> (b,), or a list with None for NaN where it has no NaN; objects
-    for other dtypes as they are
+    column (b,), dtype of narwhals -> (b,), or a list with None for NaN; objects for other dtypes as
+    they are
     """
     if not (dtype.is_numeric() or dtype == nw.Boolean):
-        return column.tolist()
+        return [None if value != value else value for value in column.tolist()]
     column = column.astype(np.float64)
-    if dtype.is_float():
-        return np.clip(column, *_range(np.finfo(str(dtype).lower())))
-    if dtype.is_decimal():
-        return column
     gone = np.isnan(column)
     column = np.where(gone, 0.0, column)
     if dtype == nw.Boolean:
-        whole = column > 0.5
-    else:
+        column = column > 0.5
+    elif dtype.is_float():
+        column = np.clip(column, *_range(np.finfo(str(dtype).lower())))
+    elif dtype.is_integer():
         # NumPy has none of 128 bits.
         held = np.int64 if dtype in (nw.Int128, nw.UInt128) else str(dtype).lower()
-        whole = np.clip(np.round(column), *_range(np.iinfo(held))).astype(held)
+        column = np.clip(np.round(column), *_range(np.iinfo(held))).astype(held)
     if not gone.any():
-        return whole
-    return [None if none else value for none, value in zip(gone, whole.tolist(), strict=True)]
+        return column
+    return [None if none else value for none, value in zip(gone, column.tolist(), strict=True)]
 
 
 def _range(info):

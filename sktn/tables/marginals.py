@@ -6,17 +6,19 @@ or are rounded, narrow bins at these values,
     F(x) = (1 - lambda) mean_k expit((x - m_k) / s_k) + lambda B(x),    u = 2 F(x) - 1 in (-1, 1),
 
 so the Jacobian of the scaling is its own density, and tails fall exponentially: a value of 1e30
-has a finite log-density. A categorical column has the shares of its levels.
+has a finite log-density. A categorical column has the shares of its levels. A column of one value,
+which says nothing of others, is one level to them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from sktn.tables.bins import NO_BINS, Bins, fit_bins
+from sktn.tables.bins import NO_BINS, Bins, fit_bins, make_bins
 from sktn.tables.statistics import fenced_moments, level_weights, quantiles
 
 # Centres of a mixture; more would only resolve what the joint density is there for.
@@ -46,6 +48,10 @@ class Levels:
         known[known] = self.shares[column[known].astype(int)] > 0
         return np.where(known, column, np.nan)
 
+    def invert(self, codes):
+        """Codes as they are: (b,) -> (b,)"""
+        return codes
+
     def log_density(self, column):
         """(b,) -> (b,), 0 for missing or unknown"""
         codes = self.transform(column)
@@ -68,6 +74,7 @@ class Numeric:
     widths: np.ndarray
     bins: Bins = NO_BINS
     recorded: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    shares: ClassVar = np.zeros(0)
 
     def transform(self, column):
         """u in (-1, 1), NaN for missing: (b,) -> (b,)"""
@@ -136,8 +143,48 @@ class Numeric:
 
 
 @dataclass(frozen=True, eq=False)
+class Constant:
+    """A numeric column of one value, which is the only one that is drawn.
+
+    density: `Numeric`, a bin around the value and the share of one row more around it for others
+    """
+
+    density: Numeric
+    shares: ClassVar = np.ones(1)
+
+    def transform(self, column):
+        """The code 0, NaN for missing: (b,) -> (b,)"""
+        return np.where(np.isnan(column), np.nan, 0.0)
+
+    def log_density(self, column):
+        """(b,) -> (b,), 0 for missing"""
+        return self.density.log_density(column)
+
+    def invert(self, codes):
+        """The value: (b,) -> (b,)"""
+        return np.full(len(codes), self.density.center)
+
+
+@dataclass(frozen=True, eq=False)
+class Empty:
+    """A numeric column without any value, of which nothing is known: every entry counts as the one
+    level that there is, so none is filled in."""
+
+    shares: ClassVar = np.ones(1)
+
+    def transform(self, column):
+        """(b,) -> (b,)"""
+        return np.zeros(len(column))
+
+    def log_density(self, column):
+        """(b,) -> (b,)"""
+        return np.zeros(len(column))
+
+
+@dataclass(frozen=True, eq=False)
 class Margins:
-    """Fitted by :func:`fit_margins`. columns: tuple of `Numeric` or `Levels`, one a column."""
+    """Fitted by :func:`fit_margins`. columns: tuple of `Numeric`, `Levels`, `Constant` or `Empty`,
+    one a column."""
 
     columns: tuple
 
@@ -148,10 +195,10 @@ class Margins:
     @property
     def shares(self):
         """Shares of the levels of every column, empty for a numeric one."""
-        return tuple(getattr(column, "shares", np.zeros(0)) for column in self.columns)
+        return tuple(column.shares for column in self.columns)
 
-    def is_categorical(self, i):
-        return isinstance(self.columns[i], Levels)
+    def has_levels(self, i):
+        return len(self.columns[i].shares) > 0
 
     def transform(self, X):
         """u for numeric columns, codes for categorical ones, NaN for missing or unknown: (b, n)"""
@@ -162,7 +209,7 @@ class Margins:
         return self._by_column(X, lambda margin, column: margin.log_density(column))
 
     def invert(self, i, u):
-        """x with 2 F_i(x) - 1 = u: u (b,) in [-1, 1] -> (b,)"""
+        """x with 2 F_i(x) - 1 = u, or the code of a level: u (b,) in [-1, 1] -> (b,)"""
         return self.columns[i].invert(u)
 
     def spread(self, X, rng):
@@ -170,7 +217,7 @@ class Margins:
         a column's u is uniform however often its values repeat: (b, n) -> (b, n)"""
         out = self.transform(X)
         for i, margin in enumerate(self.columns):
-            if not self.is_categorical(i) and margin.bins.share > 0:
+            if not self.has_levels(i) and margin.bins.share > 0:
                 low, high = margin.interval(X[:, i].astype(np.float64))
                 out[:, i] = low + (high - low) * rng.random_sample(len(X))
         return out
@@ -201,7 +248,7 @@ def fit_margins(X, weight, categorical=None, resolution=None):
     X (b, n) with NaN for missing, weight (b,) positive, counts of rows, categorical (n,) bool or
     None, resolution: width of bins in standard deviations, None for none -> Margins
 
-    A column without spread or without values has the scale 1 around its value or around 0.
+    A column without spread has the scale 1 around its value.
     """
     columns = []
     for i in range(X.shape[1]):
@@ -216,15 +263,19 @@ def fit_margins(X, weight, categorical=None, resolution=None):
 
 
 def fit_numeric(values, mass, resolution=None):
-    """values, mass (b,) -> Numeric"""
+    """values, mass (b,) -> Numeric, Constant or Empty"""
     if len(values) == 0:
-        return Numeric(0.0, 1.0, np.zeros(1), np.ones(1))
+        return Empty()
     order = np.argsort(values, kind="stable")
     values, mass = values[order], mass[order]
     low, center, high = quantiles(values, mass, [0.25, 0.5, 0.75])
     _, scale = fenced_moments(values, mass)
     if not scale > 0:
-        return Numeric(float(center), 1.0, np.zeros(1), np.ones(1))
+        smooth = Numeric(float(center), 1.0, np.zeros(1), np.ones(1))
+        if resolution is None:
+            return smooth
+        known = np.array([mass.sum() / (mass.sum() + 1)])
+        return Constant(replace(smooth, bins=make_bins(np.zeros(1), known, resolution)))
     with np.errstate(over="ignore"):
         # Far outliers get a finite place.
         z = np.clip((values / 2 - center / 2) / scale * 2, -1e6, 1e6)

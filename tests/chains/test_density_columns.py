@@ -34,3 +34,83 @@ def test_drawn_integers_stay_in_the_range_of_their_dtype(rng, library, dtype):
     drawn = density.sample(500, random_state=0)["n"]
     assert str(drawn.dtype).lower() == dtype
     assert (drawn.max() < 20) if dtype == "uint8" else (drawn.min() > 100)
+
+
+@pytest.mark.parametrize("constant", [1.0, -3e30, 0.1])
+@pytest.mark.parametrize("n_components", [0, 2])
+@pytest.mark.parametrize("alone", [True, False])
+def test_draws_of_a_constant_are_the_constant(rng, constant, n_components, alone):
+    X = np.full((60, 1 if alone else 2), constant)
+    X[:, 1:] = rng.normal(size=(60, 1 - alone))
+    density = MPSDensityEstimator(**{**QUICK, "n_components": n_components}).fit(X)
+    assert (density.sample(2000, random_state=0)[:, 0] == constant).all()
+    X[0, 0] = np.nan
+    assert density.impute(X)[0, 0] == density.conditional_sample(X, 0)[0, 0] == constant
+    # One row more, in units of the constant: its share is seen beside the bin.
+    grid = constant + np.linspace(-30, 30, 4001)
+    rest = np.exp(density.marginal(grid[:, None], [0]))
+    if constant == 1.0:
+        assert rest[grid != constant].sum() * (grid[1] - grid[0]) == pytest.approx(1 / 61, rel=0.01)
+        inside = np.exp(density.marginal([[constant]], [0]))[0]
+        assert inside * 0.0025 == pytest.approx(60 / 61, rel=0.01)
+
+
+def test_only_what_was_seen_fills_booleans(rng):
+    frame = pd.DataFrame(
+        {"x": rng.normal(size=60), "b": pd.array([False, None] * 30, dtype="boolean")}
+    )
+    density = MPSDensityEstimator(**QUICK).fit(frame).set_output(transform="pandas")
+    assert density.impute(frame)["b"].tolist() == [False] * 60
+
+
+def test_smooth_densities_of_constants_stay_smooth():
+    density = MPSDensityEstimator(**QUICK, resolution=None).fit(np.ones((30, 1)))
+    assert len(set(density.sample(20, random_state=0)[:, 0])) == 20
+
+
+@pytest.mark.parametrize("n_components", [0, 2])
+def test_a_column_without_values_stays_missing(rng, n_components):
+    X = np.column_stack([rng.normal(size=60), np.full(60, np.nan)])
+    density = MPSDensityEstimator(**{**QUICK, "n_components": n_components})
+    with pytest.warns(UserWarning, match=r"\['x1'\] is observed: they have no density"):
+        density.fit(X)
+    assert np.isnan(density.sample(5, random_state=0)[:, 1]).all()
+    holes = np.array([[np.nan, np.nan], [0.3, 7.0], [0.3, np.nan]])
+    for filled in (density.impute(holes), density.conditional_sample(holes, random_state=0)):
+        assert np.isfinite(filled[:, 0]).all()
+        np.testing.assert_array_equal(filled[:, 1], [np.nan, 7.0, np.nan])
+    assert np.ptp(density.score_samples(holes)[1:]) == 0
+    # Rows of weight 0 are no rows.
+    X[:2, 1] = 1.0
+    with pytest.warns(UserWarning, match="is observed"):
+        density.fit(X, sample_weight=np.arange(60) > 1)
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"e": pd.array([None] * 30, dtype="Int64")}),
+        pd.DataFrame({"e": pd.array([None] * 30, dtype="boolean")}),
+        pd.DataFrame({"e": pd.array([None] * 30, dtype="Float32")}),
+        pd.DataFrame({"e": [np.nan] * 30}),
+        pd.DataFrame({"e": [None] * 30}),
+        pl.DataFrame({"e": pl.Series([None] * 30, dtype=pl.UInt8)}),
+        pl.DataFrame({"e": pl.Series([None] * 30, dtype=pl.Float64)}),
+        pl.DataFrame({"e": pl.Series([None] * 30, dtype=pl.Null)}),
+    ],
+    ids=lambda frame: f"{type(frame).__module__.split('.')[0]} {next(iter(frame.dtypes))}",
+)
+def test_gaps_of_frames_keep_their_dtype(rng, frame, output):
+    """Of whole columns, beside one that has values."""
+    if isinstance(frame, pd.DataFrame):
+        frame = frame.assign(x=rng.normal(size=30))
+    else:
+        frame = frame.with_columns(x=rng.normal(size=30))
+    with pytest.warns(UserWarning, match=r"\['e'\] is observed"):
+        density = MPSDensityEstimator(**QUICK).fit(frame).set_output(transform=output)
+    for drawn in (density.sample(4, random_state=0), density.impute(frame[:4])):
+        gone = drawn["e"].isna() if output == "pandas" else drawn["e"].is_null()
+        assert gone.all()
+        if isinstance(frame, type(drawn)):
+            assert list(drawn.dtypes) == list(frame.dtypes)
