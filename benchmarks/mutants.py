@@ -3,8 +3,8 @@
 A mutant is one change of one place: another comparison or arithmetic operator, a negated condition,
 another constant, a keyword argument left out, a function that returns at once. It is written into a
 copy of the package, and the tests are tried on it that are likely to see it, until one fails: first
-those of its own file (of its name, or that import it), then those of the modules that use it, then
-the rest of its folder.
+those of its own file (of its name, or that import it or name its classes), then those of modules
+that use it, then the rest of its folder, until a minute is over.
 
     python benchmarks/mutants.py --n 150 --seed 0
     python benchmarks/mutants.py --n 20 --folder tables
@@ -153,14 +153,16 @@ class Nearby:
         self.modules = {path: imported(path) for path in sorted((ROOT / "sktn").rglob("*.py"))}
 
     def own(self, path):
-        """Tests of its name or of its folder's, and those that import it."""
+        """Tests of its name or of its folder's, and those that import it or name its classes."""
         module, folders = dotted(path)
         names = (f"test_{path.stem}.py", f"test_{folders[-1]}.py")
         places = [ROOT / "tests" / Path(*folders[1:]), ROOT / "tests"]
         called = [p for p in self.tests if p.name in names and p.parent in places]
-        return called + [
-            p for p, names in self.tests.items() if module in names and p not in called
-        ]
+        body = ast.parse(path.read_text()).body
+        classes = {node.name for node in body if isinstance(node, ast.ClassDef)}
+        importing = [p for p, names in self.tests.items() if module in names]
+        naming = [p for p in self.tests if classes & set(re.findall(r"\w+", p.read_text()))]
+        return list(dict.fromkeys(called + importing + naming))
 
     def files(self, path):
         """Files of tests in the order in which they are tried."""

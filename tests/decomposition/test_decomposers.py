@@ -190,7 +190,7 @@ def test_a_matrix_is_its_singular_value_decomposition():
 
 
 def test_targets_of_zero_and_one():
-    X = np.random.default_rng(0).normal(size=(6, 5, 4))
+    X = np.random.default_rng(0).normal(size=(5, 4, 3))
     assert error(sktn.RGTNDecomposer(0.0, random_state=0).fit(X), X) < 1e-12
     one = sktn.RGTNDecomposer(1.0, random_state=0).fit(X)
     assert (one.bond_dims_ == 1).all()
