@@ -100,7 +100,8 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         The columns' own densities f_i.
     loss_curve_ : ndarray of shape (n_iter_,)
         Loss of the chain on all rows after every sweep: - log p relative to the product of the f_i,
-        plus the penalty, so 0 means that nothing but the f_i was learned.
+        plus the penalty, so 0 means that nothing but the f_i was learned. Repeated values are
+        spread over their bins.
     n_iter_ : int
         Sweeps.
     n_features_in_ : int

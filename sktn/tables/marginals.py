@@ -126,6 +126,23 @@ class Numeric:
         low, high = self.bins.edges_at(z)
         return 2 * self._distribution(low) - 1, 2 * self._distribution(high) - 1
 
+    def spread(self, column, weight, rng):
+        """As `transform`, with the values of a bin all over its interval of u: in random order,
+        each in a part of it as large as its share of the bin's weight. (b,), (b,) -> (b,)"""
+        low, high = self.interval(column)
+        place, inside = self.bins.nearest(self._standardised(column))
+        place = np.where(inside, place, -1)
+        order = rng.permutation(len(column))
+        order = order[np.argsort(place[order], kind="stable")]
+        place, mass = place[order], weight[order]
+        reached = np.concatenate([[0.0], np.cumsum(mass)])
+        first, last = (reached[np.searchsorted(place, place, side)] for side in ("left", "right"))
+        share = (reached[:-1] + mass * rng.random_sample(len(mass)) - first) / (last - first)
+        u = np.empty(len(column))
+        # Sums of weights are rounded.
+        u[order] = low[order] + (high - low)[order] * share.clip(0, 1)
+        return u
+
     def _distribution(self, z):
         block = max(1, 2**22 // len(self.centres))
         smooth = [
@@ -212,14 +229,13 @@ class Margins:
         """x with 2 F_i(x) - 1 = u, or the code of a level: u (b,) in [-1, 1] -> (b,)"""
         return self.columns[i].invert(u)
 
-    def spread(self, X, rng):
-        """As `transform`, with values of bins anywhere in the interval of u that is theirs, so that
-        a column's u is uniform however often its values repeat: (b, n) -> (b, n)"""
+    def spread(self, X, weight, rng):
+        """As `transform`, with values of bins all over the interval of u that is theirs, so that a
+        column's u is uniform however often its values repeat: (b, n), (b,) -> (b, n)"""
         out = self.transform(X)
         for i, margin in enumerate(self.columns):
-            if not self.has_levels(i) and margin.bins.share > 0:
-                low, high = margin.interval(X[:, i].astype(np.float64))
-                out[:, i] = low + (high - low) * rng.random_sample(len(X))
+            if isinstance(margin, Numeric) and margin.bins.share > 0:
+                out[:, i] = margin.spread(X[:, i].astype(np.float64), weight, rng)
         return out
 
     def _by_column(self, X, function):

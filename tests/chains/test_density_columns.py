@@ -114,3 +114,20 @@ def test_gaps_of_frames_keep_their_dtype(rng, frame, output):
         assert gone.all()
         if isinstance(frame, type(drawn)):
             assert list(drawn.dtypes) == list(frame.dtypes)
+
+
+@pytest.mark.parametrize("n_components", [0, "auto"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_repeated_values_are_drawn_as_often_as_they_were_seen(rng, n_components, alone):
+    """Whether rows repeat or not: a chain that saw all of a bin's rows in its middle made the
+    commoner of two values commoner still."""
+    flags = np.arange(400) < 60
+    X = np.column_stack([flags] if alone else [flags, rng.normal(size=400)]).astype(float)
+    density = MPSDensityEstimator(n_components=n_components, max_iter=20, random_state=0).fit(X)
+    drawn = density.sample(20000, random_state=0)[:, 0]
+    assert (drawn == 1).mean() == pytest.approx(0.15, abs=0.008)
+    assert (drawn == 0).mean() == pytest.approx(0.85, abs=0.012)
+    # And the density at a value is its probability over the width of its bin.
+    width = 0.0025 * flags.std()
+    found = np.exp(density.marginal([[0.0], [1.0]], [0])) * width
+    np.testing.assert_allclose(found, [0.85, 0.15], rtol=0.15)

@@ -5,7 +5,7 @@ import pytest
 
 from sktn import MPSDensityEstimator
 from sktn.chains import born_fit
-from sktn.chains.density_fit import make_folds, row_counts, stacked_shares
+from sktn.chains.density_fit import copies, make_folds, row_counts, stacked_shares
 
 
 def test_whole_weights_are_counts_and_others_relative():
@@ -15,6 +15,17 @@ def test_whole_weights_are_counts_and_others_relative():
     np.testing.assert_allclose(row_counts(np.full(4, 1.7e308)), 1)
     one = row_counts(np.array([0.5, 1e-9, 1e-9]))
     assert one.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_rows_of_much_weight_are_several():
+    index, weight = copies(np.array([3.0, 1.0, 0.4]))
+    assert index.tolist() == [0, 0, 0, 1, 2]
+    np.testing.assert_allclose(weight, [1, 1, 1, 1, 0.4])
+    index, weight = copies(np.array([1e6, 1.0, 2e6]))
+    assert np.bincount(index).tolist() == [334, 1, 667]
+    np.testing.assert_allclose(np.bincount(index, weights=weight), [1e6, 1.0, 2e6])
+    # Kish's units are 1 but for rounding.
+    assert len(copies(np.full(5, 1 + 1e-15))[0]) == 5
 
 
 @pytest.mark.parametrize(

@@ -72,3 +72,22 @@ def test_repetitions_leave_a_row_of_the_value_out():
         others[np.arange(3) != k] = np.delete(kept, k)
         left = make_bins(values, others, width).density(values[k : k + 1])[0] / others.sum()
         np.testing.assert_allclose(density[k], left, atol=1e-12)
+
+
+def test_values_of_a_bin_are_spread_over_its_interval(rng):
+    values = np.append(rng.integers(0, 3, 300) * 1.0, np.nan)
+    weight = rng.integers(1, 4, 301) * 1.0
+    order = np.argsort(values[:-1], kind="stable")
+    margin = fit_numeric(values[order], weight[order], RESOLUTION)
+    u = margin.spread(values, weight, np.random.RandomState(0))
+    assert np.isnan(u[-1])
+    for value in range(3):
+        own = np.flatnonzero(values == value)
+        low, high = margin.interval(np.array([float(value)]))
+        own = own[np.argsort(u[own])]
+        # Each has a part as large as its weight, and is in it.
+        ends = np.append(0, np.cumsum(weight[own]) / weight[own].sum())
+        share = (u[own] - low) / (high - low)
+        assert ((ends[:-1] <= share + 1e-9) & (share <= ends[1:] + 1e-9)).all()
+        assert (np.diff(own) < 0).any()
+        np.testing.assert_array_equal(margin.bins.nearest(margin._standardised(values))[1][own], 1)
