@@ -29,7 +29,7 @@ from sktn.tables.sites import make_sites
 _LOOK_ROWS, _LOOK_LANDMARKS = 1000, 200
 # Rows x scores from which a look is cheap beside the path of Newton steps that it may save.
 _LOOK_PAYS = 2000
-# Designs that it leaves.
+# Designs that it leaves of classes, each of which costs a path of Newton steps.
 _MOST_PROMISING = 4
 _LOOK_STRENGTHS = 10.0 ** np.arange(1.5, -5.1, -0.5)
 
@@ -156,8 +156,7 @@ class Search:
         if self.quadratic:
             shares = complementary(looks, weight)
             shares[order[0]] = 1.0
-            order = np.argsort(-shares, kind="stable")[:_MOST_PROMISING]
-            return [int(i) for i in order if shares[i] > 0]
+            return [int(i) for i in np.argsort(-shares, kind="stable") if shares[i] > 0]
         order = order[:_MOST_PROMISING]
         excess = errors - errors[order[0]]
         deviations = np.sqrt((excess - (excess @ weight)[:, None]) ** 2 @ weight**2)
