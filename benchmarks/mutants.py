@@ -27,6 +27,7 @@ import traceback
 import warnings
 from collections import Counter
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,9 @@ LEFT_OUT = ("documentation", "readme", "benchmarks", "common_jax", "hostile")
 WHOLE = ("test_parameters", "test_docstrings")
 # What takes seconds to import, and has nothing of the package in it.
 LIBRARIES = "jax.numpy sklearn.ensemble scipy.stats pandas polars matplotlib.pyplot optax"
-# CPU seconds of a round of tests: several times what the longest takes without a fault.
-LIMIT = 600
+# CPU seconds of tests a mutant, which the last of them may exceed, but not endlessly.
+ENOUGH, LIMIT = 60, 240
+OUT_OF_TIME = "these tests have taken long enough"
 
 SWAPS = {
     ast.Lt: ast.LtE,
@@ -162,7 +164,7 @@ class Nearby:
         naming = [p for p in self.tests if classes & set(re.findall(r"\w+", p.read_text()))]
         return list(dict.fromkeys(called + importing + naming))
 
-    def rounds(self, path):
+    def files(self, path):
         """Files of tests in the order in which they are tried."""
         module, folders = dotted(path)
         users = [p for p, names in self.modules.items() if module in names and p.stem != "__init__"]
@@ -176,11 +178,19 @@ class Nearby:
                 if p.parent == place or package in names or p.stem in WHOLE
             ],
         )
-        seen, found = set(), []
-        for some in rounds:
-            found.append([p for p in dict.fromkeys(some) if p not in seen])
-            seen |= set(some)
-        return [some for some in found if some]
+        return [str(p.relative_to(ROOT)) for p in dict.fromkeys(chain(*rounds))]
+
+
+class Enough:
+    """A plugin that ends a run whose tests have taken long enough."""
+
+    over = False
+
+    def pytest_runtest_logfinish(self):
+        self.over = time.process_time() > ENOUGH
+
+    def pytest_runtest_protocol(self, item):
+        item.session.shouldstop = self.over and OUT_OF_TIME
 
 
 def run_tests(place, files):
@@ -199,7 +209,8 @@ def run_tests(place, files):
                 os.chdir(place)
                 os.environ["PYTHONPATH"] = str(place)
                 sys.path.insert(0, str(place))
-                code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files]))
+                options = ["-x", "-q", "-p", "no:cacheprovider", *files]
+                code = int(pytest.main(options, plugins=[Enough()]))
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -211,26 +222,25 @@ def run_tests(place, files):
         return status, output.read().strip().splitlines() or [""]
 
 
-def verdict_on(place, path, source, rounds):
+def verdict_on(place, path, source, files):
     """What tests say of a file's mutated source, and the one that failed."""
     target = place / path.relative_to(ROOT)
+    # What was compiled of this file is of another mutant.
+    for old in (target.parent / "__pycache__").glob(f"{path.stem}.*"):
+        old.unlink()
     try:
         target.write_text(source)
-        for tests in rounds:
-            # What was compiled of this file is of another mutant.
-            for old in (target.parent / "__pycache__").glob(f"{path.stem}.*"):
-                old.unlink()
-            status, lines = run_tests(place, [str(p.relative_to(ROOT)) for p in tests])
-            if status < 0:
-                return "TIMEOUT", f"signal {-status}"
-            if status > 2:
-                raise RuntimeError("pytest itself failed:\n" + "\n".join(lines))
-            if status:
-                failed = (line for line in lines if line.startswith(("FAILED", "ERROR")))
-                return "KILLED", next(failed, lines[-1])[:100]
+        status, lines = run_tests(place, files)
     finally:
         shutil.copy(path, target)
-    return "SURVIVED", f"{sum(map(len, rounds))} files"
+    if status > 2:
+        raise RuntimeError("pytest itself failed:\n" + "\n".join(lines))
+    if status < 0:
+        return "TIMEOUT", f"signal {-status}"
+    if status == 0 or OUT_OF_TIME in "".join(lines[-3:]):
+        return "SURVIVED", lines[-1][:100]
+    failed = (line for line in lines if line.startswith(("FAILED", "ERROR")))
+    return "KILLED", next(failed, lines[-1])[:100]
 
 
 def main():
@@ -264,10 +274,10 @@ def main():
             change()
             begun = time.perf_counter()
             source = ast.unparse(ast.fix_missing_locations(tree))
-            rounds = nearby.rounds(path)
+            files = nearby.files(path)
             verdict, how = "UNTESTED", ""
-            if rounds:
-                verdict, how = verdict_on(Path(place), path, source, rounds)
+            if files:
+                verdict, how = verdict_on(Path(place), path, source, files)
             verdicts[verdict] += 1
             where = f"{path.relative_to(ROOT)}:{line}"
             text = " ".join(text.split())[:110]

@@ -73,9 +73,10 @@ class Contributions(NamedTuple):
 
 
 def relative_weights(weight):
-    """Weights of mean 1: only their ratios mean something. weight (b,) -> (b,)"""
+    """Weights of mean 1: only their ratios mean something. Where all rows are copies of one, others
+    are there when one is left out. weight (b,) -> (b,)"""
     weight = unit_weights(weight)
-    return weight / weight.mean()
+    return weight / weight.mean() if len(weight) > 1 else np.full(1, 2.0)
 
 
 def scores_of(operators, log_norms):

@@ -3,8 +3,10 @@
 Moves change one or two bonds: one narrower by one or two or gone, a transfer of one or two
 components from one bond to another, an edge added for one dropped. What a move does to the error is
 known beforehand, all other cores fixed: removals have a closed form, and the slices that take over
-what was removed are found against what is then missing. So few are fitted, those that promise most
-first.
+what was removed are found against what is then missing. Those that promise most are fitted, in a
+race, since what is known beforehand tells little of where sweeps will end: good structures were
+dismissed after twelve sweeps that meet the target after a hundred. Three bonds change where what a
+failed network misses is bought at another bond; random starts see what no warm one leads to.
 """
 
 from dataclasses import dataclass
@@ -18,14 +20,17 @@ from sktn.structure import moves
 
 __all__ = ["descend"]
 
-# Failed trials after which the descent ends.
-_PATIENCE = 16
-# Failed trials that are fitted on, if their squared error is so near to the target.
-_SECOND_LOOKS, _NEARLY = 4, 1.05
-# Parameters times entries of a fit that takes some seconds: there a quarter of the trials.
-_DEAR = 1e10
-# The same up to which structures are fitted from random starts as well, and how many failed ones.
+# Networks that are fitted before the descent ends, and parameters times entries of all of them.
+_CANDIDATES, _WORK = (4, 32), 1e9
+# Sweeps of the last round of a race.
+_LONGEST = 400
+# Parameters times entries up to which structures are fitted from random starts as well, and how
+# many of those that failed from warm ones.
 _QUICK, _AFRESH = 1e9, 8
+# Generations of networks before the descent ends, and how many of those that failed are mended.
+_GENERATIONS, _PARENTS = 2, 8
+# Structures that are sampled have at least this share of the parameters.
+_NEAR = 0.85
 # Components removed (None: all but one) and slices added elsewhere.
 _TRANSFERS = ((1, 1), (1, 2), (None, 1), (None, 2))
 # Transfers that are priced, of the narrowed networks that miss least: all of them up to order five,
@@ -115,69 +120,132 @@ def _missing(problem, move):
 def descend(problem, state):
     """The first move that keeps the target, again and again, until none of the promising does.
 
-    A few sweeps judge a trial; those that come nearest to the target without reaching it are then
-    fitted on, which tells a slow fit from a failure.
-
     State that meets the target -> State that meets the target, never larger
     """
     best = state
-    dear = best.size * problem.X.size >= _DEAR
-    patience = _PATIENCE // 4 if dear else _PATIENCE
     while not problem.expired():
-        smaller = _first_smaller(problem, best, patience)
+        smaller = _smaller(problem, best)
         if smaller is None:
             break
         best = smaller
     return best
 
 
-def _first_smaller(problem, best, patience):
-    """A smaller network one move away that meets the target, or None."""
-    failed = []
-    for move in _moves(problem, best):
-        if problem.expired() or len(failed) == patience:
-            break
-        if not problem.possible(graph.bond_dims(move.cores)):
-            continue
-        trial = problem.fit(move.cores, 12, tol=1e-4, first=move.solve)
-        if problem.met(trial):
-            problem.note("neighbour", trial, move.bond)
+def _smaller(problem, best):
+    """A smaller network near by that meets the target, or None."""
+    most = int(np.clip(_WORK / (best.size * problem.X.size), *_CANDIDATES))
+    quick = best.size * problem.X.size < _QUICK
+    seen, failed = set(), []
+    for generation in range(_GENERATIONS if quick else 1):
+        found = _mended(problem, best, failed) if generation else _moves(problem, best)
+        runners = []
+        for move in found:
+            R = graph.bond_dims(move.cores)
+            if len(runners) == most or problem.expired():
+                break
+            if R.tobytes() not in seen and problem.possible(R):
+                seen.add(R.tobytes())
+                runners.append((move.cores, move.solve, move.bond))
+        trial, others = _race(problem, runners, 6, "mended" if generation else "neighbour")
+        if trial is not None:
             return trial
-        failed.append((trial.error, move.bond, trial))
-    failed.sort(key=lambda item: item[0])
-    for error, bond, trial in failed[:_SECOND_LOOKS]:
-        if problem.expired() or error > _NEARLY * problem.target:
-            break
-        trial = problem.fit(trial.cores, 60, tol=1e-5)
-        if problem.met(trial):
-            problem.note("neighbour", trial, bond)
-            return trial
-    return None if best.size * problem.X.size >= _QUICK else _afresh(problem, best, failed)
+        failed += others
+    # Above order six random starts begin as products, and end far above.
+    if not quick or len(best.cores) > 6:
+        return None
+    structures = _structures(problem, best, failed, most)
+    shape, dtype = problem.X.shape, problem.X.dtype
+    drawn = [graph.random_cores(shape, R, problem.rng, dtype) for R in structures]
+    return _race(problem, [(cores, None, None) for cores in drawn], 12, "afresh")[0]
 
 
-def _afresh(problem, best, failed):
-    """The structures of failed trials, and those with two modes exchanged, from random starts.
+def _race(problem, runners, sweeps, name):
+    """The first of several networks that a fit brings to the target, or None; and all others.
+
+    Successive halving: all are fitted by a few sweeps, the better half by twice as many, and so on.
+    That tells a slow fit from a failure, at the price of a few fits. What sweeps leave falls like
+    one over their number, if not faster: twice as many bring less than the round before, and all
+    that follow as much, so that who is further from the target is out.
+
+    runners list of (cores, core to begin with or None, bond or None)
+    -> State or None, list of (State, bond)
+    """
+    before, out, ranked = [np.inf] * len(runners), [], []
+    while runners and sweeps <= _LONGEST:
+        ranked = []
+        for (cores, first, bond), error in zip(runners, before, strict=True):
+            if problem.expired():
+                return None, []
+            trial = problem.fit(cores, sweeps, tol=1e-5, first=first, give_up=False)
+            if problem.met(trial):
+                problem.note(name, trial, bond)
+                return trial, []
+            hopeful = trial.error - problem.target < error - trial.error
+            (ranked if hopeful else out).append((trial, bond))
+        ranked.sort(key=lambda runner: runner[0].error)
+        half = (len(runners) + 1) // 2
+        ranked, out = ranked[:half], out + ranked[half:]
+        runners = [(trial.cores, None, bond) for trial, bond in ranked]
+        before = [trial.error for trial, _ in ranked]
+        sweeps *= 2
+    return None, out + ranked
+
+
+def _mended(problem, best, failed):
+    """What networks that failed miss, bought elsewhere for less than they save.
+
+    So moves of three bonds are found without a look at all of them.
+
+    failed list of (State, bond) -> list of _Move, the most promising first
+    """
+    found = []
+    failed = sorted(failed, key=lambda f: (f[0].error - problem.target) / (best.size - f[0].size))
+    for trial, _ in failed[:_PARENTS]:
+        R = graph.bond_dims(trial.cores)
+        residual = problem.X - graph.to_dense(trial.cores)
+        for other in combinations(range(len(R)), 2):
+            saved = _saved(problem, best, R, other, 1)
+            if saved <= 0 or problem.expired():
+                continue
+            with np.errstate(over="ignore", invalid="ignore"):
+                first, second, gain = moves.growth(residual, trial.cores, *other, 1, problem.rng)
+            if np.isfinite(gain):
+                cores = moves.append_slices(trial.cores, *other, first, second)
+                found.append(_Move(other, cores, trial.error - gain, saved, None))
+    found.sort(key=lambda m: _missing(problem, m))
+    return found
+
+
+def _structures(problem, best, failed, most):
+    """Structures for random starts: those that failed by least, modes exchanged, and samples.
 
     A loop whose bonds have shared out what a tree could carry holds on to it: no warm start leads
-    from one to the other.
+    from one to the other. Samples change some bonds by one, and are smaller, but not by much.
+
+    -> list of (N, N)
     """
-    R = graph.bond_dims(best.cores)
-    tried = {graph.bond_dims(trial.cores).tobytes(): trial for _, _, trial in failed}
-    structures = [graph.bond_dims(trial.cores) for trial in tried.values()][:_AFRESH]
-    for i, j in combinations(range(len(R)), 2):
-        swap = np.arange(len(R))
+    R, order = graph.bond_dims(best.cores), len(best.cores)
+    failed = sorted(failed, key=lambda f: f[0].error)
+    found = [graph.bond_dims(trial.cores) for trial, _ in failed[:_AFRESH]]
+    for i, j in combinations(range(order), 2):
+        swap = np.arange(order)
         swap[[i, j]] = j, i
-        structures.append(R[np.ix_(swap, swap)])
-    for structure in structures:
-        if problem.expired():
+        found.append(R[np.ix_(swap, swap)])
+    pairs = np.triu_indices(order, 1)
+    for _ in range(20 * most):
+        other = np.ones_like(R)
+        change = problem.rng.integers(-1, 2, len(pairs[0]))
+        other[pairs] = np.maximum(R[pairs] + change, 1)
+        other = np.maximum(other, other.T)
+        if graph.n_parameters(problem.sizes, other) > _NEAR * best.size:
+            found.append(other)
+    different = {other.tobytes(): other for other in found}
+    different.pop(R.tobytes(), None)
+    some = []
+    for other in different.values():
+        if len(some) == most:
             break
-        if graph.n_parameters(problem.sizes, structure) >= best.size:
-            continue
-        if not problem.possible(structure):
-            continue
-        cores = graph.random_cores(problem.X.shape, structure, problem.rng, problem.X.dtype)
-        trial = problem.fit(cores, 25, tol=1e-4)
-        if problem.met(trial):
-            problem.note("afresh", trial)
-            return trial
-    return None
+        smaller = graph.n_parameters(problem.sizes, other) < best.size
+        if smaller and problem.possible(other):
+            some.append(other)
+    return some

@@ -25,8 +25,8 @@ _EXCESS = (1.0, 2.0, 4.0)
 # Random complete graphs that are starts: what one draw decides, up to a quarter of the size on
 # light fields, the best of three decides less.
 _DRAWS = 3
-# Networks that are exchanged thoroughly, and whose neighbours are searched: the second where it is
-# nearly as small as the first, since that phase is the dearest.
+# Networks whose neighbours are searched: the second where it is nearly as small as the first, since
+# that phase is the dearest.
 _FINALISTS, _EQUAL = 2, 1.03
 
 
@@ -207,10 +207,9 @@ def _quick(problem, results):
 
 
 def _finished(problem, settings, results):
-    """The smallest network after exchanges: quick ones on all that are near, thorough on the last.
+    """The smallest network: exchanges on all that are near it, its neighbours at last.
 
-    Halving: what is a fifth larger than the best is left, and so are all but two after the quick
-    exchanges.
+    Halving: what is a fifth larger than the best is left, and after the exchanges all but two are.
     """
     different = {}
     for state in sorted(results, key=_smaller):
@@ -219,16 +218,14 @@ def _finished(problem, settings, results):
     if rivals[0].size * problem.X.size >= _AFFORDABLE:
         rivals = rivals[:1]
     rivals = [state for state in rivals if state.size <= _RIVAL * rivals[0].size]
-    rivals = [_traded(problem, settings, state, thorough=False) for state in rivals]
+    rivals = [_traded(problem, settings, state) for state in rivals]
     if settings.stage == "starts":
         return min(rivals, key=_smaller)
     last = {}
     for state in sorted(rivals, key=_smaller):
         if state.size <= _EQUAL * min(rivals, key=_smaller).size:
             last.setdefault(graph.bond_dims(state.cores).tobytes(), state)
-    done = []
-    for state in list(last.values())[:_FINALISTS]:
-        done.append(_settled(problem, settings, _traded(problem, settings, state, thorough=True)))
+    done = [_settled(problem, settings, state) for state in list(last.values())[:_FINALISTS]]
     return min(done, key=_smaller)
 
 
@@ -238,12 +235,14 @@ def _settled(problem, settings, state):
         smaller = neighbours.descend(problem, state)
         if smaller is state:
             break
-        state = _traded(problem, settings, smaller, thorough=False)
+        state = _traded(problem, settings, smaller)
+        if state is smaller:  # Its neighbours are those that were tried already.
+            break
     return state
 
 
-def _traded(problem, settings, state, thorough):
-    return steps.exchange(problem, state, cycles=settings.cycles, thorough=thorough)
+def _traded(problem, settings, state):
+    return steps.exchange(problem, state, cycles=settings.cycles)
 
 
 def _smaller(state):

@@ -18,12 +18,8 @@ _DEAR = 1.5e10
 # Width of a normal matrix that takes 128 MiB and seconds: networks with such cores, products that
 # meet the target whatever it takes, are left as they are.
 _WIDEST = 4000
-# Bonds whose growth is tried in an exchange, the most promising ones: at order six all are tried
-# by a thorough one, up to so many parameters times entries (some seconds a trial from there).
-_OFFERS, _FEW_OFFERS, _AFFORDABLE = 15, 6, 1e9
-# To what shares a network is shrunk to be grown again, and parameters times entries from which that
-# takes seconds: there it is done once.
-_SHRUNK, _QUICK = (0.9, 0.8, 0.65, 0.5), 1e8
+# Bonds whose growth is tried in an exchange, the most promising ones.
+_OFFERS = 6
 
 
 @dataclass
@@ -335,47 +331,25 @@ def _affordable(options, chosen, room):
     return several
 
 
-def exchange(problem, state, *, cycles=100, fraction=0.05, thorough=True):
+def exchange(problem, state, *, cycles=100, fraction=0.05):
     """Grow one bond, prune others, keep what is smaller: cycles around the target.
-
-    When no bond is left whose growth pays, a thorough search shrinks the network, by more and more,
-    and grows it again, from where other bonds may pay. It ends when that finds nothing smaller
-    either.
 
     State that meets the target -> State that meets the target, never larger
     """
-    sweeps, patience = (20, 4) if thorough else (12, 2)
-    many = thorough and state.size * problem.X.size < _AFFORDABLE
-    n_offers = _OFFERS if many else _FEW_OFFERS
-    best, offers = state, _affordable_growth(problem, state, fraction)[:n_offers]
-    shares = _shares(problem, best, thorough)
+    best, offers = state, _affordable_growth(problem, state, fraction)[:_OFFERS]
     for _ in range(cycles):
-        if problem.expired():
+        if problem.expired() or not offers:
             break
-        bond = None
-        if offers:
-            _, _, bond, _, first, second = offers.pop(0)
-            cores = moves.append_slices(best.cores, *bond, first, second)
-            trial = problem.fit(cores, sweeps, tol=1e-3, target=0.0)
-        elif shares:
-            trial = shrink(problem, best, shares.pop(0))
-            trial = problem.fit(trial.cores, sweeps, tol=1e-4, give_up=False)
-            trial = expand(problem, trial, fraction=0.03, limit=int(1.1 * best.size))
-        else:
-            break
+        _, _, bond, _, first, second = offers.pop(0)
+        cores = moves.append_slices(best.cores, *bond, first, second)
+        trial = problem.fit(cores, 12, tol=1e-3, target=0.0)
         if problem.met(trial):
-            trial = compress(problem, trial, sweeps=sweeps, patience=patience)
+            trial = compress(problem, trial, sweeps=12, patience=2)
         if problem.met(trial) and trial.size < best.size:
-            best, shares = trial, _shares(problem, trial, thorough)
-            offers = _affordable_growth(problem, best, fraction)[:n_offers]
+            best = trial
+            offers = _affordable_growth(problem, best, fraction)[:_OFFERS]
             problem.note("exchange", best, bond)
     return best
-
-
-def _shares(problem, state, thorough):
-    """To what share of its size a network is shrunk, one after the other, to be grown again."""
-    quick = state.size * problem.X.size < _QUICK
-    return list(_SHRUNK if quick else _SHRUNK[:1]) if thorough else []
 
 
 def _affordable_growth(problem, state, fraction):

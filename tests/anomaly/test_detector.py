@@ -162,6 +162,12 @@ def test_a_constant_column_that_changes_is_news(rng):
     assert np.all(detector.score_samples(changed) < detector.score_samples(X[:20]))
 
 
+@pytest.mark.parametrize("operator", ["looks", "projector", "robust", "mean-state"])
+def test_what_differs_from_copies_of_one_row_is_an_outlier(operator):
+    detector = SMPOAnomalyDetector(operator=operator, random_state=0).fit(np.ones((20, 2)))
+    np.testing.assert_array_equal(detector.predict([[1, 1], [2, 1], [1, 9]]), [1, -1, -1])
+
+
 def test_repeated_rows_are_weights(rng):
     X = correlated(rng, 50)
     weight = rng.integers(0, 3, size=50)

@@ -202,7 +202,7 @@ def test_exchanges_find_what_pruning_alone_does_not():
     traded = steps.exchange(task, pruned, cycles=20)
     assert task.met(traded)
     assert traded.size < 0.9 * pruned.size
-    assert rg._traded(task, rg.Settings(cycles=0), pruned, thorough=True) is pruned
+    assert rg._traded(task, rg.Settings(cycles=0), pruned) is pruned
     history.clear()
     done = rg._finished(task, rg.Settings(), [pruned])
     assert task.met(done)

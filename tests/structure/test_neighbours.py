@@ -1,0 +1,81 @@
+"""The last phase of a search: races between networks, what failures lead to, random starts."""
+
+import numpy as np
+import pytest
+
+from sktn.networks import graph
+from sktn.solvers.als import squared_error
+from sktn.structure import neighbours, steps
+from sktn.structure.fixed import complete_matrix
+
+
+def smooth(shape=(6, 5, 4, 5), seed=0):
+    X = np.random.default_rng(seed).normal(size=shape)
+    for axis in range(len(shape)):
+        X = X.cumsum(axis)
+    return X / np.linalg.norm(X)
+
+
+def fitted(X, R, target, sweeps=60, seed=0):
+    rng = np.random.default_rng(seed)
+    task = steps.Problem(X, X.shape, target, rng)
+    cores = graph.random_cores(X.shape, R, rng)
+    return task, task.fit(cores, sweeps, tol=1e-6, target=0.0, give_up=False)
+
+
+def test_a_race_tells_a_slow_fit_from_a_failure():
+    X = smooth()
+    R = complete_matrix(2, 4)
+    task, found = fitted(X, R, 1e-12, sweeps=12)
+    task.target = found.error  # what takes more than the first round
+    rng = np.random.default_rng(1)
+    hopeless = [graph.random_cores(X.shape, np.ones((4, 4), int), rng) for _ in range(3)]
+    # Not yet there, and in front of it some that never will be.
+    slow = task.fit(graph.random_cores(X.shape, R, np.random.default_rng(0)), 3, give_up=False)
+    assert not task.met(task.fit(slow.cores, 6, tol=1e-5, give_up=False))
+    runners = [(cores, None, None) for cores in (*hopeless, slow.cores)]
+    trial, failed = neighbours._race(task, runners, 6, "neighbour")
+    assert task.met(trial)
+    assert failed == []
+    assert squared_error(X, trial.cores) <= task.target
+    trial, failed = neighbours._race(task, runners[:3], 6, "neighbour")
+    assert trial is None
+    assert len(failed) == 3
+    assert neighbours._race(task, [], 6, "neighbour") == (None, [])
+
+
+def test_what_failures_miss_is_bought_elsewhere():
+    X = smooth()
+    task, best = fitted(X, complete_matrix(3, 4), 1.0)
+    _, less = fitted(X, complete_matrix(2, 4), 1.0)
+    task.target = 0.5 * less.error
+    found = neighbours._mended(task, best, [(less, None)])
+    assert len(found) == 6  # every bond, one wider
+    for move in found:
+        size = graph.n_parameters(X.shape, graph.bond_dims(move.cores))
+        assert less.size < size == best.size - move.saved
+        assert squared_error(X, move.cores) == pytest.approx(move.error, rel=1e-6)
+        assert move.error < less.error
+
+
+def test_structures_for_random_starts_are_smaller_and_different():
+    X = smooth((9, 4, 4, 5))
+    task, best = fitted(X, complete_matrix(3, 4), 1.0)
+    _, less = fitted(X, complete_matrix(2, 4), 1.0)
+    found = neighbours._structures(task, best, [(less, None)], 20)
+    assert (found[0] == complete_matrix(2, 4)).all()  # the one that failed comes first
+    assert len({R.tobytes() for R in found}) == len(found) == 20
+    for R in found:
+        assert (R == R.T).all()
+        assert (np.diag(R) == 1).all()
+        assert graph.n_parameters(X.shape, R) < best.size
+
+
+def test_modes_are_exchanged():
+    X = smooth((9, 3, 4))
+    R = np.array([[1, 2, 2], [2, 1, 1], [2, 1, 1]])  # the longest mode is the centre of a star
+    task, best = fitted(X, R, 1.0)
+    found = neighbours._structures(task, best, [], 40)
+    other = R[np.ix_([1, 0, 2], [1, 0, 2])]
+    assert graph.n_parameters(X.shape, other) < best.size
+    assert any((one == other).all() for one in found)
