@@ -109,8 +109,10 @@ class BaseChain(
             plan = self._plan(sites, problem, rng, clock)._replace(automatic=weaker)
             if weaker and isinstance(solver, Sweep) and not clock.over():
                 problem = problem.without_negligible(solver.weakest(problem.alpha))
-                problem = problem.with_alpha(solver.strength(problem, plan, target))
-            problem = problem.without_negligible(problem.alpha)
+                alpha, start = solver.strength(problem, plan, target)
+                problem, plan = problem.with_alpha(alpha), plan._replace(start=start)
+            if plan.start is None:
+                problem = problem.without_negligible(problem.alpha)
             sites = replace(sites, basis=problem.basis)
             extras = self._extras(solver, target, ctx, given)
             with jax.enable_x64(problem.dtype == np.float64):

@@ -119,7 +119,8 @@ def refine_in_turns(run, solution, problem, options, limit, rng, n_landmarks, st
     than carried the start, there is none.
 
     run: (network, problem on some rows, options) -> network, losses; n_landmarks: the rows that
-    carried the start -> Solution, its losses those of the start and of every sweep
+    carried the start -> Solution, its losses those of the start and of every sweep; without a
+    history of the start the first is that before sweeps
     """
     network = solution.networks[0]
     rows = np.flatnonzero(np.asarray(problem.weight) > 0)
@@ -127,7 +128,7 @@ def refine_in_turns(run, solution, problem, options, limit, rng, n_landmarks, st
         return solution
     if len(rows) <= limit:
         network, losses = run(network, problem.take(rows), options)
-        losses = losses[1:] / problem.total_weight
+        losses = losses[min(len(solution.losses), 1) :] / problem.total_weight
     else:
         losses = []
         for _ in range(options.max_sweeps):
@@ -186,7 +187,7 @@ def search_chains(problems, designs, chain, folds, alphas, limits, rng):
     losses = np.full(len(alphas), np.inf)
     rows, tried = path(0, slice(None))
     found = until_worse(tried, _HOPEFUL * limits[0])
-    best = int(np.argmin([loss for _, loss in found]))
+    best = int(np.argmin([loss for _, loss, _ in found]))
     if not found[best][1] <= limits[0]:
         return scores, losses
     scores[:, rows] = found[best][0]
@@ -203,7 +204,7 @@ def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm_sweep
     rows say, by `warm_sweeps` from the one before.
 
     inputs: of the problem, in the order of the chain; held_out (m,) rows, alphas (A,)
-    -> generator of scores (m, c) of these rows, their mean loss
+    -> generator of scores (m, c) of these rows, their mean loss, Solution for weighted site vectors
     """
     weight = np.asarray(problem.weight).copy()
     weight[held_out] = 0
@@ -212,22 +213,24 @@ def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm_sweep
     if warm_sweeps is None:
         # One rough visit to every core is enough to tell strengths and designs apart.
         options = options._replace(effort=sweep.ROUGH_EFFORT, outward=False)
-    held_in, network = [x[:, rows] for x in inputs], None
+    held_in, solution = [x[:, rows] for x in inputs], None
     for alpha in alphas:
-        if network is None or warm_sweeps is None:
+        if solution is None or warm_sweeps is None:
             whole = replace(problem, weight=weight, alpha=alpha)
-            network = fit_chain(whole, design, chain, rng, Effort(tol=1e-4))[0].networks[0]
-        network, _ = sweep.sweep(network, held_in, problem.take(rows).with_alpha(alpha), options)
+            solution, _ = fit_chain(whole, design, chain, rng, Effort(tol=1e-4))
+        part = problem.take(rows).with_alpha(alpha)
+        network, _ = sweep.sweep(solution.networks[0], held_in, part, options)
+        solution = replace(solution, networks=[network])
         found = sweep.scores(network, [x[:, held_out] for x in inputs])
-        yield found, float(judged.mean_loss(found))
+        yield found, float(judged.mean_loss(found)), solution
 
 
 def until_worse(path, limit=np.inf):
     """What :func:`chain_path` gives until a loss is larger than the one before, or than a limit."""
     found = []
-    for scores, loss in path:
-        before = min((other for _, other in found), default=limit)
-        found.append((scores, loss))
+    for scores, loss, solution in path:
+        before = min((other for _, other, _ in found), default=limit)
+        found.append((scores, loss, solution))
         if not loss <= min(limit, before):
             break
     return found

@@ -71,7 +71,7 @@ class BaseTree(
             plan = Plan([order], middle, self.bond_dim, self.max_landmarks, rng, clock)
             if self.alpha == "auto" and self.max_iter and not clock.over():
                 # The strength that sweeps bear is that of a chain of the same bond dimension.
-                problem = problem.with_alpha(Sweep().strength(problem, plan, target))
+                problem = problem.with_alpha(Sweep().strength(problem, plan, target)[0])
             problem = problem.without_negligible(problem.alpha)
             sites = replace(sites, basis=problem.basis)
             with jax.enable_x64(problem.dtype == np.float64):

@@ -1,5 +1,6 @@
 """Solvers that follow from the convex limit: it alone, compressed, or sweeps from there."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ class Plan(NamedTuple):
     rng : RandomState
     clock : Clock
     automatic : bool, whether a solver that holds out rows may lower the strength
+    start : Solution of the first order on some of the rows, for weighted site vectors, or None
     """
 
     orders: list
@@ -45,6 +47,7 @@ class Plan(NamedTuple):
     rng: object
     clock: object
     automatic: bool = False
+    start: Solution | None = None
 
 
 class ChainSolver(BaseEstimator):
@@ -141,18 +144,19 @@ class Sweep(ChainSolver):
         from where the one before ended, while they help.
 
         problem : ChainProblem, its strength the first to be tried; target: what deals the folds
-        -> float
+        -> float, and the chain of the rows that are held in, where it was looked for and where the
+        convex limit that sweeps would start from otherwise is none of least squares, which is cheap
         """
         # Their vectors are held twice: those of all rows, and of those that are not held out.
         most = convex_chain.rows_that_fit(problem, plan.bond_dim) // 2
         most = min(most, _SWEEP_ROWS * plan.max_landmarks)
         n_rows = min(most, np.count_nonzero(np.asarray(problem.weight) > 0))
         if n_rows < ROWS_BEYOND * plan.max_landmarks:
-            return problem.alpha
+            return problem.alpha, None
         rows = search_rows(problem.weight, n_rows, plan.rng)
         folds = target.folds(rows, problem.coords[rows], plan.rng)
         if folds is None:
-            return problem.alpha
+            return problem.alpha, None
         problem = problem.take(rows).astype(np.float32)
         landmarks = convex.choose_landmarks(problem.weight, plan.max_landmarks, plan.rng)
         alphas = [problem.alpha * factor for factor in _WEAKER]
@@ -167,9 +171,11 @@ class Sweep(ChainSolver):
             np.random.default_rng(plan.rng.randint(2**31 - 1)),
             warm_sweeps=2,
         )
-        losses = [loss for _, loss in convex_chain.until_worse(path)]
+        found = convex_chain.until_worse(path)
+        losses = [loss for _, loss, _ in found]
         plan.clock.say("held-out losses of sweeps: " + " ".join(f"{v:.4f}" for v in losses))
-        return alphas[int(np.argmin(losses))]
+        best = int(np.argmin(losses))
+        return alphas[best], None if problem.loss.quadratic else found[best][2]
 
     def weakest(self, alpha):
         """The weakest strength that is tried from one."""
@@ -179,14 +185,20 @@ class Sweep(ChainSolver):
         tol = self.tol
         if tol is None:
             tol = 1e-3 if problem.loss.quadratic else 1e-2
-        # The start is found to a thousandth of a sweep's precision.
-        start, noise, least = _convex(problem, plan, order, tol / 1000)
         two_site = self.truncation_tol is not None
-        enough = tol * abs(start.losses[-1])
-        if problem.loss.log_likelihood:
-            enough = max(enough, _CHANCE * problem.n_scores / problem.total_weight)
-        if not two_site and start.losses[-1] - least <= enough:
-            return start
+        if plan.start is not None and order is plan.orders[0] and not two_site:
+            # All rows go on where most of them have ended.
+            networks = [network.astype(problem.dtype) for network in plan.start.networks]
+            start = replace(plan.start, networks=networks, losses=np.zeros(0))
+            noise = np.random.default_rng(plan.rng.randint(2**31 - 1))
+        else:
+            # The start is found to a thousandth of a sweep's precision.
+            start, noise, least = _convex(problem, plan, order, tol / 1000)
+            enough = tol * abs(start.losses[-1])
+            if problem.loss.log_likelihood:
+                enough = max(enough, _CHANCE * problem.n_scores / problem.total_weight)
+            if not two_site and start.losses[-1] - least <= enough:
+                return start
         options = SweepOptions(
             two_site=two_site,
             max_bond_dim=plan.bond_dim,
