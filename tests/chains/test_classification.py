@@ -530,3 +530,19 @@ def test_classes_that_are_missing_are_told_from_those_without_weight():
         ValueError, match=r"positive weight; got 1 class: \[1\] of \[0, 1\]\. Weights"
     ):
         MPSClassifier().fit(X, y, sample_weight=y)
+
+
+def test_last_sweeps_go_on_from_the_chain_of_the_search_for_a_strength():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 5))
+    y = np.digitize(X[:, 0] * X[:, 1] + X[:, 2], [-0.5, 0.5])
+    model = MPSClassifier(bond_dim=3, degree=2, max_landmarks=40, random_state=0).fit(X, y)
+    # The loss before any sweep, and after each: no convex limit was solved again.
+    assert model.loss_curve_[0] < 1.3 * model.loss_curve_[-1]
+    assert (np.diff(model.loss_curve_) <= 0).all()
+    limit = clone(model).set_params(alpha=model.alpha_, solver="convex").fit(X, y)
+    assert model.loss_curve_[-1] < limit.loss_curve_[-1]
+    assert 0 < model.truncation_error_ < 1
+    # A strength that is given is not looked for.
+    given = clone(model).set_params(alpha=model.alpha_).fit(X, y)
+    assert given.loss_curve_[0] > 2 * given.loss_curve_[-1]

@@ -433,7 +433,7 @@ def losses_along(monkeypatch, losses):
         for alpha in alphas:
             asked.append((k, float(alpha)))
             loss = losses[k][strengths.index(alpha)]
-            yield np.full((len(held_out), 1), loss, np.float32), loss
+            yield np.full((len(held_out), 1), loss, np.float32), loss, None
 
     folds, strengths = np.arange(12) % 3, [1.0, 0.3, 0.1, 0.03]
     monkeypatch.setattr(convex_chain, "chain_path", chain_path)
@@ -501,7 +501,7 @@ def test_chains_of_a_path_begin_at_their_convex_limits_or_each_other(
     # Of so large a bond dimension it is the convex limit.
     folds = np.where(np.isin(np.arange(60), held_out), 0, -1)
     scores, losses = convex.search(design, task, folds, [1.0, 0.1, 0.01])
-    np.testing.assert_allclose([loss for _, loss in path], losses, rtol=1e-3)
+    np.testing.assert_allclose([loss for _, loss, _ in path], losses, rtol=1e-3)
     np.testing.assert_allclose(path[0][0], scores[0, :20], atol=1e-2)
 
 
