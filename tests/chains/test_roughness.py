@@ -122,7 +122,7 @@ def test_sweeps_take_the_strength_that_a_held_out_fold_wants(monkeypatch, max_la
     def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm_sweeps):
         asked.append((len(held_out) / problem.n_rows, alphas))
         assert warm_sweeps == 2
-        yield from ((None, loss) for loss in (0.5, 0.4, 0.45, 0.3))
+        yield from ((None, loss, None) for loss in (0.5, 0.4, 0.45, 0.3))
 
     monkeypatch.setattr(convex_chain, "chain_path", chain_path)
     rng = np.random.default_rng(5)
