@@ -58,7 +58,7 @@ def command():
     words = []
     for word in sys.argv[1:]:
         path = Path(word)
-        inside = path.is_dir() or path.suffix in {".npz", ".json"}
+        inside = word and (path.is_dir() or path.suffix in {".npz", ".json"})
         words.append(word if not inside else "FOLDER" if path.is_dir() else path.name)
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
 

@@ -56,9 +56,14 @@ def test_again_measures_what_earlier_runs_have_but_not_twice(path):
 
 
 def test_the_command_has_no_folder_of_this_machine(path, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["/x/y/tabular.py", "--data", str(tmp_path), "--cap", "5"])
+    monkeypatch.setattr(
+        sys, "argv", ["/x/y/tabular.py", "--data", str(tmp_path), "--cap", "5", "--orders", ""]
+    )
     Results(path, key=("model",)).add(model="ours")
-    assert read(path)[1][0]["command"] == "python benchmarks/tabular.py --data FOLDER --cap 5"
+    assert (
+        read(path)[1][0]["command"]
+        == "python benchmarks/tabular.py --data FOLDER --cap 5 --orders ''"
+    )
 
 
 def test_hashes_are_of_values_not_of_types(path):
