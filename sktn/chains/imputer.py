@@ -19,6 +19,8 @@ from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.structure import gaps
 from sktn.tables import categories
+from sktn.tables.filling import fill_levels, fill_numbers, fill_unseen, in_library
+from sktn.tables.frames import is_frame
 from sktn.tables.reading import read, read_fit
 
 __all__ = ["MPSImputer"]
@@ -43,13 +45,15 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         Whether gaps are filled by draws from what can be said of them instead of its mean (of
         numbers) and its mode (of categories). A column then keeps its spread.
     categorical_features : "from_dtype", None, or array-like, default="from_dtype"
-        Categorical columns: a mask, indices, names, or those that a data frame says are.
+        Categorical columns: a mask, indices, names, or those that a data frame says are, booleans
+        included.
     add_indicator : bool, default=False
         Whether columns that tell what was missing are appended, as
         `sklearn.impute.MissingIndicator` makes them.
     keep_empty_features : bool, default=False
         Whether columns without any observed entry are kept, filled with 0 (a categorical one: with
-        its first level). By default they are left out, as scikit-learn's imputers do.
+        the first level that its dtype lists, or "missing" where it lists none). By default they are
+        left out, as scikit-learn's imputers do.
     verbose : bool or int, default=False
         Whether to print the mean error of every round.
     random_state : int, RandomState instance or None, default=None
@@ -89,8 +93,10 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
     ``fit_transform`` averages over the rounds; ``transform`` fills every row by itself, with the
     regressions of the last one.
 
-    A data frame with categorical columns comes back as a data frame with the same dtypes; arrays
-    come back as arrays.
+    A data frame comes back as a data frame with the same dtypes, of its own library or that of
+    `set_output`: gaps in columns of integers get the nearest integers, gaps in columns of booleans
+    True or False. Objects that are numbers become floats where there are gaps. Arrays come back as
+    arrays.
 
     Examples
     --------
@@ -156,7 +162,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X):
-        reading = read_fit(self, X, categorical=self.categorical_features)
+        reading = read_fit(self, X, categorical=self.categorical_features, booleans=True)
         is_categorical = reading.is_categorical
         if is_categorical is None:
             is_categorical = np.zeros(reading.n_features_in, dtype=bool)
@@ -212,7 +218,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
             return
         names = _check_feature_names_in(self)[self._empty].tolist()
         done = (
-            "They are filled with 0, or with the first level."
+            'They are filled with 0, or with the first level ("missing" if none is listed).'
             if self.keep_empty_features
             else "They are left out; keep_empty_features=True keeps them."
         )
@@ -295,7 +301,7 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         if self.add_indicator:
             extra = self.indicator_.transform(np.where(missing, np.nan, 0.0))
         columns = {int(j): self._decoded(int(j), values[:, j]) for j in kept}
-        if self.encoder_ is not None and nw.dependencies.is_into_dataframe(X):
+        if is_frame(X):
             return self._frame(X, columns, missing, extra)
         if self.encoder_ is None:
             table = np.where(missing, values, codes).astype(codes.dtype)[:, kept]
@@ -316,17 +322,11 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         return levels[np.clip(values, 0, len(levels) - 1).astype(int)]
 
     def _frame(self, X, columns, missing, extra):
-        """The data frame X with its gaps filled, of the same library and dtypes."""
+        """The data frame X with its gaps filled, of the same dtypes."""
         frame = nw.from_native(X, eager_only=True)
         series = []
         for j, values in columns.items():
-            old = frame[:, j]
-            if missing[:, j].any():
-                where = np.flatnonzero(missing[:, j])
-                if self._is_number(j):
-                    old = old.cast(nw.Float64)
-                old = old.scatter(where.tolist(), values[where].tolist())
-            series.append(old)
+            series.append(self._filled(frame[:, j], j, np.flatnonzero(missing[:, j]), values))
         for k in range(0 if extra is None else extra.shape[1]):
             name = str(self.indicator_.get_feature_names_out(frame.columns)[k])
             series.append(nw.new_series(name, extra[:, k].tolist(), backend=frame.implementation))
@@ -335,14 +335,17 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         head, *rest = series
         filled = head.to_frame().with_columns(*rest)
         wanted = _get_output_config("transform", self)["dense"]
-        if wanted == "polars" and filled.implementation.is_pandas():
-            # Polars itself reads the dtypes of pandas by pyarrow alone.
-            columns = {column.name: column.to_list() for column in filled.iter_columns()}
-            filled = nw.from_dict(columns, backend="polars")
-        return filled.to_native()
+        return (filled if wanted == "default" else in_library(filled, wanted)).to_native()
 
-    def _is_number(self, j):
-        return self.encoder_ is None or j not in self.encoder_.columns
+    def _filled(self, series, j, rows, values):
+        """A column of a data frame with values (b,) in some rows (k,)."""
+        if not len(rows):
+            return series
+        if self.encoder_ is None or j not in self.encoder_.columns:
+            return fill_numbers(series, rows, values)
+        if self._empty[j]:
+            return fill_unseen(series, rows)
+        return fill_levels(series, rows, values)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.

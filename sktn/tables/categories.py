@@ -61,7 +61,7 @@ class Encoder:
         return codes
 
 
-def check_categorical(X, categorical_features, feature_names=None):
+def check_categorical(X, categorical_features, feature_names=None, booleans=False):
     """Which columns are categorical.
 
     Parameters
@@ -72,6 +72,8 @@ def check_categorical(X, categorical_features, feature_names=None):
         "from_dtype": the columns of a data frame that hold categories or strings.
     feature_names : sequence of str, default=None
         Default: the columns of a data frame.
+    booleans : bool, default=False
+        Whether the dtypes of booleans say category, too.
 
     Returns
     -------
@@ -83,7 +85,10 @@ def check_categorical(X, categorical_features, feature_names=None):
     mask = np.zeros(n_columns, dtype=bool)
     if isinstance(categorical_features, str) and categorical_features == "from_dtype":
         if frame is not None:
-            mask[:] = [_says_category(frame, j) for j in range(n_columns)]
+            mask[:] = [
+                _says_category(frame, j) or (booleans and _says_boolean(frame[:, j]))
+                for j in range(n_columns)
+            ]
     elif categorical_features is not None:
         mask = _chosen(categorical_features, frame, n_columns, feature_names)
     check_numeric(X, mask)
@@ -142,6 +147,22 @@ def _says_category(frame, j):
     if _holds_objects(series):
         return _types(series) == {str}
     return series.dtype in (nw.Categorical, nw.Enum, nw.String)
+
+
+def _says_boolean(series):
+    """Whether a column of a data frame holds booleans, as objects where some are missing."""
+    if _holds_objects(series):
+        return bool(_types(series)) and _types(series) <= {bool, np.bool_}
+    return series.dtype == nw.Boolean
+
+
+def listed_levels(series):
+    """Levels that a column of a data frame lists, whether it has values or not."""
+    if series.dtype == nw.Boolean:
+        return [False, True]
+    # A Categorical of polars may list what other columns have seen.
+    lists = nw.Enum if series.implementation.is_polars() else (nw.Categorical, nw.Enum)
+    return series.cat.get_categories().to_list() if isinstance(series.dtype, lists) else []
 
 
 _NAME_IT = "If its values are categories, name it in categorical_features."

@@ -83,7 +83,8 @@ def of_dtype(column, dtype):
     if dtype == nw.Boolean:
         column = column > 0.5
     elif dtype.is_float():
-        column = np.clip(column, *_range(np.finfo(str(dtype).lower())))
+        held = str(dtype).lower()
+        column = np.clip(column, *_range(np.finfo(held))).astype(held)
     elif dtype.is_integer():
         # NumPy has none of 128 bits.
         held = np.int64 if dtype in (nw.Int128, nw.UInt128) else str(dtype).lower()

@@ -76,7 +76,7 @@ class Reading:
         return found
 
 
-def read_fit(estimator, X, y=_NO_TARGET, *, categorical=None, regression=False):
+def read_fit(estimator, X, y=_NO_TARGET, *, categorical=None, regression=False, booleans=False):
     """Validate X (and y) and learn categories, without a trace on the estimator.
 
     Parameters
@@ -88,6 +88,8 @@ def read_fit(estimator, X, y=_NO_TARGET, *, categorical=None, regression=False):
         See :func:`~sktn.tables.categories.check_categorical`.
     regression : bool, default=False
         y is numbers, of one or several outputs, instead of labels.
+    booleans : bool, default=False
+        "from_dtype" takes columns of booleans for categorical, too.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def read_fit(estimator, X, y=_NO_TARGET, *, categorical=None, regression=False):
     X = _as_table(X, scout)
     given = {} if _is_none(y) else {"y": y}
     validate_data(scout, X, **given, reset=True, skip_check_array=True)
-    is_categorical = check_categorical(X, categorical)
+    is_categorical = check_categorical(X, categorical, booleans=booleans)
     encoder = None if is_categorical is None else fit_encoder(X, is_categorical)
     X, y = _numbers(scout, X, y, is_categorical, encoder, regression)
     names = getattr(scout, "feature_names_in_", None)
