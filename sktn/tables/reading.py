@@ -202,9 +202,10 @@ def _refuse_objects(X, is_categorical, error):
     column = _column_of_strings(X, is_categorical)
     if column is not None:
         kind = str(error).rpartition("not ")[2]
-        raise ValueError(
-            f"Column {column} of X holds values of the type {kind}, which are not numbers. Turn "
-            "them into numbers, dates e.g. into days since a first date, months, weekdays."
+        # NumPy's type and words, which scikit-learn's checks want.
+        raise TypeError(
+            f"{error}. Column {column} of X holds values of the type {kind}: turn them into "
+            "numbers, dates e.g. into days since a first date, months, weekdays."
         ) from error
 
 

@@ -123,7 +123,7 @@ def test_masked_values_are_missing(dtype):
     ],
 )
 def test_what_is_no_number_is_named_with_a_remedy(X, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         read_fit(Model(), X, Y, categorical="from_dtype")
 
 
