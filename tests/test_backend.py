@@ -247,10 +247,10 @@ assert maps() < start + 2000, (start, maps())
 
 
 @linux
-# 500 maps a fit if nothing were freed: forty fits pass the bound as surely as thousands.
+# 500 maps a fit if nothing were freed: twenty fits pass the bound as surely as thousands.
 @pytest.mark.slow
 def test_fits_of_many_shapes_leave_a_bounded_number_of_memory_maps():
-    run_python(MANY_SHAPES, "40")
+    run_python(MANY_SHAPES, "20")
 
 
 # Nothing is compiled where NumPy serves
