@@ -42,7 +42,7 @@ def search(task, settings):
         best = _refolded(task, _Network(flat, planted))
         return best.folding, best.cores
     settings = replace(settings, gaps=False)
-    sooner = replace(task, deadline=task.deadline.half(), known=planted)
+    sooner = first = replace(task, deadline=task.deadline.half(), known=planted)
     folding, tree = fold(task.X, task.target, task.deadline)
     starts = replace(settings, stage="starts")
     alone = settings if folding.trivial else starts
@@ -52,7 +52,9 @@ def search(task, settings):
         other = _searched(sooner, replace(starts, ceiling=best.size), _Network(folding, tree))
         if other.size < _RIVAL * best.size:
             best = min(best, _refolded(task, other), key=_size)
-    finished = folding.trivial and best.folding.trivial
+    # A search that half of the time has cut off goes on in the other half.
+    cut_off = first.deadline.expired()
+    finished = folding.trivial and best.folding.trivial and not cut_off
     if not finished and not task.deadline.expired():
         last = _searched(task, replace(settings, stage="finish"), best)
         best = min(best, _refolded(task, last), key=_size)
