@@ -75,9 +75,10 @@ class Joint:
 
     def _insert(self, X, gone, u):
         """Where something was missing, u becomes x, in place."""
+        largest = float(np.finfo(X.dtype).max)
         for i in np.flatnonzero(gone.any(axis=0)):
             rows = gone[:, i]
-            X[rows, i] = self.margins.invert(i, u[rows, i])
+            X[rows, i] = self.margins.invert(i, u[rows, i]).clip(-largest, largest)
 
     def _blocks(self, n_rows):
         size = max(1, _BLOCK_SIZE // max(part.row_size() for part in self.parts))

@@ -36,6 +36,15 @@ def test_drawn_integers_stay_in_the_range_of_their_dtype(rng, library, dtype):
     assert (drawn.max() < 20) if dtype == "uint8" else (drawn.min() > 100)
 
 
+def test_draws_of_large_numbers_in_single_precision_are_finite(rng):
+    X = (rng.normal(size=(60, 1)) * 1e38).clip(-3e38, 3e38).astype(np.float32)
+    density = MPSDensityEstimator(**QUICK, resolution=None).fit(X)
+    drawn = density.sample(2000, random_state=0)
+    assert drawn.dtype == np.float32
+    assert np.isfinite(drawn).all()
+    assert np.abs(drawn).max() == np.finfo(np.float32).max
+
+
 @pytest.mark.parametrize("constant", [1.0, -3e30, 0.1])
 @pytest.mark.parametrize("n_components", [0, 2])
 @pytest.mark.parametrize("alone", [True, False])
