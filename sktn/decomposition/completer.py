@@ -19,7 +19,7 @@ from sktn.structure import coordinates
 from sktn.structure.gaps import Units
 from sktn.structure.history import History
 from sktn.tables.categories import with_plain_gaps
-from sktn.tables.reading import table_weight
+from sktn.tables.reading import check_target, table_weight
 
 __all__ = ["RGTNCompleter"]
 
@@ -274,6 +274,7 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
     # Sums of scikit-learn's checks overflow where values are as large as floats are.
     @np.errstate(over="ignore", invalid="ignore")
     def _read(self, X, y, sample_weight, *, reset):
+        check_target(y)
         array, y = check_X_y(_plain(X), y, dtype=None, y_numeric=True, estimator=self)
         validate_data(self, X, reset=reset, skip_check_array=True)
         X = array

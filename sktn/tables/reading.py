@@ -172,7 +172,7 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression, of_strings=_N
             table = X if encoder is None else encode(X, is_categorical, encoder)
         if _is_none(y):
             return check_array(table, input_name="X", **options), None
-        _check_target(y)
+        check_target(y)
         if not regression:
             return check_X_y(table, y, **options)
         X, y = check_X_y(table, y, multi_output=True, y_numeric=True, **options)
@@ -223,25 +223,22 @@ def _column_of_strings(X, is_categorical):
     return None
 
 
-def _check_target(y):
-    """What scikit-learn would say in words that mislead, or not at all."""
+def check_target(y):
+    """Say of a target what scikit-learn would say in words that mislead, or not at all: y
+    array-like (b,) or (b, n_outputs)"""
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         raise ValueError("Input y has masked values: leave those rows out.")
     y = np.asarray(y)
-    if y.dtype.kind == "f":
-        missing = np.flatnonzero(np.isnan(y).reshape(len(y), -1).any(axis=1)) if y.ndim else []
-    elif y.dtype.kind == "O" and y.ndim == 1:
-        missing = [i for i, label in enumerate(y) if is_missing(label)]
-    else:
+    if y.dtype.kind not in "fO" or y.ndim == 0:
         return
+    isnan = np.isnan if y.dtype.kind == "f" else np.frompyfunc(is_missing, 1, 1)
+    missing = np.flatnonzero(isnan(y).astype(bool).reshape(len(y), -1).any(axis=1))
     if len(missing):
         raise ValueError(
             f"Input y contains NaN or None, the first in row {missing[0]}: leave rows without a "
             "target out."
         )
-    if y.dtype.kind == "f":
-        return
-    kinds = {type(label) for label in y.tolist()}
+    kinds = {type(label) for label in y.ravel().tolist()}
     if 0 < sum(issubclass(kind, str) for kind in kinds) < len(kinds):
         names = " and ".join(sorted(kind.__name__ for kind in kinds))
         raise ValueError(f"Input y mixes {names}: give them one type, e.g. by astype(str).")
