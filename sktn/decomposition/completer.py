@@ -286,6 +286,7 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
         weight = table_weight(sample_weight, X)
         kept = weight > 0
         y = y.astype(np.float64)
+        check_target(y)  # Strings of numbers may have been gaps.
         self._warn_beyond_range(y[kept])
         return X[kept], y[kept], weight[kept]
 

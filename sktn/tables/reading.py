@@ -176,7 +176,9 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression, of_strings=_N
         if not regression:
             return check_X_y(table, y, **options)
         X, y = check_X_y(table, y, multi_output=True, y_numeric=True, **options)
-        return X, y.astype(np.float64, copy=False)
+        y = y.astype(np.float64, copy=False)
+        check_target(y)  # Strings of numbers may have been gaps.
+        return X, y
     except (TypeError, ValueError) as error:
         if "float() argument must be" in str(error):
             _refuse_objects(X, is_categorical, error)
@@ -229,7 +231,7 @@ def check_target(y):
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         raise ValueError("Input y has masked values: leave those rows out.")
     y = np.asarray(y)
-    if y.dtype.kind not in "fO" or y.ndim == 0:
+    if y.dtype.kind not in "fO" or y.size == 0:
         return
     isnan = np.isnan if y.dtype.kind == "f" else np.frompyfunc(is_missing, 1, 1)
     missing = np.flatnonzero(isnan(y).astype(bool).reshape(len(y), -1).any(axis=1))

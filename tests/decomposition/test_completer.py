@@ -198,6 +198,10 @@ def test_frames_with_gaps_and_with_one_name_twice(rng):
     model = RGTNCompleter(max_steps=0, random_state=0)
     with pytest.raises(ValueError, match="contains NaN"):
         model.fit(X, np.arange(4.0))
+    with pytest.raises(ValueError, match="y contains NaN or None, the first in row 1"):
+        model.fit(X.fillna(1), np.array([1, None, 2, 3], dtype=object))
+    with pytest.raises(ValueError, match="y contains NaN or None, the first in row 3"):
+        model.fit(X.fillna(1), ["1", "0", "2", "nan"])
     with pytest.raises(ValueError, match=r"several columns of the names \['a'\]"):
         model.fit(X.set_axis(["a", "a"], axis=1), np.arange(4.0))
     assert list(model.fit(X.dropna(), [1.0, 2.0, 3.0]).feature_names_in_) == ["a", "b"]
