@@ -154,7 +154,9 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         # A splitter, or a list of its parts, speaks of all rows.
         folds = np.full(len(reading.X), -1)
         splitter = check_cv(self.cv, reading.y, classifier=is_classifier(self))
-        for k, (_, held_out) in enumerate(splitter.split(X, reading.y, groups)):
+        with np.errstate(invalid="ignore"):  # a stratified one reads numbers as labels
+            parts = [held_out for _, held_out in splitter.split(X, reading.y, groups)]
+        for k, held_out in enumerate(parts):
             try:
                 folds[held_out] = k
             except IndexError as error:

@@ -215,28 +215,9 @@ class MPSDensityEstimator(DocLinks, DensityMixin, BaseEstimator):
         settings = Settings(**{name: getattr(self, name) for name in Settings._fields})
         rng = check_random_state(self.random_state)
         found = fit_joint(reading.X, weight, reading.is_categorical, settings, rng)
-        joint = found.joint
-        chain = joint.parts[0]
-        mixed = len(joint.parts) > 1
-        clock.say(f"{len(found.losses)} sweeps, share of the chain {float(joint.shares[0]):.2f}")
-        commit(
-            self,
-            reading.fitted()
-            | {
-                "joint_": joint,
-                "margins_": joint.margins,
-                "cores_": chain.cores,
-                "order_": chain.order,
-                "bond_dims_": found.bond_dims,
-                "alpha_": found.alpha,
-                "loss_curve_": found.losses,
-                "n_iter_": len(found.losses),
-                "chain_share_": float(joint.shares[0]),
-                "n_components_": len(joint.parts[1].mixture.means) if mixed else 0,
-                "_schema": Schema.of(X),
-                "_dtype": reading.X.dtype,
-            },
-        )
+        attributes = {**reading.fitted(), **found.fitted()}
+        clock.say(f"{len(found.losses)} sweeps, share of the chain {found.chain_share:.2f}")
+        commit(self, {**attributes, "_schema": Schema.of(X), "_dtype": reading.X.dtype})
         empty = np.isnan(reading.X[weight > 0]).all(axis=0)
         if empty.any():
             names = _check_feature_names_in(self)[empty].tolist()

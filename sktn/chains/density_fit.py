@@ -56,6 +56,26 @@ class Fitted(NamedTuple):
     bond_dims: np.ndarray
     losses: np.ndarray
 
+    @property
+    def chain_share(self):
+        return float(self.joint.shares[0])
+
+    def fitted(self):
+        """Fitted attributes by name."""
+        chain, *others = self.joint.parts
+        return {
+            "joint_": self.joint,
+            "margins_": self.joint.margins,
+            "cores_": chain.cores,
+            "order_": chain.order,
+            "bond_dims_": self.bond_dims,
+            "alpha_": self.alpha,
+            "loss_curve_": self.losses,
+            "n_iter_": len(self.losses),
+            "chain_share_": self.chain_share,
+            "n_components_": len(others[0].mixture.means) if others else 0,
+        }
+
 
 def fit_joint(X, weight, is_categorical, settings, rng):
     """X (b, n) with NaN for missing, weight (b,), is_categorical (n,) bool or None -> Fitted"""

@@ -312,8 +312,7 @@ def _as_frame(X):
 
 def named(X, column):
     """A column as a message names it."""
-    frame = _as_frame(X)
-    return f"at index {column}" if frame is None else repr(frame.columns[column])
+    return repr(_as_frame(X).columns[column]) if is_frame(X) else f"at index {column}"
 
 
 def _select(X, columns):
@@ -360,7 +359,7 @@ def _levels(X, columns):
         values = np.asarray(_select(X, columns))
         levels = values.astype(object)
         if values.dtype.kind == "O":
-            levels[_missing_objects(values)] = np.nan
+            levels[np.frompyfunc(is_missing, 1, 1)(values).astype(bool)] = np.nan
         return levels
     levels = np.empty((len(frame), len(columns)), dtype=object)
     for j, column in enumerate(columns):
@@ -369,10 +368,6 @@ def _levels(X, columns):
         # None in polars, NaN or NA in pandas.
         levels[series.is_null().to_numpy(), j] = np.nan
     return levels
-
-
-def _missing_objects(values):
-    return np.array([[is_missing(value) for value in row] for row in values.tolist()], dtype=bool)
 
 
 def _warn_of_type(X, column, values, levels):
