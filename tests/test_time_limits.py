@@ -30,7 +30,8 @@ def test_nothing_is_begun_when_the_time_is_over(rng):
     found = {}
     for limit in (None, 1e-9):
         model = sktn.MPSRegressor(solver="sweep", bond_dim=4, alpha=0.1, time_limit=limit)
-        search = sktn.MPSRegressorCV(estimator=model, bases=[("standard", 2)], random_state=0)
+        member = sktn.MPSRegressor(solver="sweep", time_limit=limit)
+        search = sktn.MPSRegressorCV(estimator=member, bases=[("standard", 2)], random_state=0)
         found[limit] = model.fit(X, y), search.fit(X, y)
     limited, search = found[1e-9]
     convex = sktn.MPSRegressor(solver="convex", bond_dim=4, alpha=0.1).fit(X, y)

@@ -231,7 +231,7 @@ def check_target(y):
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         raise ValueError("Input y has masked values: leave those rows out.")
     y = np.asarray(y)
-    if y.dtype.kind not in "fO" or y.size == 0:
+    if y.dtype.kind not in "fO" or y.ndim == 0 or y.size == 0:
         return
     isnan = np.isnan if y.dtype.kind == "f" else np.frompyfunc(is_missing, 1, 1)
     missing = np.flatnonzero(isnan(y).astype(bool).reshape(len(y), -1).any(axis=1))
