@@ -88,7 +88,8 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
         search = self._search(X, *searched, groups, template, rng)
         grid = grid_of(self)
         progress = Progress(self, self._init_callback_context(max_subtasks=None), X, y)
-        with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS), progress.stage("search"):
+        few = len(reading.X) < ONE_THREAD_ROWS
+        with one_blas_thread(few), progress.stage("search"):
             found = Exploration(search, self, clock).of(grid)
             points, scores, losses, candidates = found
         results, shares, found = self._choose(search, points, scores, losses, candidates)
@@ -101,7 +102,8 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             template.set_params(solver="auto")
         for i, seed in zip(members, seeds, strict=True):
             clock.say(f"member {len(estimators) + 1} of {len(members)}: {points[i]}")
-            point = points[i] if clock.over() else search.refined(points[i])
+            with one_blas_thread(few):
+                point = points[i] if clock.over() else search.refined(points[i])
             weakened = {**point, "alpha": weaker * point["alpha"]}
             member, rough = self._member(template, weakened, search, seed)
             first = not estimators
