@@ -15,6 +15,8 @@ __all__ = ["compacted", "denoised", "exact", "gapped", "needed", "planted"]
 _GAP = 5.0
 # A bond of four or less that is one narrower costs every cut through it this share of its rank.
 _NARROWER = 0.2
+# Squared singular values of noise are nearly equal: none is that many times the least.
+_FLAT = 4.0
 # Share of the squared error allowed, beyond the gaps, that is noise; it hides the last of so many
 # singular values.
 _NOISE, _HIDDEN = 0.01, 15
@@ -34,11 +36,17 @@ def compacted(problem):
     problem `steps.Problem` -> `steps.Problem` of the smaller tensor, factors N arrays (I_k, n_k)
     """
     core, factors, left = problem.X.astype(np.float64), [], problem.target
+    least = [tucker.leading(core, k)[0][-1] * core.shape[k] for k in range(core.ndim)]
+    noise = max(min(least), 0.0) / core.size  # of an entry
     for k in range(core.ndim):
         values, basis = tucker.leading(core, k)
         rank, gap = tomography.gap_rank(values, problem.target)
+        # Noise is the same in all directions: what rises above it belongs to the tensor.
+        level = max(_FLAT * noise * core.size / len(values), _NOISE * problem.target)
+        rank = max(rank, int(np.count_nonzero(values > level)))
         dropped = float(values[rank:].sum())
-        if gap <= _GAP or dropped > left:
+        # A single direction may be anything, and its loss would make the tensor little smaller.
+        if gap <= _GAP or dropped > left or len(values) - rank < 2:
             rank, dropped = len(values), 0.0
         left -= dropped
         factors.append(basis[:, :rank])
