@@ -35,23 +35,35 @@ def compacted(problem):
 
     problem `steps.Problem` -> `steps.Problem` of the smaller tensor, factors N arrays (I_k, n_k)
     """
-    core, factors, left = problem.X.astype(np.float64), [], problem.target
-    least = [tucker.leading(core, k)[0][-1] * core.shape[k] for k in range(core.ndim)]
-    noise = max(min(least), 0.0) / core.size  # of an entry
+    X = problem.X.astype(np.float64)
+    least = [tucker.leading(X, k)[0][-1] * X.shape[k] for k in range(X.ndim)]
+    noise = max(min(least), 0.0) / X.size  # of an entry
+    core, factors, left = _without_noise(X, problem.target, noise, 1)
+    if left < noise * core.size / 2:
+        # Too little is left for the noise in what is kept: some was the tensor's.
+        core, factors, left = _without_noise(X, problem.target, noise, 2)
+    return replace(problem, X=core, target=left), factors
+
+
+def _without_noise(core, target, noise, fewest):
+    """A tensor without what is beyond the gaps of its modes, where these are some directions.
+
+    noise: squared, of an entry -> core, factors N arrays (I_k, n_k), squared error that is left
+    """
+    factors, left = [], target
     for k in range(core.ndim):
         values, basis = tucker.leading(core, k)
-        rank, gap = tomography.gap_rank(values, problem.target)
+        rank, gap = tomography.gap_rank(values, target)
         # Noise is the same in all directions: what rises above it belongs to the tensor.
-        level = max(_FLAT * noise * core.size / len(values), _NOISE * problem.target)
+        level = max(_FLAT * noise * core.size / len(values), _NOISE * target)
         rank = max(rank, int(np.count_nonzero(values > level)))
         dropped = float(values[rank:].sum())
-        # A single direction may be anything, and its loss would make the tensor little smaller.
-        if gap <= _GAP or dropped > left or len(values) - rank < 2:
+        if gap <= _GAP or dropped > left or len(values) - rank < fewest:
             rank, dropped = len(values), 0.0
         left -= dropped
         factors.append(basis[:, :rank])
         core = tucker.along(core, k, factors[-1].T)
-    return replace(problem, X=core, target=left), factors
+    return core, factors, left
 
 
 def denoised(values, target):

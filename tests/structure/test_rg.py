@@ -319,6 +319,20 @@ def test_noise_beyond_the_gaps_of_modes_is_left_out():
     assert_allclose(tucker.lift([X], factors[:1])[0].shape[0], 4)
 
 
+@pytest.mark.parametrize(("rank", "weak"), [(6, 0.018), (7, 0.02), (8, 0.01)])
+def test_weak_directions_are_not_left_out_as_noise(rank, weak):
+    rng = np.random.default_rng(0)
+    core = rng.standard_normal((rank, 9, 9))
+    core /= np.linalg.norm(core)
+    core[-1] *= weak  # far below the others
+    X = np.tensordot(np.linalg.qr(rng.standard_normal((8, rank)))[0], core, 1)
+    E = rng.standard_normal(X.shape)
+    X += 0.01 * E / np.linalg.norm(E)
+    task = steps.Problem(X, X.shape, 0.0102**2, rng)
+    assert tomography.gap_rank(tucker.leading(X, 0)[0], task.target)[0] < rank
+    assert readings.compacted(task)[0].X.shape == (rank, 9, 9)
+
+
 def test_trees_count_noise_once():
     X, planted = noisy_network(7, 0.01, 2)
     task = steps.Problem(X, X.shape, 0.0102**2, np.random.default_rng(0))
