@@ -23,6 +23,8 @@ def fill_unseen(series, rows):
     """The column with the first level that its dtype lists in some rows (k,), or "missing"."""
     level = (listed_levels(series) or ["missing"])[0]
     dtype = series.dtype
+    if dtype == nw.Unknown:  # a column of nulls
+        return nw.new_series(series.name, [level] * len(series), backend=series.implementation)
     if dtype == nw.Categorical and level not in listed_levels(series):
         return series.cast(nw.String).scatter(rows.tolist(), [level] * len(rows)).cast(dtype)
     return series.scatter(rows.tolist(), [level] * len(rows))
@@ -33,5 +35,5 @@ def in_library(frame, library):
     dtypes by pyarrow alone."""
     if frame.implementation.value == library:
         return frame
-    columns = {column.name: column.to_list() for column in frame.iter_columns()}
+    columns = {str(column.name): column.to_list() for column in frame.iter_columns()}
     return nw.from_dict(columns, backend=library)

@@ -304,3 +304,17 @@ def test_frames_of_pandas_own_dtypes_are_returned_as_polars(rng):
     assert filled.columns == ["a", "n", "k"]
     assert filled["k"].to_list()[1:] == list("xyxyxyxyxyx")
     assert filled.null_count().sum_horizontal().item() == 0
+
+
+def test_columns_that_no_polars_frame_can_name_or_fill_as_they_are():
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    model = MPSImputer(max_iter=1, random_state=0).set_output(transform="polars")
+    numbered = pd.DataFrame(np.arange(12.0).reshape(6, 2))
+    assert model.fit_transform(numbered).columns == ["x0", "x1"]
+    nulls = pl.DataFrame({"x": np.arange(6.0), "k": [None] * 6})
+    model = MPSImputer(
+        max_iter=1, random_state=0, keep_empty_features=True, categorical_features=["k"]
+    )
+    with pytest.warns(UserWarning, match="'k'"):
+        model.fit(nulls)
+    assert model.transform(nulls)["k"].to_list() == ["missing"] * 6
