@@ -401,35 +401,3 @@ def sensitivity(kind, results):
         code(kind, runs),
         text_table(kind, header, lines),
     )
-
-
-@table("structures", "structure_search.json")
-def structures(kind, results):
-    from structure_search import METHODS
-
-    rows, runs = results
-    cases = sorted({(row["tensor"], row["target"]) for row in rows})
-    methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
-    cells = {name: [] for name in methods}
-    for case in cases:
-        sizes, seconds = [], []
-        for name in methods:
-            own = [r for r in rows if (r["tensor"], r["target"], r["method"]) == (*case, name)]
-            met = [100 * r["ratio"] for r in own if r["met"]]
-            sizes.append([np.mean(met) if met else np.nan])
-            seconds.append(np.mean([r["cpu"] for r in own]) if own else np.nan)
-        for name, size, cpu in zip(
-            methods, columns(sizes, ["{:.4g}"], [True]), seconds, strict=True
-        ):
-            spent = number(cpu, "{:.1f}")
-            cells[name] += [size[0] or ("missed" if spent else ""), spent]
-    header = ["method"]
-    for tensor, target in cases:
-        header += [f"{tensor} at {number(target, '{:g}')}", "CPU s"]
-    seeds = len({row["seed"] for row in rows})
-    return page(
-        f"Parameters in per cent of the entries at a relative error, {numbered(seeds)} "
-        f"{'seed' if seeds == 1 else 'seeds'}, and seconds of the CPU ({origin(rows, runs)})",
-        code(kind, runs),
-        text_table(kind, header, [[name, *cells[name]] for name in methods]),
-    )

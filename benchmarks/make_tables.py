@@ -18,6 +18,7 @@ import re
 from pathlib import Path
 
 import _documented_large  # noqa: F401 -- files its table
+import _documented_structures  # noqa: F401
 from _documented import RESULTS, RIVALS, TABLES
 
 ROOT = Path(__file__).parents[1]

@@ -184,7 +184,7 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression, of_strings=_N
             _refuse_objects(X, is_categorical, error)
         if not speaks_of_strings(error):
             raise
-        column = _column_of_strings(X, is_categorical)
+        column = _unreadable_column(X, is_categorical)
         if column is None:
             raise ValueError(
                 f"{error}: y holds strings, and a regressor needs numbers. Labels are for a "
@@ -201,7 +201,7 @@ def speaks_of_strings(error):
 
 def _refuse_objects(X, is_categorical, error):
     """Name the first column whose values are neither numbers nor strings."""
-    column = _column_of_strings(X, is_categorical)
+    column = _unreadable_column(X, is_categorical)
     if column is not None:
         kind = str(error).rpartition("not ")[2]
         # NumPy's type and words, which scikit-learn's checks want.
@@ -211,7 +211,7 @@ def _refuse_objects(X, is_categorical, error):
         ) from error
 
 
-def _column_of_strings(X, is_categorical):
+def _unreadable_column(X, is_categorical):
     """The first column that is no category and not readable as numbers, as a message names it;
     None if there is none."""
     values = np.asarray(X, dtype=object)
