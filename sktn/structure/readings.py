@@ -36,8 +36,9 @@ def compacted(problem):
     problem `steps.Problem` -> `steps.Problem` of the smaller tensor, factors N arrays (I_k, n_k)
     """
     X = problem.X.astype(np.float64)
-    least = [tucker.leading(X, k)[0][-1] * X.shape[k] for k in range(X.ndim)]
-    noise = max(min(least), 0.0) / X.size  # of an entry
+    # A mode longer than all others together has directions without anything.
+    full = [k for k, n in enumerate(X.shape) if n * n <= X.size]
+    noise = min(tucker.leading(X, k)[0][-1] * X.shape[k] for k in full) / X.size  # of an entry
     core, factors, left = _without_noise(X, problem.target, noise, 1)
     if left < noise * core.size / 2:
         # Too little is left for the noise in what is kept: some was the tensor's.
