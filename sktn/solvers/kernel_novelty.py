@@ -265,7 +265,8 @@ def log_density(network, total, x, own=None):
 
 
 def held_out_log_density(network, total, x, weight):
-    """log of the mean overlap of training rows without their own term.
+    """log of the mean overlap of training rows without their own term. Of a row of weight 2 one
+    copy is left out, as `log_density` does where it meets it again.
 
     network of `mean_state`, total of all weights (), x (b, n), weight (b,) -> (b,)
     """
@@ -291,7 +292,7 @@ def _log_density_of_overlaps(network, total, logs, of_own):
 def _held_out_log_density(network, total, rows):
     x, weight = rows
     logs = _log_overlaps(network, x)
-    return _log_without_own_term(network, total, logs, logs, weight)
+    return _log_without_own_term(network, total, logs, logs, namespace(x).minimum(weight, 1.0))
 
 
 def _log_overlaps(network, x):

@@ -300,6 +300,21 @@ def test_mean_state_is_a_kernel_density_estimate(rng):
     np.testing.assert_allclose(held_out, expected, rtol=1e-8)
 
 
+def test_one_copy_of_a_training_row_is_left_out_where_it_is_held_out_and_where_it_is_met_again(rng):
+    x, _, _, mean, variance = landmark_problem(rng)
+    x, weight = x[:12], rng.integers(1, 4, 12).astype(float)
+    moments = kernel_novelty.add_rows(
+        kernel_novelty.start_moments(x, 0.5, mean, variance), x, weight
+    )
+    state = kernel_novelty.mean_state(moments.frame, moments.mass)
+    among = np.exp(-((x[:, None] - x) ** 2).sum(axis=2) / 0.5)
+    expected = np.log((among @ weight - 1) / weight.sum())
+    held_out = kernel_novelty.held_out_log_density(state, weight.sum(), x, weight)
+    np.testing.assert_allclose(held_out, expected, rtol=1e-8)
+    again = kernel_novelty.log_density(state, weight.sum(), x)
+    np.testing.assert_allclose(again, expected, rtol=1e-8)
+
+
 def test_narrower_kernels_for_denser_data(rng):
     x = rng.normal(size=(300, 2))
     few, many = (
