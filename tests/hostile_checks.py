@@ -19,11 +19,14 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_info
 
 import sktn
+from sktn import inspection
 from sktn.fitted import fitted_attributes
+from sktn.interchange import network_arrays
 from sktn.tables.marginals import Empty
 
 # What a user may be told: our own words are of these classes, accidents are of others.
 TOLD = (UserWarning, ConvergenceWarning, DataConversionWarning)
+EXPLAINED = ("MPSClassifier", "MPSRegressor", "MPSDensityEstimator", "TTN")
 METHODS = ("decision_function", "predict_proba", "score_samples", "predict", "transform")
 
 
@@ -89,7 +92,9 @@ def sound(model, said, n):
         if key in ("sample", "impute", "conditional_sample"):
             # A column without values stays without.
             value = value[:, [not isinstance(column, Empty) for column in model.margins_.columns]]
-        if value.dtype.kind == "f":
+        if hasattr(model, "image_shape_"):  # Gaps of an image stay gaps.
+            assert np.isinf(getattr(model, "fill_value", 0.0)) or not np.isinf(value).any()
+        elif value.dtype.kind == "f":
             assert np.isfinite(value).all(), f"{key} is not finite"
         elif value.dtype == object:
             numbers = [v for v in value.ravel() if isinstance(v, float)]
@@ -108,12 +113,58 @@ def sound(model, said, n):
     assert importances is None or np.isfinite(importances).all()
 
 
+def explained_soundly(model, X, rng):
+    """Whatever explains a model does so in finite numbers, or says why not; the model stays."""
+    j = int(rng.integers(model.n_features_in_))
+    found = {
+        "shares": lambda: inspection.variance_shares(model, X),
+        "effect": lambda: inspection.marginal_effect(model, X, [j], grid_resolution=5),
+        "shapley": lambda: inspection.shapley_values(model, X),
+        "against rows": lambda: inspection.shapley_values(
+            model, X, background=hostile.first_rows(X, 3)
+        ),
+        "interactions": lambda: inspection.interactions(model, X),
+        "gradient": lambda: inspection.input_gradient(model, X),
+        "entropy": lambda: inspection.bond_entropy(model),
+        "information": lambda: inspection.mutual_information(model, 0, j),
+        "truncate": lambda: inspection.truncate(model, max_error=0.1),
+        "prune": lambda: inspection.prune(model, X, max_share=0.5),
+        "limit": lambda: inspection.limit_order(model, 1, X=X),
+        "arrays": lambda: network_arrays(model),
+    }
+    for name, explain in found.items():
+        result = attempt(explain)
+        if result is None:
+            continue
+        for key, value in numbers_of(result):
+            # Squares of targets near the end of the floats are beyond it.
+            finite = not np.isnan(value) if key == "variance" else np.isfinite(value).all()
+            assert finite, f"{name}: {key} is not finite"
+        if name in ("truncate", "prune", "limit"):
+            said = attempt(result.model.predict, X)
+            if said is not None and np.asarray(said).dtype.kind == "f":
+                assert np.isfinite(said).all(), f"after {name}"
+
+
+def numbers_of(result):
+    """Every array of real numbers in a result, by its name."""
+    if isinstance(result, (float, np.ndarray, list, tuple)):
+        result = {"value": result}
+    for key, value in (result if isinstance(result, dict) else vars(result)).items():
+        if key in ("data", "grid_values", "model"):  # Values of X itself, gaps among them.
+            continue
+        for part in value if isinstance(value, (list, tuple)) else [value]:
+            if np.asarray(part).dtype.kind == "f":
+                yield key, part
+
+
 def alone(model, X, said):
     """The first row says by itself what it says among the others."""
     if hasattr(model, "sample_posterior"):  # Only the mean of the rounds is of all rows.
         return
     for key, value in outputs(model, hostile.first_rows(X, 1)).items():
-        if key in said and key not in ("sample", "conditional_sample") and value.dtype.kind == "f":
+        other = key in ("sample", "conditional_sample") or hasattr(model, "image_shape_")
+        if key in said and not other and value.dtype.kind == "f":
             # Sums of another order; logarithms of what is nearly nothing are off by more.
             # Of a detector the distance from an offset, which may be nothing but rounding.
             whole = key == "decision_function" and "score_samples" in said
@@ -175,7 +226,7 @@ def check(name, seed):
     X = given[0]
     parameters, copies = repr(model.get_params()), copy.deepcopy(given)
     threadpool_info()
-    seeded = model.random_state is not None
+    seeded = getattr(model, "random_state", 0) is not None
     before = process_state(seeded)
     # A clock, and a generator that nobody seeded or that goes on, decide where those end.
     repeatable = not (has(model, "time_limit") or "random_state=RandomState" in repr(model))
@@ -194,6 +245,11 @@ def check(name, seed):
     sound(model, said, n)
     if draws(model):
         same(outputs(clone_fitted(model), X), said)
+    # Of a generator of its own: what else is drawn for a case stays.
+    apart = np.random.default_rng([*key, 1])
+    if hasattr(model, "n_features_in_") and name.startswith(EXPLAINED) and apart.random() < 0.3:
+        explained_soundly(model, X, apart)
+        same(outputs(model, X), said)
     alone(model, X, said)
     assert repr(model.get_params()) == parameters
     assert not fitted_attributes(clone(model))
@@ -217,7 +273,7 @@ def check(name, seed):
 
 def draws(model):
     """Whether two calls say the same: not where a prediction draws from nobody's seed."""
-    return model.random_state == 0 or not getattr(model, "sample_posterior", False)
+    return getattr(model, "random_state", 0) == 0 or not getattr(model, "sample_posterior", False)
 
 
 def has(model, name):

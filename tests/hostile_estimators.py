@@ -2,7 +2,15 @@
 
 import hostile_inputs as hostile
 import numpy as np
-from hostile_inputs import pick
+from hostile_decomposers import (
+    completer,
+    fixed_graph,
+    other_search,
+    rgtn_decomposer,
+    rgtn_imputer,
+    tt_decomposer,
+)
+from hostile_inputs import SEEDS, pick, some
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, ShuffleSplit, StratifiedKFold
 
 import sktn
@@ -14,14 +22,8 @@ from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep
 from sktn.embeddings import EMBEDDINGS, Legendre, Product
 from sktn.losses import Huber, Quantile
 
-SEEDS = [0, 3, 2**32 - 1]
 STARTS = ["convex", "constant", "identity", "copy", "gaussian", "isometric", "ones", "zeros"]
 TRUNCATIONS = [0.0, 1e-12, 1e-3, 0.999, 1.0]
-
-
-def some(rng, share=0.3, **options):
-    """A few of the options: name to one of its values."""
-    return {k: pick(rng, v) for k, v in options.items() if rng.random() < share}
 
 
 def orders(rng, d):
@@ -291,87 +293,23 @@ def mps_imputer(rng, d):
     return sktn.MPSImputer(**{"max_iter": 1, "random_state": 0, **options})
 
 
-def search_options(rng, callback=True):
-    told = {"callback": [[].append]} if callback else {}
-    return some(
-        rng,
-        0.2,
-        target_error=[0.0, 1e-6, 0.3, 0.5, 1.0],
-        time_limit=[1e-3, 0.05],
-        tensor_shape=[[2, -1], [3, 2], [-1], [7], [-1, -1]],
-        verbose=[1],
-        random_state=[*SEEDS, None],
-        **told,
-    )
-
-
-def rgtn_decomposer(rng, order):
-    bonds = rng.integers(1, 4, (order, order))
-    switches = some(rng, 0.5, reduction=[False], tomography=[False], information=[False])
-    searches = ["paper", sktn.RGSearch(**switches, n_cycles=int(rng.integers(3)))]
-    options = search_options(rng) | some(
-        rng,
-        0.2,
-        max_parameters=[1, 30, 10**9],
-        bond_dims=[np.maximum(bonds, bonds.T), np.full((order, order), 999), [[1]]],
-        ordered_modes=["auto", [0], [-1], [], [99]],
-        fold=[None, "auto", [[2, 2]] * order],
-        search=searches,
-    )
-    return sktn.RGTNDecomposer(
-        **{"random_state": 0, "search": sktn.RGSearch(n_cycles=3), **options}
-    )
-
-
-def tt_decomposer(rng, order):
-    options = search_options(rng, callback=False)
-    options.pop("time_limit", None)
-    return sktn.TTDecomposer(**{"random_state": 0, **options})
-
-
-def rgtn_imputer(rng, order):
-    # A growth of one scale and few steps costs a hundredth of the default, which is drawn, too.
-    few = {"n_growths": 1, "n_scales": 1, "max_steps": 2, "ridge": 0.01}
-    options = (few if rng.random() < 0.97 else {}) | some(
-        rng,
-        0.2,
-        ordered_modes=["auto", [], [-1], [0, 1], [0.5]],
-        smoothness=["auto", 0.0, 1e-12, 100.0, 1e300],
-        residual=[False],
-        n_growths=[1, 2],
-        n_scales=[1, 2],
-        validation_fraction=["auto", 0.3, 1e-9, 0.99],
-        growth=[0.1, 1e-9, 1e6],
-        n_sweeps=[1],
-        patience=[1],
-        ridge=["auto", 0.0, 1e6],
-        keep_empty_features=[False],
-        add_indicator=[True],
-        time_limit=[1e-3, 0.05],
-        max_steps=[0, 3],
-        callback=[[].append],
-        verbose=[True],
-        random_state=[*SEEDS, None],
-    )
-    return sktn.RGTNImputer(**{"random_state": 0, **options})
-
-
-def completer(rng, n_modes):
-    ranges = [(-1.0, 1.0), [0, None], (None, 1e300), (0.0, np.inf)]
+def pixels(rng, d):
+    """One of the transformers of images."""
+    shapes = [(1, d), (-1, 1), (d, -1, 1), np.array([d, 1])]
     if rng.random() < 0.1:
-        ranges = [(1.0, 0.0), (1.0,), ("a", "b"), (np.nan, 1.0)]
-    options = some(
-        rng,
-        max_steps=[0, 4],
-        n_sweeps=[1, 3],
-        validation_fraction=[1e-9, 0.5, 0.999],
-        value_range=ranges,
-        time_limit=[1e-3, 0.05],
-        callback=[[].append],
-        verbose=[True],
-        random_state=[*SEEDS, None],
-    )
-    return sktn.RGTNCompleter(**{"max_steps": 2, "n_sweeps": 1, "random_state": 0, **options})
+        shapes = [(d,), (-1, -1), (2, 3), (1.5, 2), ("one", d)]
+    sides = [1, 2, 3, 100, (1, 2), (2, 1, 1), (0, 1), np.array([2, 2]), (1.5, 1)]
+    options = some(rng, 0.9, image_shape=shapes)
+    make = pick(rng, [sktn.PixelOrder, sktn.PixelPatches, sktn.PixelPooling, sktn.PixelPadding])
+    own = {
+        "order": ["row", "snake", "zigzag", "spiral", "hilbert"],
+        "patch_shape": sides,
+        "window": sides,
+        "statistic": ["max", "mean"],
+        "padded_shape": [(8, 8), (d, d), (1, 1), (10,), (7.5, 9), ("a", "b")],
+        "fill_value": [1.0, np.nan, np.inf, -1e300, 2, 1e39],
+    }
+    return make(**options | some(rng, 0.5, **{k: own[k] for k in make().get_params() if k in own}))
 
 
 LABELLED, NUMBERED, WEIGHED, PLAIN, TENSOR, LISTED = range(6)
@@ -389,6 +327,9 @@ MAIN = {
     "TTDecomposer": (tt_decomposer, TENSOR),
     "RGTNImputer": (rgtn_imputer, TENSOR),
     "RGTNCompleter": (completer, LISTED),
+    "graphs": (fixed_graph, TENSOR),
+    "searches": (other_search, TENSOR),
+    "pixels": (pixels, PLAIN),
 }
 
 

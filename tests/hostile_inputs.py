@@ -11,12 +11,19 @@ CONTAINERS += ["masked", "object", "nones", "frame of kinds", "polars of kinds",
 # What no estimator reads as numbers: it says so.
 REFUSED = ["sparse", "complex", "dates", "bytes", "3-d", "1-d", "frame of dates", "text array"]
 REFUSED += ["same names", "mixed names", "lists in cells"]
+# What seeds an estimator.
+SEEDS = [0, 3, 2**32 - 1]
 # Lengths of tables, and how many have them.
 ROWS, SHARES = [1, 2, 3, 5, 12, 20, 30, 40], [0.03, 0.05, 0.05, 0.1, 0.2, 0.2, 0.2, 0.17]
 
 
 def pick(rng, values):
     return values[rng.integers(len(values))]
+
+
+def some(rng, share=0.3, **options):
+    """A few of the options: name to one of its values."""
+    return {k: pick(rng, v) for k, v in options.items() if rng.random() < share}
 
 
 def column(rng, n):

@@ -1,22 +1,24 @@
 """Rows that are images: their shape, their windows, validation."""
 
 from math import prod
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import validate_data
+from sklearn.utils import check_array
 
 from sktn.documentation import DocLinks
+from sktn.structure.gaps import unmasked
+from sktn.tables.tensors import read_tensor
+
+_DTYPES = [np.float64, np.float32]
 
 
 class ImageTransformer(DocLinks, TransformerMixin, BaseEstimator):
     """Rows that are images: the shape of one, and validation."""
 
     def _read(self, X, *, reset):
-        return validate_data(
-            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
-        )
+        return read_tensor(self, unmasked(X), reset=reset, allow_nd=False)
 
     def _resolve_shape(self):
         """(height, width, channels), one -1 inferred from the number of columns."""
@@ -29,12 +31,14 @@ class ImageTransformer(DocLinks, TransformerMixin, BaseEstimator):
                     "(height, width, channels); one of them may be -1."
                 )
             return side, side, 1
-        shape = [int(k) for k in self.image_shape]
-        if len(shape) not in (2, 3) or shape.count(-1) > 1 or any(k < 1 and k != -1 for k in shape):
+        shape = list(self.image_shape)
+        whole = all(is_whole(k) and (k > 0 or k == -1) for k in shape)
+        if len(shape) not in (2, 3) or not whole or shape.count(-1) > 1:
             raise ValueError(
                 "image_shape must be (height, width) or (height, width, channels) of positive "
                 f"numbers, one of which may be -1; got {self.image_shape!r}."
             )
+        shape = [int(k) for k in shape]
         known = prod(k for k in shape if k != -1)
         if -1 in shape and n % known == 0:
             shape[shape.index(-1)] = n // known
@@ -52,10 +56,14 @@ class ImageTransformer(DocLinks, TransformerMixin, BaseEstimator):
 
 
 def check_width(X, width):
-    X = np.asarray(X)
-    if X.ndim != 2 or X.shape[1] != width:
-        raise ValueError(f"X has shape {X.shape}, but {width} columns were expected.")
-    return X
+    """Rows that a transformer may have made: numbers and gaps, of so many columns."""
+    if len(shape := np.shape(X)) != 2 or shape[1] != width:
+        raise ValueError(f"X has shape {shape}, but {width} columns were expected.")
+    return check_array(unmasked(X), dtype=_DTYPES, ensure_all_finite=False)
+
+
+def is_whole(value):
+    return isinstance(value, Real) and float(value).is_integer()
 
 
 def windows(grid, window, fill):
@@ -70,6 +78,6 @@ def windows(grid, window, fill):
 def pair_of(name, value):
     """A number, or two of them, as (height, width)."""
     pair = (value, value) if isinstance(value, Integral) else tuple(value)
-    if len(pair) != 2 or any(int(k) != k or k < 1 for k in pair):
+    if len(pair) != 2 or not all(is_whole(k) and k > 0 for k in pair):
         raise ValueError(f"{name} must be one or two positive integers, got {value!r}.")
     return tuple(int(k) for k in pair)

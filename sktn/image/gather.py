@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.annotations import Data
 from sktn.fitted import blank
-from sktn.image.base import ImageTransformer, check_width, pair_of, windows
+from sktn.image.base import ImageTransformer, check_width, is_whole, pair_of, windows
 from sktn.image.paths import PATHS, pixel_path
 
 
@@ -55,7 +55,15 @@ class _PixelGather(ImageTransformer):
         check_is_fitted(self)
         rows = self._read(X, reset=False)
         moved = rows[:, self.index_]
-        moved[:, self.index_ < 0] = getattr(self, "fill_value", 0.0)
+        padding = self.index_ < 0
+        if padding.any():
+            fill = getattr(self, "fill_value", 0.0)
+            if np.isfinite(fill) and abs(fill) > float(np.finfo(rows.dtype).max):
+                raise ValueError(
+                    f"fill_value={fill!r} is beyond the range of X, which is {rows.dtype}: choose "
+                    "a smaller one, or pass X in float64."
+                )
+            moved[:, padding] = fill
         return moved
 
     def inverse_transform(self, X: Data) -> Any:
@@ -192,8 +200,11 @@ class PixelPadding(_PixelGather):
             side = 1 << (max(height, width) - 1).bit_length()
             more = side - height, side - width
         else:
-            more = tuple(int(k) - m for k, m in zip(self.padded_shape, grid.shape, strict=False))
-        if len(more) != 2 or min(more) < 0:
+            shape = tuple(self.padded_shape)
+            more = -1, -1
+            if len(shape) == 2 and all(map(is_whole, shape)):
+                more = int(shape[0]) - height, int(shape[1]) - width
+        if min(more) < 0:
             raise ValueError(
                 "padded_shape must be the height and the width of the result, at least "
                 f"{(height, width)}; got {self.padded_shape!r}."

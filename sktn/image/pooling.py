@@ -99,8 +99,9 @@ class PixelPooling(ClassNamePrefixFeaturesOutMixin, ImageTransformer):
             pooled = np.fmax.reduce(tiles, axis=(2, 3))
         else:
             count = (~np.isnan(tiles)).sum(axis=(2, 3))
-            total = np.nansum(tiles, axis=(2, 3))
-            pooled = np.where(count > 0, total / np.maximum(count, 1).astype(rows.dtype), np.nan)
+            # Divided before they are added: sums of large values leave the range of floats.
+            share = tiles / np.maximum(count, 1).astype(rows.dtype)[:, :, None, None]
+            pooled = np.where(count > 0, np.nansum(share, axis=(2, 3)), np.nan)
         return np.moveaxis(pooled, -2, 0).reshape(len(rows), -1).astype(rows.dtype, copy=False)
 
     def inverse_transform(self, X: Data) -> Any:

@@ -156,11 +156,18 @@ def _grid(reading, rows, j, grid_resolution, percentiles):
         ]
         labels = np.asarray(categories)[values.astype(int)]
     elif len(values) > grid_resolution:
-        low, high = np.nanquantile(table[:, j], percentiles)
-        values = labels = np.linspace(low, high, grid_resolution)
+        values = labels = 4.0 * _quartered_grid(
+            table[~np.isnan(table[:, j]), j], grid_resolution, percentiles
+        )
     grid = np.full((len(values), table.shape[1]), np.nan)
     grid[:, j] = values
     return grid, labels
+
+
+def _quartered_grid(values, grid_resolution, percentiles):
+    """Quarters of evenly spaced values: floats hold their differences even where they end."""
+    low, high = np.quantile(values / 4.0, percentiles)
+    return np.linspace(low, high, grid_resolution)
 
 
 def _observed_grid(reading, rows, j, grid_resolution, percentiles):
@@ -174,10 +181,9 @@ def _observed_grid(reading, rows, j, grid_resolution, percentiles):
     present = column[known] if numeric else column[known].astype(str)
     values, first = np.unique(present, return_index=True)
     if numeric and len(values) > grid_resolution:
-        low, high = np.quantile(present, percentiles)
-        wanted = np.linspace(low, high, grid_resolution)
-        right = np.searchsorted(values, wanted).clip(1, len(values) - 1)
-        nearer = wanted - values[right - 1] < values[right] - wanted
+        wanted, quarter = _quartered_grid(present, grid_resolution, percentiles), values / 4.0
+        right = np.searchsorted(quarter, wanted).clip(1, len(values) - 1)
+        nearer = wanted - quarter[right - 1] < quarter[right] - wanted
         chosen = np.unique(right - nearer)
         values, first = values[chosen], first[chosen]
     return reading.table(_safe_indexing(rows, known[first])), values

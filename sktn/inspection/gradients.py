@@ -32,8 +32,9 @@ def input_gradient(model: Any, X: Data) -> np.ndarray:
     gradient : ndarray of shape (n_samples, n_features) or (n_samples, n_features, n_outputs)
         Score per unit of the column. 0 for categorical columns, missing values and values beyond
         the training range, where the score is constant. With scaling "quantile" or "mixed" the
-        slope of the rank is that of the straight piece between two training values. Behind a
-        pipeline per unit of the column that reaches the model.
+        slope of the rank is that of the straight piece between two training values. No slope is
+        steeper than the largest float. Behind a pipeline per unit of the column that reaches the
+        model.
 
     Examples
     --------
@@ -55,10 +56,16 @@ def input_gradient(model: Any, X: Data) -> np.ndarray:
         coords = member.columns.transform(table)
         phi = embed(member.basis, coords)[:, order]
         slopes = member.columns.slopes(table)
+        # Between values that are next to each other as floats a slope ends where floats end.
+        unit = np.maximum(np.abs(slopes).max(axis=-1), np.finfo(np.float64).tiny)
+        slopes = slopes / unit[..., None]
         moved = np.einsum("bnkd,bnk->bnd", _embedding_slopes(member.basis, coords), slopes)
         place = reading.place(member.column_order(order))
         for c, chain in enumerate(outputs):
-            gradient[:, place, c] += member.weight * chains.gradient(chain, phi, moved[:, order])
+            slope = chains.gradient(chain, phi, moved[:, order])
+            with np.errstate(over="ignore"):
+                gradient[:, place, c] += member.weight * slope * unit[:, order]
+    gradient = np.nan_to_num(gradient)
     return gradient[..., 0] if n_outputs == 1 else gradient
 
 

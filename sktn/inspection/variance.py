@@ -49,7 +49,7 @@ def variance_shares(
         subsets : ndarray of shape (len(subsets),)
             Only with `subsets`.
         variance : float
-            Of the score, which the shares are of.
+            Of the score, which the shares are of; infinite where floats end.
         feature_names : ndarray of shape (n_features,)
             Those of the training table, or "x0", "x1", ...
 

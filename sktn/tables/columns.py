@@ -160,6 +160,8 @@ def _coordinates(columns, X, dtype=None):
     return coords
 
 
+# Knots may be as near, or as far from each other, as floats can be.
+@np.errstate(over="ignore")
 def _slopes(columns, X):
     """See Columns.slopes. A knot belongs to the piece on its right."""
     X = np.asarray(X, dtype=np.float64)[:, columns.kept]
@@ -182,7 +184,8 @@ def _slopes(columns, X):
             pieces = np.concatenate([[0.0], pieces, [0.0]])
             slopes[:, i, -1] = half * pieces[np.searchsorted(knots, X[:, i], side="right")]
     slopes[:, columns.categorical] = 0.0
-    return slopes
+    largest = np.finfo(np.float64).max
+    return np.clip(slopes, -largest, largest)
 
 
 def _level_coordinates(codes, level_ranks):

@@ -11,7 +11,7 @@ _ENCODE = "Encode columns that hold words, e.g. with OneHotEncoder, or leave the
 
 # Sums of scikit-learn's checks overflow where values are as large as floats are.
 @np.errstate(over="ignore", invalid="ignore")
-def read_tensor(estimator, X, *, reset, allow_nan=True, copy=False):
+def read_tensor(estimator, X, *, reset, allow_nan=True, allow_nd=True, copy=False):
     """X (n_samples, I_1, ..., I_k) in floating point, NaN where missing, if that is allowed."""
     X = with_plain_gaps(X)
     check_numeric(X, otherwise=_ENCODE)
@@ -22,7 +22,7 @@ def read_tensor(estimator, X, *, reset, allow_nan=True, copy=False):
             estimator,
             X,
             reset=reset,
-            allow_nd=True,
+            allow_nd=allow_nd,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan" if allow_nan else True,
             copy=copy,

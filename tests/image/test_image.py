@@ -1,6 +1,7 @@
 """Transformers of flattened images: nothing lost, neighbours kept, scikit-learn's own checks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,11 +144,40 @@ def test_a_window_without_pixels_is_missing():
         (PixelPadding((2, 5), padded_shape=(1, 5)), "at least"),
         (PixelPatches((2, 5), patch_shape=(1, 2, 3)), "patch_shape"),
         (PixelPooling((2, 5), window=(0, 2)), "window"),
+        (PixelPooling((2, 5), window=(1.5, 2)), "window"),
+        (PixelOrder((2.5, 4)), "image_shape"),
+        (PixelOrder(("one", 10)), "image_shape"),
+        (PixelPadding((2, 5), padded_shape=(2.5, 5)), "padded_shape"),
+        (PixelPadding((2, 5), padded_shape=(2, 5, 1)), "padded_shape"),
     ],
 )
 def test_errors_name_the_remedy(transformer, message):
     with pytest.raises(ValueError, match=message):
         clone(transformer).fit(np.zeros((2, 10)))
+
+
+def test_what_is_no_image_is_refused_in_words():
+    words = pd.DataFrame({"a": ["red", "green"], "b": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="Encode columns that hold words"):
+        PixelOrder((1, 2)).fit(words)
+
+
+def test_masked_pixels_are_missing():
+    X = np.ma.masked_array([[1.0, 2.0, 3.0, 4.0]], mask=[[0, 0, 0, 1]])
+    np.testing.assert_array_equal(PixelPooling().fit_transform(X), [[2.0]])
+    np.testing.assert_array_equal(PixelOrder(order="row").fit_transform(X), [[1, 2, 3, np.nan]])
+
+
+def test_means_of_the_largest_values():
+    largest = np.finfo(float).max
+    assert PixelPooling().fit_transform(np.full((1, 4), largest)) == largest
+
+
+def test_padding_beyond_the_range_of_the_images_is_refused():
+    model = PixelPadding((1, 3), padded_shape=(1, 4), fill_value=1e39)
+    assert model.fit_transform(np.zeros((1, 3)))[0, -1] == 1e39
+    with pytest.raises(ValueError, match="float64"):
+        model.fit_transform(np.zeros((1, 3), np.float32))
 
 
 def test_inverse_checks_the_width():

@@ -173,3 +173,27 @@ def test_an_evaluator_believes_the_error_itself():
     for _, fit in evaluator.seen.values():
         if fit is not None and fit.cores:
             assert fit.error == pytest.approx(squared_error(X, fit.cores), rel=1e-9, abs=1e-12)
+
+
+def test_options_without_bounds_are_as_good_as_large_ones(rng):
+    X = rng.normal(size=(4, 3, 5))
+    models = [
+        sktn.SVDinsTNDecomposer(0.99, gamma=1e300, n_tries=2, random_state=0),
+        sktn.LocalSearchTNDecomposer(0.99, radius=1e300, n_iterations=1, random_state=0),
+    ]
+    for model in models:
+        assert np.isfinite(model.fit(X).reconstruction_error_)
+
+
+def test_enumeration_tries_no_bond_that_its_modes_cannot_carry(rng):
+    X = rng.normal(size=(3, 2, 2))
+    tried = []
+
+    class Counted(Evaluator):
+        def __call__(self, R, *args):
+            tried.append(R)
+            return super().__call__(R, *args)
+
+    evaluator = Counted(Task(X / np.linalg.norm(X), 0.1, rng))
+    enumeration.search(evaluator, rounds=1, reach=10**6, max_rank=1000)
+    assert all((evaluator.capacity >= R).all() for R in tried)

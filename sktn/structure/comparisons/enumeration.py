@@ -20,14 +20,14 @@ def search(evaluator, *, rounds=4, reach=2, max_rank=6):
     -> cores
     """
     rng, order = evaluator.rng, evaluator.order
-    R = random_matrix(order, max_rank, rng)
+    R = np.minimum(random_matrix(order, max_rank, rng), evaluator.capacity)
     value, fit = evaluator(R)
     bonds = [(i, j) for i in range(order) for j in range(i + 1, order)]
     for _ in range(rounds):
         before = value
         for i, j in bonds + bonds[-2::-1]:
-            center = R[i, j]
-            for rank in range(max(1, center - reach), center + reach + 1):
+            center, most = R[i, j], evaluator.capacity[i, j]
+            for rank in range(max(1, center - reach), min(center + reach, most) + 1):
                 if rank == center:
                     continue
                 if evaluator.expired():

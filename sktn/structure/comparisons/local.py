@@ -10,12 +10,16 @@ from sktn.structure.comparisons.genetic import random_matrix
 
 __all__ = ["search"]
 
+# No bond is this wide: larger steps need not fit an integer.
+_FARTHEST = 2**31
+
 
 def _neighbour(R, radius, rng):
     """A random change of bonds by about ``radius``, and now and then two modes that swap places."""
     order = len(R)
     pairs = np.triu_indices(order, 1)
-    bonds = R[pairs] + np.rint(radius * rng.standard_normal(len(pairs[0]))).astype(int)
+    change = np.clip(radius * rng.standard_normal(len(pairs[0])), -_FARTHEST, _FARTHEST)
+    bonds = R[pairs] + np.rint(change).astype(int)
     result = np.ones_like(R)
     result[pairs] = np.maximum(bonds, 1)
     result = np.maximum(result, result.T)

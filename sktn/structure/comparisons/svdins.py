@@ -23,6 +23,8 @@ __all__ = ["search"]
 # Slices of two modes whose singular values are averaged: more do not change the mean.
 _SLICES = 500
 _EPS = 1e-16
+# A weight that leaves nothing of any diagonal; products with larger ones need not be finite.
+_LARGEST = 1e100
 # Weight of the proximal terms, as published.
 _RHO = 1e-3
 
@@ -64,7 +66,7 @@ def _start(evaluator, X, gamma, max_rank):
     """Diagonals of the first network: all edges, cut where the network could not be contracted."""
     order, diagonals = X.ndim, {}
     for i, j in combinations(range(order), 2):
-        values = slice_values(X, i, j, evaluator.rng)
+        values = slice_values(X, i, j, evaluator.rng).astype(np.float64)
         kept = _shrunk(values, gamma * values.max())
         kept = kept[kept > 0.0] if (kept > 0.0).any() else values[:1]
         diagonals[i, j] = kept[:max_rank]
@@ -187,7 +189,7 @@ def search(evaluator, *, max_rank=10, gamma=1e-3, mu=1.0, sweeps=100, tries=8):
     # The published weights are those of data between 0 and 1.
     scale = 1.0 / max(float(np.abs(task.X).max()), 1e-300)
     X = (task.X * scale).astype(np.float32 if task.target >= 1e-3 else np.float64)
-    low, high, weight = None, None, gamma
+    low, high, weight = None, None, min(gamma, _LARGEST)
     for _ in range(tries):
         cores = _sparse(evaluator, X, weight, mu, sweeps, max_rank)
         cores = [core.astype(np.float64) for core in cores]

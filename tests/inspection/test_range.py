@@ -1,0 +1,30 @@
+"""Explanations of values as small, as large and as near each other as floats can be."""
+
+import numpy as np
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sktn import MPSRegressor
+from sktn.inspection import input_gradient, marginal_effect
+
+N = 120
+LARGEST = np.finfo(float).max
+EVEN = (np.arange(N) / (N - 1) * 2 - 1) * LARGEST
+
+
+def test_no_slope_is_steeper_than_the_largest_float():
+    X = np.column_stack([np.arange(N) * 5e-324, EVEN])
+    y = np.arange(N) * 1e290
+    gradient = input_gradient(MPSRegressor(scaling="quantile", random_state=0).fit(X, y), X)
+    assert gradient[N // 2, 0] == LARGEST
+    assert np.isfinite(gradient).all()
+
+
+def test_a_grid_runs_from_end_to_end_of_the_floats():
+    X, y = EVEN[:, None], np.arange(float(N))
+    model = MPSRegressor(random_state=0)
+    # Alone, and behind a step, where the grid is made of values that were seen.
+    for explained in (model, make_pipeline(FunctionTransformer(), model)):
+        effect = marginal_effect(explained.fit(X, y), X, 0, grid_resolution=10)
+        assert np.isfinite(effect.average).all()
+        assert np.ptp(effect.grid_values[0] / 2) > 0.8 * LARGEST
