@@ -110,24 +110,20 @@ def rounded_sizes(inputs, arrays):
     return tuple(sorted(size.items(), key=lambda item: str(item[0])))
 
 
-def merge(left, right, axes, others, n_shared):
-    """Contract two operands: the result, and both as matrices (shared, free)."""
-    run = executor_of(left, right).jit(_merged, static=("axes", "others", "n_shared"))
-    return run(left, right, axes=axes, others=others, n_shared=n_shared)
-
-
 def _merged(left, right, *, axes, others, n_shared):
+    """Two operands contracted over their shared axes, which are named first."""
     left, right = left.transpose(axes), right.transpose(others)
     width = prod(left.shape[:n_shared])
-    L, R = left.reshape(width, -1), right.reshape(width, -1)
-    return (L.T @ R).reshape(left.shape[n_shared:] + right.shape[n_shared:]), L, R
+    result = left.shape[n_shared:] + right.shape[n_shared:]
+    return (left.reshape(width, -1).T @ right.reshape(width, -1)).reshape(result)
 
 
 def run_plan(plan, arrays):
     steps, permutation = plan[:2]
     values = list(arrays)
-    for first, second, *layout in steps:
-        value, _, _ = merge(values[first], values[second], *layout)
+    merge = executor_of(*values).jit(_merged, static=("axes", "others", "n_shared"))
+    for first, second, axes, others, n_shared in steps:
+        value = merge(values[first], values[second], axes=axes, others=others, n_shared=n_shared)
         values[first] = values[second] = None
         values.append(value)
     return transposed(values[-1], permutation)

@@ -13,7 +13,7 @@ residual itself, so it is exact to rounding, whatever the cores.
 from functools import partial
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from sktn.networks import graph, normal
 from sktn.networks.residual import Residual
@@ -43,46 +43,58 @@ def _inverses(cores):
     return result
 
 
-class _Layout:
-    """Cores as one vector: most steps are on small networks, where every call counts."""
-
-    def __init__(self, cores):
-        self.shapes = [core.shape for core in cores]
-        self.ends = np.cumsum([core.size for core in cores])[:-1]
-
-    def vector(self, cores):
-        """N arrays -> (number of parameters,)"""
-        return np.concatenate([core.ravel() for core in cores])
-
-    def cores(self, vector):
-        """(number of parameters,) -> N arrays"""
-        parts = np.split(vector, self.ends)
-        return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
-
-    def preconditioned(self, inverses, gradient):
-        """diag(A_1^-1 (x) 1, ..) g: vector -> vector"""
-        out = []
-        for k, (P, g) in enumerate(zip(inverses, self.cores(gradient), strict=True)):
-            out.append(graph.folded(graph.unfolded(g, k) @ P, g.shape, k))
-        return self.vector(out)
+def _preconditioned(residual, inverses, vectors):
+    """H_0 v = diag(A_1^-1 (x) 1, ..) v: vectors (.., number of parameters) -> the same"""
+    out = np.empty_like(vectors)
+    for inverse, part, width, new in zip(
+        inverses, residual.parts(vectors), residual.widths, residual.parts(out), strict=True
+    ):
+        new[...] = (part.reshape(-1, width) @ inverse).reshape(part.shape)
+    return out
 
 
-def _direction(gradient, pairs, precondition):
-    """- H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4).
+class _Pairs:
+    """Steps s_i and changes y_i of the gradient, the last few: what L-BFGS knows of the Hessian.
 
-    gradient vector, pairs of steps, changes of the gradient, and their products -> vector
+    The two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) as products with all pairs at
+    once: most steps are on small networks, where every call counts. With R the upper triangle of
+    S Y^T its loops are substitutions,
+
+        R w = S g,    r = H_0 (g - Y^T w),    R^T c = diag(R) w - Y r,    H g = r + S^T c.
+
+    steps S, changes Y and H_0 Y (memory, number of parameters), products S Y^T
     """
-    q, weights = gradient.copy(), []
-    for s, y, sy in reversed(pairs):
-        weights.append(q.dtype.type(np.vdot(s, q) / sy))
-        q -= weights[-1] * y
-    q = precondition(q)
-    if pairs:
-        s, y, sy = pairs[-1]
-        q *= q.dtype.type(sy / float(np.vdot(y, precondition(y))))
-    for (s, y, sy), weight in zip(pairs, reversed(weights), strict=True):
-        q += q.dtype.type(weight - np.vdot(y, q) / sy) * s
-    return -q
+
+    def __init__(self, memory, vector):
+        self.memory, self.n = memory, 0
+        self.S, self.Y, self.HY = (np.empty((memory, vector.size), vector.dtype) for _ in range(3))
+        self.SY = np.empty((memory, memory))
+
+    def append(self, s, y, sy):
+        """A further pair, in place of the oldest one."""
+        if self.n == self.memory:
+            for rows in (self.S, self.Y, self.HY):
+                rows[:-1] = rows[1:]
+            self.SY[:-1, :-1] = self.SY[1:, 1:]
+            self.n -= 1
+        n, self.n = self.n, self.n + 1
+        self.S[n], self.Y[n] = s, y
+        self.SY[:n, n], self.SY[n, n] = self.S[:n] @ y, sy
+
+    def direction(self, gradient, precondition, fresh):
+        """- H g, where H_0 is ``fresh`` or knows all changes but the last: vector -> vector"""
+        n, dtype = self.n, gradient.dtype.type
+        if n == 0:
+            return -precondition(gradient)
+        known = 0 if fresh else n - 1
+        S, Y, HY, R = self.S[:n], self.Y[:n], self.HY[:n], self.SY[:n, :n]
+        both = precondition(np.concatenate([Y[known:], gradient[None]]))
+        HY[known:] = both[:-1]
+        w = blas.dtrsv(R, S @ gradient)
+        scale = R[-1, -1] / float(np.vdot(Y[-1], HY[-1]))
+        r = dtype(scale) * (both[-1] - w.astype(dtype) @ HY)
+        c = blas.dtrsv(R, np.diagonal(R) * w - Y @ r, trans=1)
+        return -(r + c.astype(dtype) @ S)
 
 
 def joint(X, cores, stop):
@@ -90,44 +102,41 @@ def joint(X, cores, stop):
 
     X (I_1, .., I_N), cores N arrays, stop Stop -> Fit
     """
-    layout, cores = _Layout(cores), balance(cores)
-    residual, at = Residual(graph.placed(X), cores), layout.vector(cores)
-
-    def objective(vector):
-        error, gradient = residual(layout.cores(vector))
-        return error, layout.vector(gradient)
-
-    error, gradient = objective(at)
-    pairs, inverses, checked = [], None, error
+    cores = balance(cores)
+    residual = Residual(graph.placed(X), cores)
+    at = residual.vector(cores)
+    error, gradient = residual(at)
+    pairs, inverses, checked, aged = _Pairs(_MEMORY, at), None, error, -1
     steps = 0
     while steps < stop.most and error > stop.target:
-        if steps % _REFRESH == 0:
-            inverses = _inverses(layout.cores(at))
-        precondition = partial(layout.preconditioned, inverses)
-        direction = _direction(gradient, pairs, precondition)
+        fresh = steps % _REFRESH == 0 and aged != steps
+        if fresh:
+            inverses, aged = _inverses(residual.cores(at)), steps
+            precondition = partial(_preconditioned, residual, inverses)
+        direction = pairs.direction(gradient, precondition, fresh)
         slope = float(np.vdot(gradient, direction))
         if not slope < 0.0:
-            if not pairs:
+            if not pairs.n:
                 break
-            pairs = []
+            pairs.n = 0
             continue
         step = 1.0
         for _ in range(8):
             trial = at + at.dtype.type(step) * direction
-            value, new = objective(trial)
+            value, new = residual(trial)
             if value <= error + 1e-4 * step * slope:
                 break
             curved = 2.0 * (value - error - step * slope)
             step = float(np.clip(-slope * step**2 / curved, 0.1 * step, 0.5 * step))
         else:
-            if not pairs:
+            if not pairs.n:
                 break
-            pairs = []
+            pairs.n = 0
             continue
         s, y = trial - at, new - gradient
         sy = float(np.vdot(s, y))
         if sy > 0.0:
-            pairs = [*pairs[-_MEMORY + 1 :], (s, y, sy)]
+            pairs.append(s, y, sy)
         at, error, gradient = trial, value, new
         steps += 1
         if steps % 5 == 0:
@@ -138,4 +147,4 @@ def joint(X, cores, stop):
                 break
         if stop.deadline.expired():
             break
-    return Fit(balance(layout.cores(at)), error, steps)
+    return Fit(balance(residual.cores(at)), error, steps)

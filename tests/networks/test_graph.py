@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from sktn.backend import config_context
 from sktn.networks import graph, normal
-from sktn.networks.residual import Residual
+from sktn.networks.residual import error_and_gradient
 
 
 def dense(cores):
@@ -113,7 +113,7 @@ def test_contractions_on_a_device_are_those_of_the_host(monkeypatch, rng, dtype)
 
     def everything():
         placed = graph.placed(X)
-        error, gradient = Residual(placed, cores)(cores)
+        error, gradient = error_and_gradient(placed, cores)
         equations = [a for k in range(4) for a in normal.normal_equations(placed, cores, k)]
         return [
             graph.to_dense(cores),

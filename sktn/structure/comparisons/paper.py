@@ -21,7 +21,7 @@ from itertools import combinations
 import numpy as np
 
 from sktn.networks import graph
-from sktn.networks.residual import Residual
+from sktn.networks.residual import error_and_gradient
 from sktn.solvers.als import Stop, als
 from sktn.structure import moves, scales
 from sktn.structure.evaluate import padded
@@ -71,13 +71,13 @@ def loss(X, cores, gates, ordered, weight):
     -> squared error, all losses, N arrays, dict
     """
     whole = gated(cores, gates)
-    error, slopes = Residual(X, whole)(whole)
+    error, slopes = error_and_gradient(X, whole)
     total = error
     for k in ordered:
         moved = list(whole)
         moved[k] = np.diff(whole[k], axis=k)
         shape = [core.shape[n] for n, core in enumerate(moved)]
-        rough, pulled = Residual(np.zeros(shape), moved)(moved)
+        rough, pulled = error_and_gradient(np.zeros(shape), moved)
         total += weight["smooth"] * rough
         before = np.zeros_like(np.take(whole[k], [0], axis=k))
         pad = np.concatenate([before, pulled[k], before], axis=k)
@@ -126,7 +126,7 @@ def tension(X, cores):
 
     X (I_1, .., I_N), cores N arrays -> (N,)
     """
-    _, slopes = Residual(X, cores)(cores)
+    _, slopes = error_and_gradient(X, cores)
     degree = np.sum(graph.bond_dims(cores) > 1, axis=1)
     return np.array([np.linalg.norm(s) for s in slopes]) * np.maximum(degree, 1)
 
