@@ -1,6 +1,7 @@
 """Which points of a grid of chains a search tries, and in what order."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,8 @@ class Exploration:
 
     def _with_relevant(self, wanted, rough, equal):
         """What was found with equal relevances and, where they are decisively better, designs with
-        others and of rough parts. Where the two best bases have none, others are not asked for.
+        others and of rough parts. Where the two best bases have none, others are not asked for,
+        nor is the second, where paths are cheap, once the first has lost in a share.
 
         equal: points, scores (M, N, c), losses (M,) -> the same, and more
         """
@@ -79,13 +81,20 @@ class Exploration:
             ranks.setdefault(basis_of(grid[i]), len(ranks))
         bases = dict.fromkeys(map(basis_of, wanted))
         bases = sorted(bases, key=lambda basis: ranks.get(basis, len(ranks)))
-        n_first = len(bases) if alone else _TELLING_BASES
-        for part in (bases[:n_first], bases[n_first:]):
+        # Where designs are looked at first, those of two bases are compared.
+        single = not (alone or self.search.look_pays or self.search.quadratic)
+        first = len(bases) if alone else 1 if single else _TELLING_BASES
+        ends = [0, first, max(first, _TELLING_BASES), len(bases)]
+        for start, end in pairwise(ends):
+            part = bases[start:end]
+            if not part:
+                continue
             # Whatever the time, there is one path.
             if grid and self.clock.over():
                 break
             points = [point for point in wanted if basis_of(point) in part]
-            points, rough = self._with_relevances(points, alone) + rough, []
+            rival = None if alone else scores[int(np.argmin(losses))]
+            points, rough = self._with_relevances(points, rival) + rough, []
             if not points or (grid and self.clock.over()):
                 break
             more, *parts = self._paths(self._promising(points))
@@ -95,16 +104,20 @@ class Exploration:
             scores, losses = (
                 np.concatenate(pair) for pair in zip((scores, losses), parts, strict=True)
             )
-            if not more:
+            if not more and not (single and not start):
                 break
         return grid, scores, losses
 
-    def _with_relevances(self, points, needed):
-        """Those of the points for which there are relevances."""
+    def _with_relevances(self, points, rival):
+        """Those of the points for which there are relevances.
+
+        rival: out-of-fold scores (N, c) of the best with equal ones, None where there are none
+        """
         if not points:
             return []
         self.clock.say("relevances")
-        asked = list({basis_of(point): (point, needed) for point in points}.values())
+        asked = {basis_of(point): (point, self.model.alphas, rival) for point in points}
+        asked = list(asked.values())
         for part in (asked[:1], asked[1:]):
             # Others begin at those of the first basis.
             self._each(self.search.find_relevances, part)

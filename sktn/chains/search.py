@@ -183,10 +183,10 @@ class Search:
             kept += [*range(start, start + n_alphas)] if gain > error else []
         return [others[i] for i in kept], more[kept], their_losses[kept]
 
-    def gain(self, before, after):
+    def gain(self, before, after, folds=None):
         """By how much out-of-fold scores lose less than others, and the standard error of it:
         before, after (N, c) -> (), ()"""
-        judged = np.flatnonzero(self.folds >= 0)
+        judged = np.flatnonzero((self.folds if folds is None else folds) >= 0)
         rows, (loss, numbers) = self.rows[judged], self.target.loss(np.float32)
         lost = [loss.values(part[judged], numbers[rows]).astype(float) for part in (before, after)]
         gain, weight = lost[0] - lost[1], self.target.weight[rows] / self.target.weight[rows].sum()
@@ -222,12 +222,17 @@ class Search:
         self.factors[basis], self.share_factors[basis] = relevance, [relevance]
         return True
 
-    def find_relevances(self, point, needed):
+    def find_relevances(self, point, alphas, rival=None):
         """The relevances of the columns by the basis of a point: for every share of the folds those
         that the other rows say, so that rows which are held out had no say in how they are judged,
-        and for the models their mean. None are kept where rows say too little, unless they are
-        needed. Those of the first basis that is asked for are where the others begin: the same
-        columns matter, and add as much to the prior's variance."""
+        and for the models their mean. Those of the first basis that is asked for are where the
+        others begin: the same columns matter, and add as much to the prior's variance.
+
+        rival: out-of-fold scores (N, c) without relevances. None are kept where rows say too
+        little, nor of classes where they are worse than the rival in the first share. Without a
+        rival they are needed.
+        """
+        needed = rival is None
         if len(self.rows) < FIRST_ROWS and not self.quadratic and not needed:
             # Classes that so few rows are all but separable in: none of them tells what it costs to
             # be wrong and sure.
@@ -250,10 +255,21 @@ class Search:
             found[-1][columns.kept] = own.factors
             variances.append(np.ones(columns.n_columns))
             variances[-1][columns.kept] = own.factors * unit
+            if not (k or needed or self.quadratic):
+                folds = np.where(share == 0, self.folds, -1)
+                if self._gain_of_share(point, found[0], folds, alphas, rival) < 0:
+                    return
         if first is None:
             self.share_variances = variances
         self.share_factors[basis_of(point)] = found
         self.factors[basis_of(point)] = np.exp(np.log(found).mean(axis=0))
+
+    def _gain_of_share(self, point, factors, folds, alphas, rival):
+        """What relevances gain over a rival's scores (N, c) in the folds they may be judged in."""
+        problem, unit = self.problem(point, factors), self.unit(point, factors)
+        strengths = unit * np.asarray(alphas)
+        scores, losses = convex.search(self.design(problem), problem, folds, strengths)
+        return self.gain(rival, scores[np.argmin(losses)], folds)[0]
 
     def refined(self, point):
         """The same point, for squared losses with the relevances that all rows say, from the mean

@@ -291,10 +291,10 @@ def design_of_folds(n_folds, n_designs):
 def search(designs, problem, folds, alphas, effort=_SEARCH_EFFORT, patience=2):
     """Out-of-fold scores along a path of strengths.
 
-    From the strongest to the weakest, each started at the one before. Once `patience` of them in
-    turn are no better than the best so far, or one is worse by 2 %, the path is overfitting and
-    ends: the rest, which would be the most expensive, keep the last scores and a loss of infinity.
-    Squared losses give the whole path at once.
+    From the strongest to the weakest, each started where the two before point to. Once `patience`
+    of them in turn are no better than the best so far, or one is worse by 2 %, the path is
+    overfitting and ends: the rest, which would be the most expensive, keep the last scores and a
+    loss of infinity. Squared losses give the whole path at once.
 
     designs: one, or several, whose penalties differ and which have a share of the folds each;
     the folds of one are one batch of problems. problem on N rows, folds (N,) integers 0..F-1, or -1
@@ -318,10 +318,15 @@ def search(designs, problem, folds, alphas, effort=_SEARCH_EFFORT, patience=2):
         return scores, judged.mean_loss(scores[:, held_out])
     W = (folds != np.arange(n_folds)[:, None]) * weight
     batches = [(design.Z, np.flatnonzero(own == j)) for j, design in enumerate(designs)]
-    starts, order = [None] * len(batches), np.argsort(-strengths[:, 0], kind="stable")
+    ends, order = [[None, None]] * len(batches), np.argsort(-strengths[:, 0], kind="stable")
     for step, i in enumerate(order):
         for b, (Z, part) in enumerate(batches):
-            starts[b], F, _ = solve(Z, problem, W[part], strengths[i, part], effort, starts[b])
+            before, last = ends[b]
+            # Along equal steps of log(strength) the minima move on nearly as they did: half of the
+            # Newton steps from the last one.
+            start = last if before is None else 2 * last - before
+            B, F, _ = solve(Z, problem, W[part], strengths[i, part], effort, start)
+            ends[b] = [last, B]
             for k, fold_scores in zip(part, np.asarray(F), strict=True):
                 rows = np.flatnonzero(folds == k)
                 scores[i, rows] = fold_scores[rows]

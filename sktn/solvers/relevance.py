@@ -27,6 +27,8 @@ MAX_ROWS = 500
 STAGES = ((0.5, 20), (1.0, 15))
 #: From factors that are nearly known, fewer iterations are enough.
 FROM_KNOWN = ((0.5, 10), (1.0, 10))
+# An iteration that makes the response less likelier than by this much, a tenth, is the last.
+_LEAST_GAIN = 0.1
 # Rows of the first stage.
 FIRST_ROWS = MAX_ROWS // 2
 # Numbers that the kernels of all columns may take together (256 MB in float32).
@@ -146,7 +148,17 @@ def _data(problem, y, rows, parts, wanted):
 
 def _search(start, data, max_iter):
     """-> parameters, minus the log evidence, and what failed, if anything did"""
-    bounds = [(-_BOUND, _BOUND)] * (len(start) - 2) + [(np.log(1e-4), np.log(1e3))] * 2
+    # One number is free above, far from where any search ends: where all are bounded on both sides,
+    # the first step of L-BFGS-B is the gradient itself, hundreds long, else it has length one.
+    noise, signal = (np.log(1e-4), None), (np.log(1e-4), np.log(1e3))
+    bounds = [(-_BOUND, _BOUND)] * (len(start) - 2) + [noise, signal]
+    values = [np.inf]
+
+    def rest(intermediate_result):
+        values.append(intermediate_result.fun)
+        if values[-2] - values[-1] < _LEAST_GAIN:
+            raise StopIteration
+
     try:
         result = minimize(
             negative_log_evidence,
@@ -155,6 +167,7 @@ def _search(start, data, max_iter):
             "L-BFGS-B",
             True,
             bounds=bounds,
+            callback=rest,
             options={"maxiter": max_iter},
         )
     except np.linalg.LinAlgError as error:

@@ -10,7 +10,7 @@ from sktn.backend import one_blas_thread
 from sktn.chains import search as search_module
 from sktn.chains.exploration import Exploration
 from sktn.chains.grid import grid_of
-from sktn.chains.search import Search
+from sktn.chains.search import Search, basis_of
 from sktn.chains.selection import complementary, greedy_average
 from sktn.losses import Gamma, SquaredError
 from sktn.solvers.problem import Clock
@@ -169,9 +169,10 @@ def test_held_out_rows_have_no_say_in_the_relevances_they_are_judged_by(rng):
     search = searched(model, X, y)
     point = grid_of(model)[-1]
     assert point["relevance"] == "auto"
-    search.find_relevances(point, needed=False)
+    nothing = np.zeros((150, 1), np.float32)
+    search.find_relevances(point, model.alphas, nothing)
     assert not search.factors
-    search.find_relevances(point, needed=True)
+    search.find_relevances(point, model.alphas)
     assert search.factors["quantile", 8].max() > 5
     losses = search.path(point, model.alphas)[1]
     equal = search.path({**point, "relevance": "equal"}, model.alphas)[1]
@@ -208,7 +209,7 @@ def test_members_have_the_relevances_that_all_rows_say(rng):
     search = searched(model, X, y)
     point = grid_of(model)[0]
     with one_blas_thread():  # as in a fit: searches amplify the order of sums
-        search.find_relevances(point, needed=True)
+        search.find_relevances(point, model.alphas)
         mean = search.factors["quantile", 4]
         found = search.refined(point)
     assert found["relevance"].shape == (4,)
@@ -232,8 +233,37 @@ def test_few_rows_with_classes_have_no_relevances(rng):
         X = rng.normal(size=(n_rows, 4))
         search = searched(model, X, (X[:, 0] > 0).astype(int))
         point = next(p for p in grid_of(model) if p["relevance"] == "auto")
-        search.find_relevances(point, needed=False)
+        search.find_relevances(point, model.alphas, np.zeros((n_rows, 1), np.float32))
         assert bool(search.factors) == (n_rows > 250)
+
+
+def test_relevances_that_lose_in_the_first_share_are_not_found_for_others(rng, monkeypatch):
+    calls, find = [], search_module.relevances
+    monkeypatch.setattr(
+        search_module, "relevances", lambda *args, **known: calls.append(1) or find(*args, **known)
+    )
+    model = MPSClassifierCV(bases=[("quantile", 8)], smoothnesses=[1.0], bond_dims=[24])
+    X = rng.normal(size=(260, 4))
+    point = next(p for p in grid_of(model) if p["relevance"] == "auto")
+    sure = np.where(X[:, :1] > 0, 9, -9).astype(np.float32)
+    for rival, n_calls in ((sure, 1), (-sure, 3)):
+        calls.clear()
+        search = searched(model, X, (X[:, 0] > 0).astype(int))
+        search.find_relevances(point, model.alphas, rival)
+        assert len(calls) == n_calls
+        assert bool(search.factors) == (n_calls == 3)
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_where_paths_are_cheap_a_second_basis_waits_for_the_first(rng, monkeypatch, looks):
+    asked = []
+    monkeypatch.setattr(Search, "find_relevances", lambda self, p, *_: asked.append(basis_of(p)))
+    monkeypatch.setattr(Search, "look_pays", looks)
+    model = MPSClassifierCV(bases=[("standard", 1), ("quantile", 3)], bond_dims=[24])
+    X = rng.normal(size=(60, 3))
+    search = searched(model, X, (X[:, 0] > 0).astype(int))
+    Exploration(search, model, Clock()).of(grid_of(model))
+    assert len(asked) == (2 if looks else 1)
 
 
 def test_relevances_compete_where_they_are_better_by_a_standard_error():
@@ -281,7 +311,7 @@ def test_factors_of_a_share_are_those_of_the_other_rows(rng):
     target = model._template()._make_target(y, np.ones(len(y)))
     search.target = target
     point = next(p for p in grid_of(model) if p["relevance"] == "auto")
-    search.find_relevances(point, needed=True)
+    search.find_relevances(point, model.alphas)
     first, *_, last = search.share_factors["quantile", 8]
     assert last[1] < 0.2 * first[1]
 
@@ -328,9 +358,12 @@ def test_what_diverged_is_no_candidate():
 
 def test_relevances_that_do_not_gain_for_the_best_bases_are_not_asked_for_others(rng, monkeypatch):
     asked, find = [], Search.find_relevances
-    monkeypatch.setattr(
-        Search, "find_relevances", lambda self, p, needed: (asked.append(p), find(self, p, needed))
-    )
+
+    def counted(search, point, *others):
+        asked.append(point)
+        find(search, point, *others)
+
+    monkeypatch.setattr(Search, "find_relevances", counted)
     bases = [("standard", 1), ("standard", 2), ("quantile", 3), ("quantile", 2)]
     model = MPSRegressorCV(
         bases=bases,

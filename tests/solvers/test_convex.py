@@ -320,6 +320,24 @@ def test_search_stops_where_the_path_overfits(rng):
     np.testing.assert_array_equal(scores[3], scores[finite.sum() - 1])
 
 
+def test_a_path_begins_where_the_two_minima_before_point_to(rng, monkeypatch):
+    begun, found, solve = [], [], convex.solve
+
+    def watched(Z, task, W, strengths, effort, start):
+        begun.append(start)
+        B, F, losses = solve(Z, task, W, strengths, effort, start)
+        found.append(B)
+        return B, F, losses
+
+    monkeypatch.setattr(convex, "solve", watched)
+    task, _ = problem(rng, 2)
+    folds = np.arange(task.n_rows) % 3
+    convex.search(complete_design(task), task, folds, [10.0, 1.0, 0.1], patience=9)
+    assert begun[0] is None
+    np.testing.assert_array_equal(begun[1], found[0])
+    np.testing.assert_array_equal(begun[2], 2 * found[1] - found[0])
+
+
 def test_classes_share_no_common_shift(rng):
     # One number added to all scores is a direction without curvature: nothing may grow there.
     task = Labels(rng.integers(0, 3, 40), 3)

@@ -6,6 +6,7 @@ from sklearn.datasets import load_iris
 
 from sktn import MPSClassifier, MPSRegressor, MPSRegressorCV, losses
 from sktn.chains.solvers import Adam
+from sktn.solvers import relevance
 from sktn.solvers.evidence import negative_log_evidence, packed
 from sktn.solvers.problem import ChainProblem
 from sktn.solvers.relevance import prior_unit, relevances
@@ -55,6 +56,29 @@ def test_columns_that_matter_are_found(table, dtype):
     assert r[:2].min() > 3 * r[2:].max()
     again = relevances(task, np.random.RandomState(0)).factors
     np.testing.assert_array_equal(r, again)
+
+
+def test_a_search_begins_with_a_short_step_and_ends_where_little_is_gained(table, monkeypatch):
+    points, values = [], []
+
+    def watched(parameters, *data):
+        value, gradient = negative_log_evidence(parameters, *data)
+        points.append(parameters.copy())
+        values.append(value)
+        return value, gradient
+
+    monkeypatch.setattr(relevance, "negative_log_evidence", watched)
+    X, y = table
+    task = problem(X, y, np.ones(len(y)))
+    n_calls = {}
+    for least in (relevance._LEAST_GAIN, 0.0):
+        points.clear()
+        monkeypatch.setattr(relevance, "_LEAST_GAIN", least)
+        relevances(task, np.random.RandomState(0), ((1.0, 500),))
+        n_calls[least] = len(points)
+        # The first is asked for what equal ones have, the second is the start.
+        assert np.linalg.norm(points[2] - points[1]) < 1.001
+    assert n_calls[0.1] < 0.7 * n_calls[0.0]
 
 
 def test_a_constant_response_says_nothing(table):
