@@ -47,3 +47,12 @@ def test_as_a_scorer(rng):
     model = LogisticRegression().fit(X, y)
     scorer = make_scorer(tpr_at_fpr, response_method="decision_function")
     assert np.isclose(scorer(model, X, y), 1.0, atol=0.1)
+
+
+def test_the_positive_class_may_be_named(rng):
+    y, scores = rng.integers(0, 2, 60), rng.normal(size=60).round(1)
+    labels = np.array(["typical", "strange"])[y]
+    for metric in (fpr_at_tpr, tpr_at_fpr):
+        assert metric(labels, scores, pos_label="strange") == metric(y, scores)
+        assert metric(y, scores, pos_label=0) == metric(1 - y, scores)
+        assert metric(y, scores, pos_label=0) != metric(y, scores)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from sktn.networks import graph
 from sktn.solvers.als_masked import Observed, masked_sweep
 from sktn.solvers.deadline import Deadline
 from sktn.structure import codes, completion, gaps, holdout
@@ -95,6 +96,22 @@ def test_values_of_the_network_are_those_filled_in():
     assert [core.shape[k] for k, core in enumerate(found.cores)] == [10, 8, 6]
     assert_array_equal(found.values[~gap], T[~gap])
     assert [len(a) for a in found.absent] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "alone"), [({"noise": 0.0}, True), ({"residual": False}, True), ({}, False)]
+)
+def test_without_smoothness_the_values_are_those_of_the_network(settings, alone, rng):
+    x, y = np.meshgrid(np.linspace(0, 3, 20), np.linspace(0, 2, 16), indexing="ij")
+    T = np.sin(x * y)[:, :, None] * [1.0, 2.0, 3.0] + 0.02 * rng.normal(size=(20, 16, 3))
+    gap = rng.random(T.shape) < 0.5
+    found = gaps.complete(
+        np.where(gap, np.nan, T),
+        np.random.default_rng(0),
+        completion.Settings(ordered=(0, 1), growths=1, max_steps=2, **settings),
+    )
+    own = found.units.original(graph.to_dense(found.cores), T.dtype)
+    assert np.allclose(found.values[gap], own[gap], rtol=1e-4, atol=1e-5) == alone
 
 
 def test_nothing_that_varies_needs_no_search():

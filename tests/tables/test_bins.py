@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from sktn.tables.bins import make_bins, repetitions
+from sktn.tables.bins import grid_of, make_bins, repetitions
 from sktn.tables.marginals import fit_numeric
 
 RESOLUTION = 0.0025
@@ -91,3 +92,29 @@ def test_values_of_a_bin_are_spread_over_its_interval(rng):
         assert ((ends[:-1] <= share + 1e-9) & (share <= ends[1:] + 1e-9)).all()
         assert (np.diff(own) < 0).any()
         np.testing.assert_array_equal(margin.bins.nearest(margin._standardised(values))[1][own], 1)
+
+
+@pytest.mark.parametrize(
+    ("multiples", "beyond"), [([0, 2, 3, 9], 1), ([0, 2, 3, 10], 2), ([0, 1, 40], 5)]
+)
+def test_a_grid_goes_on_for_a_tenth_of_its_length(multiples, beyond):
+    values = 0.1 * np.array(multiples) - 1
+    points, chances = grid_of(values, 0.01, norm(scale=2).cdf)
+    expected = 0.1 * np.arange(-beyond, multiples[-1] + beyond + 1) - 1
+    np.testing.assert_allclose(points, expected, atol=1e-12)
+    assert set(values) <= set(points)  # the recorded values, not their neighbours
+    cut = norm(scale=2).cdf(np.append(expected - 0.05, expected[-1] + 0.05))
+    np.testing.assert_allclose(chances, np.diff(cut) / (cut[-1] - cut[0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "width"),
+    [
+        ([0.0, 1.0], 0.01),  # two values are on every grid
+        ([0.0, 0.1, 0.3], 0.06),  # the bins of neighbours would overlap
+        ([0.0, 1.0, 1.0 + 1e-4, 2.0], 1e-6),  # more points than a grid may have
+    ],
+)
+def test_values_without_a_grid(values, width):
+    points, chances = grid_of(np.array(values), width, norm.cdf)
+    assert len(points) == len(chances) == 0
