@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sktn.networks import graph
+from sktn.networks import graph, normal
 from sktn.solvers.als import Fit, Stop, als, squared_error
 from sktn.structure import modes
 
@@ -37,6 +37,20 @@ def padded(cores, R, rng, scale=0.1):
         new[part] = old[part]
         result.append(new.astype(old.dtype))
     return result
+
+
+def _normal_flops(sizes, R):
+    """Cost of the dearest core's equations, in flops of a contraction."""
+    widths = R.prod(axis=1).astype(float)
+    cores = [np.broadcast_to(0.0, row) for row in np.where(np.eye(len(R), dtype=bool), sizes, R)]
+    dearest = 0.0
+    for k, width in enumerate(widths):
+        whole = 2.0 * np.prod(sizes) / sizes[k] * width**2
+        squared = normal.gram_flops(cores, k)
+        # A normal matrix of the whole environment is one product, ten times as fast.
+        gram = squared if squared < whole else 0.1 * whole
+        dearest = max(dearest, gram + 0.1 * width**3)
+    return dearest
 
 
 class Evaluator:
@@ -77,10 +91,7 @@ class Evaluator:
         # A tensor of a few entries is smaller than most networks: no reason to refuse them.
         if graph.n_parameters(self.X.shape, R) > max(2 * self.X.size, 1000):
             return False
-        widths = R.prod(axis=1)
-        normal = np.max(2.0 * self.X.size / np.array(self.X.shape) * widths**2 + widths**3.0)
-        # Normal matrices are one large product each, ten times as fast as a contraction.
-        flops = graph.dense_flops(self.X.shape, R) + 0.1 * normal
+        flops = graph.dense_flops(self.X.shape, R) + _normal_flops(self.X.shape, R)
         return flops <= min(_DEAREST, _SPEED * self.task.deadline.left())
 
     def __call__(self, R, start=None, sweeps=None):

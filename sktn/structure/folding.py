@@ -16,6 +16,7 @@ from math import prod
 import numpy as np
 
 from sktn.networks import graph
+from sktn.solvers.deadline import NEVER
 from sktn.structure import tomography, trees, tucker
 
 __all__ = ["MOST_MODES", "WORTH", "Folding", "applied", "fold", "pairs", "priced"]
@@ -86,8 +87,9 @@ def _arranged(core, k, pair, second):
     return cut.reshape(pair[0] * prod(R1), pair[1] * prod(R2)), first, R1, R2
 
 
-def priced(core, k, size, room, value):
-    """The best split of a centred core: of all factorisations and all sharings of its bonds.
+def priced(core, k, size, room, value, deadline=NEVER):
+    """The best split of a centred core: of all factorisations and all sharings of its bonds, or of
+    those that there is time for.
 
     size parameters of the core, room squared error, value parameters that a unit of it is worth
     -> _Split or None
@@ -97,6 +99,8 @@ def priced(core, k, size, room, value):
     for pair in pairs(core.shape[k]):
         for n in range(len(bonds) + 1):
             for second in combinations(bonds, n):
+                if deadline.expired():
+                    return best
                 matrix, _, R1, R2 = _arranged(core, k, pair, second)
                 s = np.linalg.svd(matrix, compute_uv=False)
                 tail = np.append(np.cumsum(s[::-1] ** 2)[::-1], 0.0)
@@ -162,7 +166,8 @@ def fold(X, target, deadline):
             if pairs(core.shape[k]):
                 centred = trees.centred(cores, k)
                 # Along good networks the squared error falls about like one over the size.
-                split = priced(centred[k], k, core.size, 0.25 * room, total / allowed)
+                own = 0.25 * room, total / allowed
+                split = priced(centred[k], k, core.size, *own, deadline)
                 if split is not None and split.worth > WORTH * total:
                     found.append((split.worth, split, centred))
         if not found:

@@ -58,15 +58,16 @@ def _halved(cores, split, white, inverses, scale):
     return [np.ascontiguousarray(core.astype(dtype)) for core in new]
 
 
-def _splits(cores, allowed):
+def _splits(cores, allowed, deadline):
     """Splits that pay, the best first: list of (split, cores after it)."""
     total, found = sum(core.size for core in cores), []
+    own = _ROOM * allowed, total / allowed
     for k, core in enumerate(cores):
         width = core.size // core.shape[k]
         if width > _WIDEST or core.size > _LARGEST or not folding.pairs(core.shape[k]):
             continue
         white = whitened(cores, k)
-        split = folding.priced(white[0], k, core.size, _ROOM * allowed, total / allowed)
+        split = folding.priced(white[0], k, core.size, *own, deadline)
         if split is not None and split.worth > folding.WORTH * total:
             found.append((split, white))
     found.sort(key=lambda item: -item[0].worth)
@@ -84,7 +85,7 @@ def refold(task, found, cores):
         problem = _problem(task, found.shape)
         # A fit that ended at the target hides what falls apart behind what it still misses.
         tight = problem.fit(cores, 12, tol=1e-3, target=0.0).cores
-        for split, halves in _splits(tight, problem.target):
+        for split, halves in _splits(tight, problem.target, task.deadline):
             finer = found.split(split.k, split.pair)
             state = _refitted(_problem(task, finer.shape), halves)
             if state is not None and state.size < sum(core.size for core in cores):

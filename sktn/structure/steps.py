@@ -117,7 +117,8 @@ def _price(sizes, R, bond):
 def scored_growth(problem, state, fraction, bonds=None):
     """Slices for every bond with their error decrease per parameter, best first.
 
-    Every bond is offered as many slices as fit the same share of the network's size.
+    Every bond is offered as many slices as fit the same share of the network's size, but none whose
+    own equations would take seconds.
     """
     residual = problem.X - graph.to_dense(state.cores)
     R = graph.bond_dims(state.cores)
@@ -129,6 +130,8 @@ def scored_growth(problem, state, fraction, bonds=None):
         i, j = bond
         price = _price(problem.sizes, R, bond)
         width = int(np.clip(fraction * state.size // price, 1, R[i, j]))
+        if max(R[i].prod(), R[j].prod()) // R[i, j] * width > _WIDEST:
+            continue
         # Cores that have grown against each other may overflow float32: no offer is made from them.
         with np.errstate(over="ignore", invalid="ignore"):
             first, second, gain = moves.growth(residual, state.cores, i, j, width, problem.rng)
@@ -336,6 +339,8 @@ def exchange(problem, state, *, cycles=100, fraction=0.05):
 
     State that meets the target -> State that meets the target, never larger
     """
+    if problem.expired():
+        return state
     best, offers = state, _affordable_growth(problem, state, fraction)[:_OFFERS]
     for _ in range(cycles):
         if problem.expired() or not offers:

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 import sktn
 from sktn.networks import graph, normal
 from sktn.solvers.als import squared_error
+from sktn.solvers.deadline import Deadline
 from sktn.structure.comparisons import enumeration, paper, svdins
 from sktn.structure.evaluate import Evaluator
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix
@@ -197,3 +198,10 @@ def test_enumeration_tries_no_bond_that_its_modes_cannot_carry(rng):
     evaluator = Counted(Task(X / np.linalg.norm(X), 0.1, rng))
     enumeration.search(evaluator, rounds=1, reach=10**6, max_rank=1000)
     assert all((evaluator.capacity >= R).all() for R in tried)
+
+
+def test_a_candidate_whose_squared_network_takes_seconds_is_not_fitted_in_half_a_second(rng):
+    X = rng.normal(size=(8,) * 6)
+    task = Task(X / np.linalg.norm(X), 0.1, rng, deadline=Deadline.after(0.5))
+    assert Evaluator(task).affordable(complete_matrix(2, 6))
+    assert not Evaluator(task).affordable(complete_matrix(3, 6))

@@ -1,5 +1,7 @@
 """The mechanisms of the renormalization-group search, each against its definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,8 @@ from numpy.testing import assert_allclose
 
 from sktn.networks import graph, normal
 from sktn.solvers.als import Fit, Stop, als, squared_error, update
-from sktn.structure import moves, readings, rg, scales, steps, tomography, trees, tucker
+from sktn.solvers.deadline import Deadline
+from sktn.structure import folding, moves, readings, rg, scales, steps, tomography, trees, tucker
 from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix, tensor_train
 from sktn.structure.task import Task
 
@@ -379,3 +382,21 @@ def test_a_wide_bond_that_stands_for_two_triangles_is_told_from_them():
     cores, exact = rg.read(Task(X / np.linalg.norm(X), 1e-4, rng), rg.Settings())
     assert exact
     assert sum(core.size for core in cores) <= graph.n_parameters(X.shape, R)
+
+
+def test_nothing_is_priced_or_offered_when_time_is_over(fitted):
+    X, cores, _ = fitted
+    over = Deadline.after(-1.0)
+    assert folding.priced(cores[1], 1, cores[1].size, 0.5, 0.0) is not None
+    assert folding.priced(cores[1], 1, cores[1].size, 0.5, 0.0, over) is None
+    late = replace(problem(X, 1.0), deadline=over)
+    state = late.state(Fit(cores, squared_error(X, cores), 0))
+    assert steps.exchange(late, state) is state
+
+
+def test_no_slices_are_offered_whose_equations_take_seconds(monkeypatch, fitted):
+    X, cores, _ = fitted
+    state = problem(X, 0.1).state(Fit(cores, squared_error(X, cores), 0))
+    assert len(steps.scored_growth(problem(X, 0.1), state, 0.05)) == 6
+    monkeypatch.setattr(steps, "_WIDEST", 8)
+    assert steps.scored_growth(problem(X, 0.1), state, 0.05) == []
