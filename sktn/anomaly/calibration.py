@@ -95,11 +95,12 @@ def fit_calibration(scores, weight):
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """A row is as strange as it is in the look that finds it strangest.
+    """A row is strange where a look finds it strange, and stranger where several do.
 
     The units of every look are how often typical rows score as low; repetitions of a look are
-    averaged, looks are compared, and so is the result: it is low by chance in one of many looks. A
-    single operator keeps its own scores.
+    averaged. Of different looks the harmonic mean of these shares counts (Wilson, PNAS 116, 2019),
+    nearly that of the strictest look, and is in such units again: it is low by chance in one of
+    many looks. A single operator keeps its own scores.
 
     Attributes
     ----------
@@ -107,7 +108,7 @@ class Combination:
     groups : ndarray of int of shape (k,)
         The look that each operator is a repetition of.
     overall : Calibration or None
-        Of the lowest look.
+        Of the harmonic mean.
     """
 
     calibrations: list
@@ -120,8 +121,9 @@ class Combination:
             return scores[0]
         logs = np.array([c.log_p_values(s) for c, s in zip(self.calibrations, scores, strict=True)])
         looks = [logs[self.groups == group].mean(axis=0) for group in np.unique(self.groups)]
-        lowest = np.min(looks, axis=0)
-        return lowest if self.overall is None else self.overall.log_p_values(lowest)
+        # In logarithms: a share may be less than the smallest number.
+        mean = np.log(len(looks)) - np.logaddexp.reduce(-np.array(looks), axis=0)
+        return mean if self.overall is None else self.overall.log_p_values(mean)
 
 
 def fit_combination(scores, groups, weight):

@@ -19,6 +19,9 @@ LANDMARKS = 800
 # A density is a single sum over its landmarks, and gains from all of them.
 DENSITY_LANDMARKS = 5000
 
+# Mean novelties of held-out rows that choose the widths: one fine look at the data, one coarse.
+FINE, COARSE = 0.3, 0.03
+
 # Bandwidths are chosen on at most this many rows. That of a density depends on their number.
 _SELECTION_ROWS, _DENSITY_SELECTION_ROWS = 500, 1000
 
@@ -49,7 +52,8 @@ class ClosedForm(BaseEstimator):
         found = [look for _ in range(n_members) for look in looks()]
         operators, held_out = (list(each) for each in zip(*found, strict=True))
         n_looks = len(found) // n_members
-        summary = {"n_iter_": 1, "bandwidths_": np.array([P.width for P in operators[:n_looks]])}
+        widths = [P.width for P in operators[:n_looks] if isinstance(P, KernelOperator)]
+        summary = {"n_iter_": 1, "bandwidths_": np.array(widths)}
         groups = np.tile(np.arange(n_looks), n_members)
         return Solution(operators, np.array(held_out), groups, summary)
 
@@ -121,7 +125,7 @@ class Projector(ClosedForm):
     def _looks(self, x, weight, rng, coordinates):
         widths = [self.bandwidth]
         if isinstance(self.bandwidth, str):
-            widths = choose_levels(x, weight, rng, coordinates, self.ridge)
+            widths = choose_widths(x, weight, rng, coordinates, self.ridge, (FINE, COARSE))
 
         def looks():
             for width in widths:
@@ -325,11 +329,12 @@ def _start(x, weight, rng, coordinates, size, width):
     )
 
 
-def choose_levels(x, weight, rng, coordinates, ridge):
-    """Widths of a fine and a coarse projector, in units of sqrt(n): -> (2,)"""
+def choose_widths(x, weight, rng, coordinates, ridge, levels):
+    """Widths of projectors at which held-out rows have these mean novelties, in units of sqrt(n):
+    -> (len(levels),)"""
     x, weight = select_rows(x, weight, rng, _SELECTION_ROWS)
     return kernel_bandwidth.choose_bandwidths(
-        x, weight, coordinates.mean, coordinates.variance, ridge
+        x, weight, coordinates.mean, coordinates.variance, ridge, levels
     )
 
 

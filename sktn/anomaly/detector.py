@@ -66,9 +66,10 @@ class SMPOAnomalyDetector(
             default="looks"
         Where P comes from. A string stands for the value with its defaults.
 
-        - "looks", :class:`~sktn.anomaly.Looks`: a density, a fine and a coarse projector, and one
-          relative to a row's surroundings; a row is as strange as the strictest of them finds it.
-          Training rows are judged as "robust" does. Closed form.
+        - "looks", :class:`~sktn.anomaly.Looks`: a density, a projector, the same relative to the
+          surroundings of a row, and a mixture of normal distributions; a row is strange where one
+          of them finds it strange, and stranger where several do. Training rows are judged as
+          "robust" does. Closed form.
         - "projector", :class:`~sktn.anomaly.Projector`: the complement of the leading subspace of
           the training states in a Gaussian product kernel, with a soft edge [2]_. Closed form.
         - "mean-state", :class:`~sktn.anomaly.MeanState`: the mean of the training states, a kernel
@@ -101,7 +102,7 @@ class SMPOAnomalyDetector(
     offset_ : float
         `decision_function` is `score_samples` minus this.
     bandwidths_ : ndarray
-        The bandwidths in use, in units of sqrt(n_features). Only in closed form.
+        The bandwidths in use, in units of sqrt(n_features), of what has one. Only in closed form.
     bond_dims_ : ndarray of shape (n_sites + 1,)
         Bonds in use by the first operator. Only of trained operators.
     loss_curve_ : ndarray
@@ -127,7 +128,8 @@ class SMPOAnomalyDetector(
     the landmarks as if it alone had been left out.
 
     Several operators give logarithms of the share of training rows, held-out ones where in closed
-    form, that score as low: repetitions are averaged, and of different looks the lowest counts.
+    form, that score as low: repetitions are averaged, and of different looks the harmonic mean of
+    the shares counts.
 
     Only the ratios of the sample weights matter.
 

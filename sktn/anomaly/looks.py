@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from sktn.anomaly.closed_form import (
+    COARSE,
     DENSITY_LANDMARKS,
     LANDMARKS,
     ClosedForm,
@@ -14,10 +15,11 @@ from sktn.anomaly.closed_form import (
     Projector,
     ProjectorOperator,
     choose_density_width,
-    choose_levels,
+    choose_widths,
     fit_mean_state,
     fit_projector,
 )
+from sktn.anomaly.mixture import LARGEST_COVARIANCE, choose_components, fit_mixture
 from sktn.anomaly.robust import suspicion
 from sktn.anomaly.units import coordinates_of
 from sktn.solvers import kernel_novelty
@@ -26,11 +28,12 @@ from sktn.solvers import kernel_novelty
 class Looks(ClosedForm):
     """Several closed forms that look at the training rows differently.
 
-    A density, whose width has the largest held-out likelihood; the distances to the subspace of the
-    training states at a fine and at a coarse width, see :class:`Projector`; and the coarse one
-    relative to that of the landmarks nearest to a row, as local outlier factors are relative to the
-    neighbours' [1]_. A row is as strange as it is in the look that finds it strangest, in units
-    that held-out training rows give.
+    A density, whose width has the largest held-out likelihood; the distance to the subspace of the
+    training states at a coarse width, see :class:`Projector`; the same relative to that of the
+    landmarks nearest to a row, as local outlier factors are relative to the neighbours' [1]_; and,
+    of at most 300 columns, a mixture of normal distributions, which sees what hangs together. Each
+    says how likely a held-out training row is as strange as a row; the harmonic mean of these
+    probabilities counts, so that one look is enough to find a row strange [2]_.
 
     Training rows are judged as what may be strange itself: by the looks of :class:`RobustLooks`,
     which a clump of them cannot bend. New rows are judged against the training rows. It is the
@@ -55,6 +58,8 @@ class Looks(ClosedForm):
     ----------
     .. [1] M. M. Breunig, H.-P. Kriegel, R. T. Ng and J. Sander, "LOF: identifying density-based
        local outliers", SIGMOD (2000) 93-104.
+    .. [2] D. J. Wilson, "The harmonic mean p-value for combining dependent tests", PNAS 116 (2019)
+       1195-1200.
 
     Examples
     --------
@@ -98,23 +103,27 @@ class Looks(ClosedForm):
         return self.bond_dim or LANDMARKS
 
     def _looks(self, x, weight, rng, coordinates):
-        fine, coarse = choose_levels(x, weight, rng, coordinates, self.ridge)
+        [coarse] = choose_widths(x, weight, rng, coordinates, self.ridge, [COARSE])
         density = (
             self.bond_dim or DENSITY_LANDMARKS,
             choose_density_width(x, weight, rng, coordinates),
         )
+        wanted = x.shape[1] <= LARGEST_COVARIANCE
+        components = choose_components(x, weight, rng) if wanted else 0
         value = Projector(ridge=self.ridge, bond_dim=self.bond_dim)
 
         def looks():
             mean_state = fit_mean_state(x, weight, rng, coordinates, density)
             yield mean_state, mean_state.held_out(x, weight)
-            for width in (fine, coarse):
-                projector = fit_projector(x, weight, rng, coordinates, (value, width))
-                novelty = projector.held_out(x, weight)
-                yield projector, novelty
+            projector = fit_projector(x, weight, rng, coordinates, (value, coarse))
+            novelty = projector.held_out(x, weight)
+            yield projector, novelty
             # The look before it, seen from the surroundings.
             local = LocalOperator.around(projector, self.n_neighbors)
             yield local, local.relative(novelty, x)
+            if components:
+                mixture = fit_mixture(x, weight, rng, coordinates, components)
+                yield mixture, mixture.held_out(x, weight)
 
         return looks
 

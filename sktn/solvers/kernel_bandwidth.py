@@ -15,11 +15,8 @@ _BISECTIONS = 9
 # Widths of a density tried, seven to a decade: the held-out likelihood is flat around its maximum.
 _DENSITY_WIDTHS = tuple(float(width) for width in np.geomspace(0.03, 2.0, 14))
 
-# Mean novelties of held-out rows that choose the widths: one fine look at the data, one coarse.
-LEVELS = (0.3, 0.03)
 
-
-def choose_bandwidths(x, weight, mean, variance, ridge, levels=LEVELS):
+def choose_bandwidths(x, weight, mean, variance, ridge, levels):
     """Widths at which a held-out row has the given mean novelties, by bisection.
 
     A narrow kernel sees every new row as novel, a wide one sees none: the levels fix how finely

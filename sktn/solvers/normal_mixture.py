@@ -56,27 +56,60 @@ class Table(NamedTuple):
 
 def log_joint(mixture, table):
     """log w_k p_k(what is there of a row): -> (N, K)"""
-    out = np.tile(mixture.log_weights, (len(table.z), 1))
+    squares, log_roots, n_present = _deviations(mixture, table)
+    out = mixture.log_weights + log_roots - (squares + n_present[:, None] * _LOG_2PI) / 2
     for j, shares in enumerate(mixture.levels):
         known = table.codes[:, j] >= 0
         out[known] += np.log(shares[:, table.codes[known, j]]).T
+    return out
+
+
+def _deviations(mixture, table):
+    """Squared Mahalanobis distances of what is there of a row, half the log determinants of the
+    inverse covariances, and how many values are there: -> (N, K), (N, K), (N,)"""
     K, n = mixture.means.shape
+    squares, log_roots = np.empty((len(table.z), K)), np.empty((len(table.z), K))
+    n_present = np.full(len(table.z), n)
     for rows, gaps in table.blocks((K * n + 1, K * n * n + 1)):
         z = table.z[rows]
         if gaps:
             masks, which, roots, centred = _observed(mixture, z)
             white = (roots[which] @ centred[..., None])[..., 0]
-            logs = -0.5 * (white**2).sum(axis=2)
-            logs += np.log(np.diagonal(roots, axis1=2, axis2=3)).sum(axis=2)[which]
-            n_present = masks.sum(axis=1)[which, None]
+            squares[rows] = (white**2).sum(axis=2)
+            log_roots[rows] = np.log(np.diagonal(roots, axis1=2, axis2=3)).sum(axis=2)[which]
+            n_present[rows] = masks.sum(axis=1)[which]
         else:
             root = np.linalg.inv(np.linalg.cholesky(mixture.covariances))
             white = (z - mixture.means[:, None]) @ root.swapaxes(1, 2)
-            logs = -0.5 * np.einsum("kbi,kbi->bk", white, white)
-            logs += np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-            n_present = n
-        out[rows] += logs - n_present * _LOG_2PI / 2
-    return out
+            squares[rows] = np.einsum("kbi,kbi->bk", white, white)
+            log_roots[rows] = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    return squares, log_roots, n_present
+
+
+def held_out_log_density(mixture, table, weight, common):
+    """The log density of training rows as if one copy of each had been left out, with the shares
+    in which components have the others as they are: a change of rank one of every covariance.
+
+    mixture of `fit` on the table, which has no codes, weight (N,), common as there -> (N,)
+    """
+    squares, log_roots, n_present = _deviations(mixture, table)
+    total = weight.sum()
+    mass = np.exp(mixture.log_weights) * total
+    joint = mixture.log_weights + log_roots - (squares + n_present[:, None] * _LOG_2PI) / 2
+    responsibility = np.exp(joint - log_density(joint)[:, None])
+    own = np.minimum(responsibility * np.minimum(weight, 1.0)[:, None], mass)
+    # A component that had this row alone is a wide one without it.
+    left = np.maximum(mass - own, 1e-3 * mass)
+    rows_of = mass + common  # of a covariance
+    rows_left = left + common
+    # The row's part of the scatter around the mean, and of the prior from all components.
+    part = own * mass / left + common * own / total
+    remains = np.maximum(1 - part * squares / rows_of, 1e-3)
+    change = rows_left / rows_of
+    squares = (mass / left) ** 2 * change * squares / remains
+    log_roots = log_roots + (n_present[:, None] * np.log(change) - np.log(remains)) / 2
+    log_weights = np.log(left / np.maximum(total - np.minimum(weight, 1.0), 1e-3)[:, None])
+    return log_density(log_weights + log_roots - (squares + n_present[:, None] * _LOG_2PI) / 2)
 
 
 def completed(mixture, z):
@@ -98,15 +131,16 @@ def log_density(joint):
     return largest + np.log(np.exp(joint - largest[:, None]).sum(axis=1))
 
 
-def fit(table, weight, start, common, diagonal, *, max_iter=60, tol=1e-4):
+def fit(table, weight, start, common, diagonal, *, noise=0.0, max_iter=60, tol=1e-4):
     """Expectation maximisation from responsibilities, until the mean log-likelihood gains less
     than `tol` in a step.
 
     table, weight (N,), start (N, K), common, diagonal: rows that the prior counts for,
-    towards one covariance for all components and towards none between columns -> Mixture
+    towards one covariance for all components and towards none between columns, noise: variance
+    that every value has in addition -> Mixture
     """
     strength = common, diagonal
-    mixture = maximize(table, weight, start, strength, None)
+    mixture = maximize(table, weight, start, strength, None, noise)
     last = -np.inf
     for _ in range(max_iter):
         joint = log_joint(mixture, table)
@@ -115,11 +149,12 @@ def fit(table, weight, start, common, diagonal, *, max_iter=60, tol=1e-4):
         if value - last < tol:
             break
         last = value
-        mixture = maximize(table, weight, np.exp(joint - logs[:, None]), strength, mixture)
+        shares = np.exp(joint - logs[:, None])
+        mixture = maximize(table, weight, shares, strength, mixture, noise)
     return mixture
 
 
-def maximize(table, weight, responsibilities, strength, previous):
+def maximize(table, weight, responsibilities, strength, previous, noise=0.0):
     """The maximisation step. `previous`: the mixture that fills gaps; None: column means do.
 
     responsibilities (N, K) -> Mixture
@@ -154,9 +189,36 @@ def maximize(table, weight, responsibilities, strength, previous):
     smallest = np.maximum(_FLOOR * moment, 1e-12)
     floor = _FLOOR * np.maximum(np.diagonal(np.atleast_2d(total)), smallest)
     covariances = (scatter + to_common * common) / (safe + to_common)[:, None, None]
-    covariances += np.diag(floor)
+    covariances += np.diag(floor + noise)
     levels = [_level_shares(c, R, L) for c, L in zip(table.codes.T, table.n_levels, strict=True)]
     return Mixture(np.log(safe / safe.sum()), means, covariances, levels)
+
+
+def with_rows(mixture, total, table, weight):
+    """The mixture that has seen more rows, each shared among the components as it is (Neal and
+    Hinton, Learning in Graphical Models, 1998): total of the weights seen, table without codes,
+    weight (N,) -> Mixture"""
+    joint = log_joint(mixture, table)
+    R = np.exp(joint - log_density(joint)[:, None]) * weight[:, None]
+    old = np.exp(mixture.log_weights) * total
+    mass = old + R.sum(axis=0)
+    first = np.zeros(mixture.means.shape)
+    second = np.zeros(mixture.covariances.shape)
+    K, n = first.shape
+    # Around the old means: no digits are lost.
+    for rows, gaps in table.blocks((K * n + 1, K * n * n + 1)):
+        filled = np.broadcast_to(table.z[rows][:, None], (len(rows), K, n))
+        if gaps:
+            filled, spread = completed(mixture, table.z[rows])
+            second += np.einsum("bk,bkij->kij", R[rows], spread)
+        centred = (filled - mixture.means).swapaxes(0, 1)
+        scaled = R[rows].T[..., None] * centred
+        first += scaled.sum(axis=1)
+        second += scaled.swapaxes(1, 2) @ centred
+    shift = first / mass[:, None]
+    covariances = (old[:, None, None] * mixture.covariances + second) / mass[:, None, None]
+    covariances -= shift[:, :, None] * shift[:, None, :]
+    return Mixture(np.log(mass / mass.sum()), mixture.means + shift, covariances, mixture.levels)
 
 
 def spread_start(table, weight, K, rng):

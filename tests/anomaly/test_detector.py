@@ -474,17 +474,24 @@ def test_calibration_is_the_empirical_distribution_with_an_exponential_tail(rng)
     assert np.all(np.diff(calibration.log_p_values(grid)) >= 0)
 
 
-def test_the_strictest_look_decides_and_repetitions_are_averaged(rng):
+def test_the_harmonic_mean_of_looks_counts_and_repetitions_are_averaged(rng):
     typical = rng.normal(size=(3, 500))
     combination = fit_combination(typical, np.array([0, 1, 1]), np.ones(500))
-    scores = np.array([[0.0, -9.0], [0.0, 0.0], [-9.0, 0.0]])
+    scores = np.array([[0.0, -9.0, -9.0], [0.0, 0.0, -9.0], [-9.0, 0.0, -9.0]])
     logs = np.array(
         [c.log_p_values(s) for c, s in zip(combination.calibrations, scores, strict=True)]
     )
-    lowest = np.minimum(logs[0], (logs[1] + logs[2]) / 2)
-    np.testing.assert_array_equal(combination(scores), combination.overall.log_p_values(lowest))
-    # The lowest of two is at most p with probability p all the same.
+    shares = np.exp([logs[0], (logs[1] + logs[2]) / 2])
+    mean = np.log(2 / np.sum(1 / shares, axis=0))
+    np.testing.assert_allclose(combination(scores), combination.overall.log_p_values(mean))
+    # One look is enough, and both are more.
+    assert combination(scores)[2] < combination(scores)[1] < -5
+    # The mean of two is at most p with probability p all the same.
     assert np.mean(combination(typical) <= np.log(0.2)) == pytest.approx(0.2, abs=0.01)
+    # Shares below the smallest number are told apart.
+    far = combination(np.array([[-1e4, -2e4]] * 3))
+    assert np.isfinite(far).all()
+    assert far[1] < far[0] - 1e3
 
 
 def test_looks_see_what_a_density_or_a_subspace_alone_does_not(rng):

@@ -319,7 +319,7 @@ def test_narrower_kernels_for_denser_data(rng):
     x = rng.normal(size=(300, 2))
     few, many = (
         kernel_bandwidth.choose_bandwidths(
-            rows, np.ones(len(rows)), rows.mean(0), rows.var(0), 0.01
+            rows, np.ones(len(rows)), rows.mean(0), rows.var(0), 0.01, (0.3, 0.03)
         )
         for rows in (x[:30], x)
     )

@@ -103,3 +103,61 @@ def test_a_column_that_is_constant_but_not_zero(rng):
         start = nm.spread_start(table(z), np.ones(60), K, rng)
         mixture = nm.fit(table(z), np.ones(60), start, 6.0, 6.0)
         assert np.all(np.isfinite(nm.log_joint(mixture, table(z))))
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("common", [0.0, 5.0])
+def test_a_row_is_held_out_by_a_change_of_rank_one(rng, gaps, common):
+    """Beside the mixture of all rows but one copy of it, in the same components."""
+    z = np.concatenate(
+        [rng.normal(size=(40, 3)) @ rng.normal(size=(3, 3)), rng.normal(size=(30, 3)) + 30]
+    )
+    if gaps:
+        z[rng.uniform(size=z.shape) < 0.1] = np.nan
+        z[np.isnan(z).all(axis=1)] = 0.0
+    weight, R = np.ones(70), np.repeat(np.eye(2), [40, 30], axis=0)
+    weight[::9] = 2
+    strength = (common, 0.0)
+
+    def mixture(weight):
+        found = nm.maximize(table(z), weight, R, strength, None)
+        return nm.maximize(table(z), weight, R, strength, found) if gaps else found
+
+    held_out = nm.held_out_log_density(mixture(weight), table(z), weight, common)
+    for j in range(0, 70, 9):
+        left = weight - (np.arange(70) == j)
+        joint = nm.log_joint(mixture(left), table(z[j : j + 1]))
+        error = held_out[j] - nm.log_density(joint)[0]
+        assert abs(error) < (0.2 if gaps else 0.02)
+    seen = nm.log_density(nm.log_joint(mixture(weight), table(z)))
+    assert np.all(held_out < seen + 0.02)
+
+
+def test_a_component_of_one_row_does_not_know_it_when_it_is_held_out(rng):
+    z = np.concatenate([rng.normal(size=(30, 2)), [[40.0, 0.0]]])
+    R = np.repeat(np.eye(2), [30, 1], axis=0)
+    mixture = nm.maximize(table(z), np.ones(31), R, (4.0, 1.0), None)
+    held_out = nm.held_out_log_density(mixture, table(z), np.ones(31), 4.0)
+    seen = nm.log_density(nm.log_joint(mixture, table(z)))
+    assert held_out[-1] < seen[-1] - 4
+    np.testing.assert_allclose(held_out[:-1], seen[:-1], atol=1.5)
+
+
+def test_more_rows_are_added_as_if_all_had_been_there(rng):
+    z = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 3))
+    weight = rng.uniform(0.5, 2, 60)
+    first, more = slice(0, 40), slice(40, None)
+    ones = np.ones((60, 1))
+    few = nm.maximize(table(z[first]), weight[first], ones[first], (0, 0), None)
+    got = nm.with_rows(few, weight[first].sum(), table(z[more]), weight[more])
+    expected = nm.maximize(table(z), weight, ones, (0, 0), None)
+    np.testing.assert_allclose(got.means, expected.means)
+    np.testing.assert_allclose(got.covariances, expected.covariances, rtol=1e-4)
+    z[45, 1] = np.nan
+    assert np.isfinite(nm.with_rows(few, 40.0, table(z[more]), weight[more]).covariances).all()
+
+
+def test_noise_is_a_smallest_variance_in_every_direction(rng):
+    z = np.repeat(rng.normal(size=(50, 1)), 2, axis=1)
+    mixture = nm.fit(table(z), np.ones(50), np.ones((50, 1)), 0, 0, noise=0.01)
+    np.testing.assert_allclose(np.linalg.eigvalsh(mixture.covariances[0])[0], 0.01, rtol=1e-3)

@@ -1,0 +1,134 @@
+"""A mixture of normal distributions as one more look: what hangs together with what."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sktn.anomaly.closed_form import select_rows
+from sktn.solvers import normal_mixture
+from sktn.tables.coordinates import Coordinates
+
+# Coordinates beyond which no covariance is learned, as in `MPSDensityEstimator`: it costs their
+# cube. Of many columns there are few components.
+LARGEST_COVARIANCE = 300
+_MOST_NUMBERS = 800
+
+# Numbers of components that are tried on at most this many rows, which need some rows each.
+_COMPONENTS = (1, 2, 4, 8, 16, 32)
+_ROWS, _ROWS_PER_COMPONENT = 1000, 5
+
+# A tenth of a standard deviation is no news, even where all typical rows lie on a plane.
+_NOISE = 0.01
+
+# Steps of expectation maximisation on these rows, and on all.
+_STEPS, _TOLERANCE, _LAST_STEPS = 20, 0.01, 2
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureOperator:
+    """log sum_k w_k N(x; m_k, S_k), up to a constant.
+
+    A normal distribution is the limit of a product kernel in rotated columns; it sees a row that
+    breaks a linear relation, which a product kernel as wide as the columns does not.
+
+    Attributes
+    ----------
+    coordinates : Coordinates
+    mixture : Mixture
+    common : float
+        Rows that the prior of one covariance counts for.
+    total : float
+        Sum of the weights of all rows seen.
+    missing : float
+        Mean log density a column, which a missing value counts as.
+    """
+
+    coordinates: Coordinates
+    mixture: normal_mixture.Mixture
+    common: float
+    total: float
+    missing: float = 0.0
+
+    def log_norms(self, X):
+        """log p(x): X (b, n_columns) -> (b,)"""
+        x = self.coordinates.transform(X)
+        logs = normal_mixture.log_density(normal_mixture.log_joint(self.mixture, _table(x)))
+        return logs + self.missing * np.isnan(x).sum(axis=1)
+
+    def log_norms_without(self, X, j):
+        """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
+        hidden = X.copy()
+        hidden[:, j] = np.nan
+        return self.log_norms(hidden)
+
+    def transform(self, X):
+        """The probabilities of the components: X (b, n_columns) -> (b, K)"""
+        joint = normal_mixture.log_joint(self.mixture, _table(self.coordinates.transform(X)))
+        return np.exp(joint - normal_mixture.log_density(joint)[:, None])
+
+    def scores(self, log_norms):
+        """(b,) -> (b,)"""
+        return log_norms
+
+    def held_out(self, x, weight):
+        """`log_norms` of training coordinates as if each row had been left out: -> (b,)"""
+        logs = _held_out(self.mixture, x, weight, self.common)
+        return logs + self.missing * np.isnan(x).sum(axis=1)
+
+    def updated(self, x, weight):
+        """The operator that has seen more rows: x (b, n), weight (b,) -> MixtureOperator"""
+        mixture = normal_mixture.with_rows(self.mixture, self.total, _table(x), weight)
+        return replace(self, mixture=mixture, total=self.total + float(weight.sum()))
+
+
+def choose_components(x, weight, rng):
+    """The number of components of largest held-out likelihood: x (b, n), weight (b,) -> int"""
+    x, weight = select_rows(x, weight, rng, _ROWS)
+    best, best_quality, worse = 1, -np.inf, 0
+    for K in _COMPONENTS:
+        too_many = len(x) < K * _ROWS_PER_COMPONENT or K * x.shape[1] > _MOST_NUMBERS
+        if worse == 2 or (K > 1 and too_many):
+            break
+        logs = _held_out(_fit(x, weight, K, rng), x, weight, _common(x))
+        quality = np.average(logs, weights=weight)
+        better = quality > best_quality
+        best, best_quality, worse = (K, quality, 0) if better else (best, best_quality, worse + 1)
+    return best
+
+
+def fit_mixture(x, weight, rng, coordinates, components):
+    """x (b, n), weight (b,), number of components -> MixtureOperator"""
+    some, mass = select_rows(x, weight, rng, _ROWS)
+    mixture = _fit(some, mass, components, rng)
+    if len(some) < len(x):
+        joint = normal_mixture.log_joint(mixture, _table(x))
+        start = np.exp(joint - normal_mixture.log_density(joint)[:, None])
+        mixture = _solve(x, weight, start, _LAST_STEPS)
+    operator = MixtureOperator(coordinates, mixture, _common(x), float(weight.sum()))
+    known = weight @ (~np.isnan(x)).sum(axis=1)
+    logs = _held_out(mixture, x, weight, operator.common)
+    return replace(operator, missing=float(weight @ logs / max(known, 1.0)))
+
+
+def _fit(x, weight, components, rng):
+    start = normal_mixture.spread_start(_table(x), weight, components, rng)
+    return _solve(x, weight, start, _STEPS)
+
+
+def _solve(x, weight, start, steps):
+    return normal_mixture.fit(
+        _table(x), weight, start, _common(x), 1.0, noise=_NOISE, max_iter=steps, tol=_TOLERANCE
+    )
+
+
+def _held_out(mixture, x, weight, common):
+    return normal_mixture.held_out_log_density(mixture, _table(x), weight, common)
+
+
+def _common(x):
+    """As many rows as a covariance needs to have full rank."""
+    return x.shape[1] + 2.0
+
+
+def _table(x):
+    return normal_mixture.Table(x, np.zeros((len(x), 0), int), ())
