@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from sktn.chains import prior
-from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
 from sktn.chains.prior import penalised
 from sktn.chains.streamed import STREAMED_ROWS
@@ -20,7 +19,7 @@ from sktn.tables.spectra import rough_parts, telling_degrees, up_to, with_spectr
 # Rows from which on columns are looked at one by one: fewer cannot tell.
 _LEAST_ROWS = 1000
 # Rows by whose evidence the parts are found, at most, and by which they are judged.
-_EVIDENCE_ROWS, _JUDGED_ROWS, _LANDMARKS = 800, 3000, 500
+_EVIDENCE_ROWS, _JUDGED_ROWS, _LANDMARKS = 1600, 3000, 500
 # Rows of evidence for every column: fewer cannot tell so many factors from chance.
 _ROWS_A_COLUMN = 8
 #: Powers of the relevances that are judged: those found, and half of their logarithms.
@@ -126,15 +125,14 @@ def find_roughness(model, reading, missing, target, problem, rng):
 
     problem : ChainProblem of the smooth prior, its strength chosen -> Roughness or None
     """
-    rows = rng.permutation(search_rows(problem.weight, _EVIDENCE_ROWS + _JUDGED_ROWS, rng))
-    n_first = _n_evidence(len(rows))
-    folds = target.folds(rows[n_first:], reading.X[rows[n_first:]], rng)
+    first, rows = evidence_rows(target, rng)
+    folds = target.folds(rows, reading.X[rows], rng)
     if folds is None:
         return None
-    found = parts_of(model, reading, missing, target, rows[:n_first], rng)
+    found = parts_of(model, reading, missing, target, first, rng)
     if found is None:
         return None
-    rows, smooth = rows[n_first:], problem.take(rows[n_first:]).astype(np.float32)
+    smooth = problem.take(rows).astype(np.float32)
     sites = found.sites(model, reading, target, missing, np.float32, rows)
     waves = replace(smooth, basis=sites.basis, coords=sites.coords)
     equal, candidates = penalised(model, waves, 1.0), [found.shrunk(power) for power in POWERS]
@@ -147,10 +145,12 @@ def find_roughness(model, reading, missing, target, problem, rng):
     return None if gain <= error else candidates[which]._replace(alpha=alpha)
 
 
-def evidence_rows(weight, rng):
-    """Rows to find the parts of columns on: a random choice."""
-    n_rows = np.count_nonzero(weight > 0)
-    return rng.permutation(search_rows(weight, _n_evidence(n_rows), rng))
+def evidence_rows(target, rng):
+    """Rows to find the parts of columns on, and random ones of the others, to judge them by."""
+    rows = rng.permutation(np.flatnonzero(target.weight > 0))
+    n_first = _n_evidence(len(rows))
+    judged, others = np.split(rows, [min(len(rows) - n_first, _JUDGED_ROWS)])
+    return target.telling_rows(others, n_first), judged
 
 
 def parts_of(model, reading, missing, target, rows, rng):

@@ -204,7 +204,7 @@ class Search:
         if not plain or not rows_can_tell(weight, self.reading.X.shape[1]):
             return False
         rng = np.random.RandomState(self.seeds["relevance"])
-        rows = evidence_rows(weight, rng)
+        rows, _ = evidence_rows(self.target, rng)
         missing = said_gaps(model.missing, self.reading, self.target)
         found = parts_of(model, self.reading, missing, self.target, rows, rng)
         left = np.where(np.isin(self.rows, rows), -1, self.folds)

@@ -65,6 +65,12 @@ class ClassTarget:
             )
         return folds
 
+    def telling_rows(self, rows, n_rows):
+        """Of some rows the first `n_rows`, but of every class at most its share: what sets a rare
+        class apart is in its own rows. (m,) -> (k,)"""
+        labels, share = self.labels[rows], -(-n_rows // len(self.classes))
+        return np.concatenate([rows[labels == c][:share] for c in range(len(self.classes))])
+
     @property
     def strata(self):
         return self.labels
@@ -166,6 +172,9 @@ class RealTarget:
     def folds(self, rows, X, rng):
         groups = distinct(X)
         return random_folds(groups, n_folds(groups.max() + 1), rng)
+
+    def telling_rows(self, rows, n_rows):
+        return rows[:n_rows]
 
     strata = None
 

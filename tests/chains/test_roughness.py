@@ -8,7 +8,8 @@ from sklearn.metrics import log_loss
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor
 from sktn.chains import roughness
-from sktn.chains.roughness import may_be_rough
+from sktn.chains.roughness import evidence_rows, may_be_rough
+from sktn.chains.target import class_target
 from sktn.inspection import variance_shares
 from sktn.solvers import convex_chain
 
@@ -216,3 +217,15 @@ def test_relevances_are_shrunk_where_rows_say_so(monkeypatch):
     search = MPSClassifierCV(bases=[("quantile", "auto")], **SEARCH).fit(X, y)
     ranges = [np.ptp(np.log(m.relevance_)) for m in (*search.estimators_, as_found)]
     assert ranges[0] < 1.5 * ranges[1]
+
+
+def test_rare_classes_have_their_share_of_the_evidence():
+    rng = np.random.default_rng(6)
+    y = np.repeat([0, 1, 2], [6000, 200, 1800])
+    target = class_target(np.arange(3), y, np.ones(len(y)), None)
+    rows, judged = evidence_rows(target, rng)
+    assert len(np.intersect1d(rows, judged)) == 0
+    shares = np.bincount(y[rows])
+    assert shares[0] == shares[2] == max(shares)
+    others = np.setdiff1d(np.arange(len(y)), judged)
+    assert shares[1] == (y[others] == 1).sum()
