@@ -87,7 +87,7 @@ class Exploration:
         ends = [0, first, max(first, _TELLING_BASES), len(bases)]
         for start, end in pairwise(ends):
             part = bases[start:end]
-            if not part:
+            if not (part or rough):
                 continue
             # Whatever the time, there is one path.
             if grid and self.clock.over():
