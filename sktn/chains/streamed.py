@@ -158,7 +158,13 @@ class _Run:
             chain_gradient.objective(part, self.context),
             params,
             int(training.plan.rng.randint(2**31 - 1)),
-            solver.training(part.n_sites, batch_size=training.batch_size, max_iter=1, chunk=1),
+            solver.training(
+                part.n_sites,
+                training.plan.bond_dim,
+                batch_size=training.batch_size,
+                max_iter=1,
+                chunk=1,
+            ),
             steps=(self.step, self.n_steps),
             state=self.state,
         )

@@ -205,6 +205,16 @@ def test_early_stopping_keeps_the_best_epoch():
     assert model.validation_score_ == pytest.approx(model.score(X_BC[rows], Y_BC[rows]))
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_steps_are_shorter_at_large_bond_dimensions():
+    # A step of all entries moves a core's matrices by so much more: at full length the loss rose.
+    solver = Adam(**ADAM, max_iter=10, n_iter_no_change=None)
+    model = fitted(X_BC[:200], Y_BC[:200], bond_dim=64, degree=1, solver=solver)
+    assert model.loss_curve_[-1] < 0.5 * model.loss_curve_[0]
+    assert solver.training(n_sites=30, bond_dim=16).learning_rate == solver.learning_rate
+    assert solver.training(128, 32).learning_rate == solver.learning_rate / 4
+
+
 def _generator_at_the_split(model):
     """The random numbers of a fit with a fixed strength and an order by correlation, which draw
     none before the rows are parted."""

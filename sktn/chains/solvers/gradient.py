@@ -18,6 +18,9 @@ _START_ROWS = 4
 # Up to this many sites a step of Adam may have its full length: a step of all cores the same way
 # multiplies the chain's norm by about exp(n * step), which leaves float32 over a thousand sites.
 _FULL_STEP_SITES = 64
+# Up to this bond dimension likewise: where all entries of a core move by a step, its matrices move
+# by the bond dimension times the step.
+_FULL_STEP_BONDS = 16
 
 
 class _GradientSolver(ChainSolver):
@@ -68,7 +71,7 @@ class Adam(_GradientSolver):
     ----------
     learning_rate : float, default=0.02
         Peak learning rate, with warm-up and cosine decay. On chains of more than 64 sites it is
-        multiplied by 64 / n_sites.
+        multiplied by 64 / n_sites, at bond dimensions above 16 by 16 / bond_dim.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate`.
     init : str or callable, default="convex"
@@ -168,7 +171,9 @@ class Adam(_GradientSolver):
             stop = on_epoch is not None and on_epoch(lambda: networks(params))
             return stop or plan.clock.over()
 
-        training = self.training(problem.n_sites, chunk=10 if on_epoch is None else 1)
+        training = self.training(
+            problem.n_sites, plan.bond_dim, chunk=10 if on_epoch is None else 1
+        )
         result = gradient.minimize(
             chain_gradient.objective(train, context),
             params,
@@ -199,18 +204,19 @@ class Adam(_GradientSolver):
             chain_gradient.objective(problem, context),
             params,
             key,
-            self.training(problem.n_sites, max_iter=1, chunk=1),
+            self.training(problem.n_sites, plan.bond_dim, max_iter=1, chunk=1),
             steps=gradient.CONSTANT_RATE,
             state=state,
         )
         found = chain_gradient.networks_of(result.params, plan.orders, plan.output_site, problem)
         return Solution(found, result.losses, finite=result.finite, state=result.state)
 
-    def training(self, n_sites, **changes):
-        """What the parameters mean on so many sites: -> gradient.Training"""
+    def training(self, n_sites, bond_dim, **changes):
+        """What the parameters mean for chains of this size: -> gradient.Training"""
         from sktn.solvers.gradient import Training
 
         rate = self.learning_rate * min(1.0, _FULL_STEP_SITES / max(n_sites, 1))
+        rate *= min(1.0, _FULL_STEP_BONDS / bond_dim)
         settings = {
             "batch_size": self.batch_size,
             "max_iter": self.max_iter,
