@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sktn.tables.rank_cells import rank_cells
+
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -65,15 +67,22 @@ class Columns:
     def channels(self):
         return 2 if self.scaling == "mixed" else 1
 
-    def transform(self, X, dtype=None):
+    def transform(self, X, dtype=None, cells=None):
         """Coordinates of the rows of a table.
+
+        cells : RankCells of the knots, worth making for many rows
 
         X (b, n_columns) -> (b, n, channels) in `dtype`, by default that of X, inside the domain;
         NaN stands for a missing value or an unknown category, in every channel.
         """
-        coords = _coordinates(self, X, dtype)
+        coords = _coordinates(self, X, dtype, cells)
         # NumPy's clip keeps NaN.
         return np.clip(coords, self.low.astype(coords.dtype), self.high.astype(coords.dtype))
+
+    @property
+    def rank_cells(self):
+        """What makes the ranks of many rows cheaper: RankCells, None where there are no ranks."""
+        return rank_cells(self.knots, self.ranks) if self.knots.size else None
 
     def slopes(self, X):
         """Derivatives of the coordinates with respect to the values, 0 where they are clipped.
@@ -126,12 +135,17 @@ class GroupedColumns:
     def high(self):
         return self.columns.high.reshape(self.n_sites, self.channels)
 
-    def transform(self, X, dtype=None):
+    def transform(self, X, dtype=None, cells=None):
         """X (b, n_columns of the table) -> (b, n, channels), see :meth:`Columns.transform`."""
-        return self.columns.transform(X, dtype).reshape(len(X), self.n_sites, self.channels)
+        coords = self.columns.transform(X, dtype, cells)
+        return coords.reshape(len(X), self.n_sites, self.channels)
+
+    @property
+    def rank_cells(self):
+        return self.columns.rank_cells
 
 
-def _coordinates(columns, X, dtype=None):
+def _coordinates(columns, X, dtype=None, cells=None):
     """Coordinates before the clipping to the training range; see Columns.transform."""
     X = np.asarray(X)
     if dtype is None:
@@ -150,11 +164,14 @@ def _coordinates(columns, X, dtype=None):
         coords[..., 0] = low + (np.clip(unit, -1, 1) + 1) * ((high - low) / 2)
         channel = 1
     if columns.scaling in ("quantile", "mixed"):
-        for i in np.flatnonzero(~columns.categorical):
+        ranked, half = coords[..., channel], (high - low) / 2
+        numeric = np.flatnonzero(~columns.categorical)
+        if cells is not None:
+            ranked[:, cells.columns] = low + (cells(X[:, cells.columns]) + 1) * half
+            numeric = np.setdiff1d(numeric, cells.columns)
+        for i in numeric:
             u = np.interp(X[:, i], columns.knots[i], columns.ranks[i])
-            coords[:, i, channel if columns.scaling == "mixed" else 0] = low + (u + 1) * (
-                (high - low) / 2
-            )
+            ranked[:, i] = low + (u + 1) * half
     for j, i in enumerate(np.flatnonzero(columns.categorical)):
         coords[:, i, :] = _level_coordinates(X[:, i], columns.level_ranks[j])[:, None]
     return coords

@@ -2,8 +2,12 @@
 read."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+
+# Rows from which on cells of ranks pay.
+_MANY_ROWS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,11 @@ class LazyCoordinates:
         return len(self.X)
 
     def __getitem__(self, rows):
-        return self.columns.transform(self.X[rows], self.dtype)
+        return self.columns.transform(self.X[rows], self.dtype, self._cells)
+
+    @cached_property
+    def _cells(self):
+        return self.columns.rank_cells if len(self.X) >= _MANY_ROWS else None
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
