@@ -136,17 +136,13 @@ def _level(mass, most):
     mass (k,) -> ()
     """
     falling = np.sort(mass)[::-1]
-    level, rest = falling[0], falling.sum()
-    if level <= most * rest:
-        return level
-    for k, after in enumerate(falling[1:], start=1):
-        rest -= falling[k - 1]
-        if k * most >= 1:
-            break
-        level = most * rest / (1 - k * most)
-        if after <= level:
-            return level
-    return falling[-1]
+    # Of a value and all smaller ones, as sums: differences of large sums lose small weights.
+    rest = np.cumsum(falling[::-1])[::-1]
+    # Cut to c, the k largest leave the others this share: c = most rest / room.
+    room = 1 - most * np.arange(len(mass))
+    fits = falling * room <= most * rest * (1 + 1e-12)
+    k = np.argmax(fits)
+    return most * rest[k] / room[k] if fits[k] else falling[-1]
 
 
 def level_weights(codes, weight, n_levels=0):

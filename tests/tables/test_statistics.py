@@ -131,6 +131,16 @@ def test_rows_without_weight_do_not_count():
     )
 
 
+def test_shares_of_the_ranks_survive_weights_of_all_sizes():
+    mass = np.array([1e-50, 1.0, 1e-40, 1e-50, 1e-30])
+    _, u = statistics.distribution(np.arange(5), mass, 0.25)
+    room = np.array([0.125, 0.25, 0.25, 0.125, 0.25])
+    np.testing.assert_allclose(u, 2 * np.cumsum(room) - room - 1, atol=1e-12)
+    # A third each, though a third is no number.
+    _, u = statistics.distribution(np.arange(4), np.array([1.0, 1.0, 1.0, 1e-200]), 1 / 3)
+    np.testing.assert_allclose(u[:3], [-2 / 3, 0, 2 / 3], atol=1e-12)
+
+
 @pytest.mark.parametrize("most", [1.0, 0.3, 0.1])
 @pytest.mark.parametrize("shares", [[0.9, 0.05, 0.03, 0.02], [0.4, 0.3, 0.2, 0.1], [1.0]])
 def test_a_value_takes_a_share_of_the_ranks_at_most(shares, most):
