@@ -6,6 +6,7 @@ from enumeration import FAST, conditional_means, enumerated, few_levels
 
 from sktn import MPSRegressor, MPSRegressorCV
 from sktn.inspection import feature_importances, prune, shapley_values, variance_shares
+from sktn.inspection.average import _with_constant_sites
 from sktn.networks import averages
 from sktn.networks import chain as chains
 
@@ -45,6 +46,15 @@ def test_weighted_sums_of_chains(rng, n):
     np.testing.assert_allclose(chains.evaluate(total, phi), expected, rtol=1e-4, atol=1e-4)
     single = averages.weighted_sum(parts[:1], weights[:1])
     np.testing.assert_allclose(chains.evaluate(single, phi), 0.5 * chains.evaluate(parts[0], phi))
+
+
+def test_columns_that_a_network_does_not_read_change_nothing(rng):
+    chain, phi = random_chain(rng, 3), rng.normal(size=(5, 6, 2))
+    phi[:, :, 0] = 1  # the constant
+    longer = _with_constant_sites(chain, 6)
+    expected = chains.evaluate(chain, phi[:, :3])
+    np.testing.assert_allclose(chains.evaluate(longer, phi), expected)
+    assert _with_constant_sites(chain, 3) is chain
 
 
 def check_shares(shares, f, rows, mass):
