@@ -154,7 +154,6 @@ class NetworkDisplay:
                 lw=34,
                 alpha=0.25,
                 solid_capstyle="round",
-                zorder=2,
             )
         for k in range(order):
             size = "medium" if len(names[k]) < 5 else "x-small"

@@ -8,6 +8,8 @@ from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor
 from sktn.chains.certainty import probability_std
 from sktn.chains.solvers import Convex
 from sktn.inspection import limit_order, marginal_effect
+from sktn.solvers.kernel import product_kernel
+from sktn.tables.basis import embed
 
 SMALL = {"bases": [("quantile", 3)], "smoothnesses": [1.0], "relevances": ["equal"]}
 
@@ -156,3 +158,26 @@ def test_other_losses_have_effects_without_errors(rng, loss):
     X = rng.normal(size=(100, 2))
     model = MPSRegressor(loss=loss, degree=2, random_state=0).fit(X, np.exp(X[:, 0]))
     assert "std" not in marginal_effect(model, X, 0)
+
+
+@pytest.mark.parametrize("max_order", [None, 1])
+def test_certainty_is_that_of_a_gaussian_process(rng, max_order):
+    X = rng.normal(size=(40, 3))
+    y = X[:, 0] * X[:, 1] + 0.3 * rng.normal(size=40)
+    solver = Convex(max_order=max_order)
+    model = MPSRegressor(degree=2, alpha=0.1, solver=solver, random_state=0).fit(X, y)
+    certainty, coords = model.certainty_, model._coordinates(X)[:]
+    a = embed(model.basis_, coords).astype(np.float64) / certainty.roots
+    sites = np.einsum("bnd,cnd->nbc", a, a)
+    K = sites.prod(axis=0) - 1 if max_order is None else (sites - 1).sum(axis=0)
+    np.testing.assert_allclose(K, product_kernel(a, a, max_order), rtol=1e-6, atol=1e-6)
+    # Noise of variance 1, a prior of covariance K / strength, nothing known of the constant.
+    C = K / certainty.strength + 1e8 / certainty.strength
+    smoother = np.linalg.solve(C + np.eye(40), C).T
+    left = np.diag(C - smoother @ C) * certainty.strength / np.diag(K)
+    np.testing.assert_allclose(certainty.novelty(model.basis_, coords), left, atol=1e-4)
+    sampled = np.diag(smoother @ smoother.T)
+    np.testing.assert_allclose(certainty.variance(model.basis_, coords), sampled, rtol=1e-4)
+    residual = (y - model.predict(X)) / np.ravel(model.target_scale_)
+    noise = residual @ residual / (40 - np.trace(smoother))
+    np.testing.assert_allclose(certainty.noise, noise, rtol=1e-3)
