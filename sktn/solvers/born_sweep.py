@@ -326,6 +326,6 @@ class _Chain:
             new = np.linalg.qr(new, mode="r")
         largest = np.max(np.abs(new), axis=(1, 2))
         # A power of two, by which a division is exact.
-        exponent = np.where(largest > 0, np.frexp(largest)[1] - 1, 0)
+        exponent = np.frexp(largest)[1] - 1
         log = self.before[k][1] + 2 * np.log(2) * exponent
         self.before[k + 1] = np.ldexp(new, -exponent[:, None, None]), log

@@ -33,6 +33,7 @@ def test_variance_shares_and_importances(regressors):
         np.testing.assert_allclose(found[name], expected[name], atol=0.01)
     np.testing.assert_allclose(found.by_order.sum(), 1)
     np.testing.assert_allclose(tree.feature_importances_, found.total)
+    np.testing.assert_allclose(inspection.feature_importances(tree), found.total)
 
 
 def test_marginal_effects(regressors):
