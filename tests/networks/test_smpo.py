@@ -394,3 +394,14 @@ def test_reach_is_the_overlap_with_a_quantile_of_the_rows(rng):
         counts[:4] > 1, there[np.arange(4), np.arange(4)], -np.inf
     )
     np.testing.assert_allclose(got, there.max(axis=1), rtol=1e-9)
+
+
+def test_equal_rows_are_at_distance_zero_exactly(executor, rng):
+    x = 1e3 * rng.normal(size=(40, 5))
+    landmarks = np.concatenate([x[::-3], x[:4] + 1.0])
+    with executor.precision(np.float64):
+        squares = product_sum.squared_distances(executor.put(x), executor.put(landmarks))
+        squares = executor.get(squares)
+    exact = ((x[:, None] - landmarks) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(squares == 0, exact == 0)
+    np.testing.assert_allclose(squares, exact, rtol=1e-8)
