@@ -66,7 +66,7 @@ class Exploration:
             }
             for scaling, degree in dict.fromkeys(bases)
         ]
-        return [point for point in points if self.search.add_roughness(point)]
+        return [point for point in points if self.search.add_roughness(point, self.clock.over)]
 
     def _with_relevant(self, wanted, rough, equal):
         """What was found with equal relevances and, where they are decisively better, designs with
@@ -116,7 +116,9 @@ class Exploration:
         if not points:
             return []
         self.clock.say("relevances")
-        asked = {basis_of(point): (point, self.model.alphas, rival) for point in points}
+        asked = {
+            basis_of(point): (point, self.model.alphas, rival, self.clock.over) for point in points
+        }
         asked = list(asked.values())
         for part in (asked[:1], asked[1:]):
             # Others begin at those of the first basis.

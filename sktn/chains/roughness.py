@@ -101,7 +101,7 @@ def roughened(model, reading, target, smooth, rng, clock):
     """Sites, problem with its strength, and relevances of all columns: those of the smooth prior,
     or rough ones where they are better."""
     missing = said_gaps(model.missing, reading, target)
-    found = find_roughness(model, reading, missing, target, smooth[1], rng)
+    found = find_roughness(model, reading, missing, target, smooth[1], rng, clock.over)
     return smooth if found is None else with_roughness(found, model, reading, target, smooth, clock)
 
 
@@ -119,18 +119,19 @@ def with_roughness(found, model, reading, target, smooth, clock):
     return sites, problem, relevance
 
 
-def find_roughness(model, reading, missing, target, problem, rng):
+def find_roughness(model, reading, missing, target, problem, rng, stop=None):
     """The parts of the columns, None where those rows that had no say in them are not told better
-    by a standard error.
+    by a standard error, or where there is no time for the search to end.
 
-    problem : ChainProblem of the smooth prior, its strength chosen -> Roughness or None
+    problem : ChainProblem of the smooth prior, its strength chosen, stop : `stop() -> bool`
+    -> Roughness or None
     """
     first, rows = evidence_rows(target, rng)
     folds = target.folds(rows, reading.X[rows], rng)
     if folds is None:
         return None
-    found = parts_of(model, reading, missing, target, first, rng)
-    if found is None:
+    found = parts_of(model, reading, missing, target, first, rng, stop)
+    if found is None or (stop is not None and stop()):
         return None
     smooth = problem.take(rows).astype(np.float32)
     sites = found.sites(model, reading, target, missing, np.float32, rows)
@@ -153,7 +154,7 @@ def evidence_rows(target, rng):
     return target.telling_rows(others, n_first), judged
 
 
-def parts_of(model, reading, missing, target, rows, rng):
+def parts_of(model, reading, missing, target, rows, rng, stop=None):
     """The parts of the columns by the evidence of some rows, None where they say too little."""
     sites = _waves(reading, rows, target.weight[rows], missing, _MAX_DEGREE, np.float32)
     loss, numbers = target.loss(np.float32)
@@ -161,7 +162,7 @@ def parts_of(model, reading, missing, target, rows, rng):
     equal = ChainProblem(sites.basis, sites.coords, loss, numbers[rows], weight, None)
     equal = penalised(model, equal, 1.0)
     parts = rough_parts(sites.basis, model.smoothness)
-    found = relevances(equal, rng, parts=parts, max_rows=len(rows))
+    found = relevances(equal, rng, parts=parts, max_rows=len(rows), stop=stop)
     if not found.decisive:
         return None
     relevance = found.factors.sum(axis=1)

@@ -193,11 +193,11 @@ class Search:
         mean = weight @ gain
         return mean, np.sqrt(weight**2 @ (gain - mean) ** 2)
 
-    def add_roughness(self, point):
+    def add_roughness(self, point, stop=None):
         """The basis of a point, whose columns have the parts that some rows say, as in a model with
         ``degree="auto"``; those rows are then not judged by.
 
-        -> whether they were found
+        stop: `stop() -> bool` -> whether they were found before it is time
         """
         model, weight, basis = self.estimator, self.target.weight, basis_of(point)
         plain = (model.embedding, basis[0]) == ("legendre", "quantile")
@@ -206,9 +206,10 @@ class Search:
         rng = np.random.RandomState(self.seeds["relevance"])
         rows, _ = evidence_rows(self.target, rng)
         missing = said_gaps(model.missing, self.reading, self.target)
-        found = parts_of(model, self.reading, missing, self.target, rows, rng)
+        found = parts_of(model, self.reading, missing, self.target, rows, rng, stop)
         left = np.where(np.isin(self.rows, rows), -1, self.folds)
-        if found is None or len(np.unique(left[left >= 0])) <= self.folds.max():
+        late = found is not None and stop is not None and stop()
+        if late or found is None or len(np.unique(left[left >= 0])) <= self.folds.max():
             return False
         self.folds = left
         on = model, self.reading, self.target, missing, np.float32, self.rows
@@ -222,15 +223,15 @@ class Search:
         self.factors[basis], self.share_factors[basis] = relevance, [relevance]
         return True
 
-    def find_relevances(self, point, alphas, rival=None):
+    def find_relevances(self, point, alphas, rival=None, stop=None):
         """The relevances of the columns by the basis of a point: for every share of the folds those
         that the other rows say, so that rows which are held out had no say in how they are judged,
         and for the models their mean. Those of the first basis that is asked for are where the
         others begin: the same columns matter, and add as much to the prior's variance.
 
         rival: out-of-fold scores (N, c) without relevances. None are kept where rows say too
-        little, nor of classes where they are worse than the rival in the first share. Without a
-        rival they are needed.
+        little, nor of classes where they are worse than the rival in the first share, nor where
+        `stop() -> bool` says so. Without a rival they are needed.
         """
         needed = rival is None
         if len(self.rows) < FIRST_ROWS and not self.quadratic and not needed:
@@ -248,8 +249,9 @@ class Search:
             unit = np.maximum(site_variances(part), np.finfo(np.float32).tiny)
             known = None if first is None else first[k][columns.kept] / unit
             stages = (STAGES if known is None else FROM_KNOWN)[:1]
-            own = relevances(part, rng, stages, known=known)
-            if not own.decisive and not needed:
+            own = relevances(part, rng, stages, known=known, stop=stop)
+            late = stop is not None and stop()
+            if (late or not own.decisive) and not needed:
                 return
             found.append(np.ones(columns.n_columns))
             found[-1][columns.kept] = own.factors

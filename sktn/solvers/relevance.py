@@ -45,7 +45,7 @@ class Relevances(NamedTuple):
     decisive: bool
 
 
-def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known=None):
+def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known=None, stop=None):
     """The factors of the sites under which the response is likeliest. Where the search fails they
     are equal, with a warning.
 
@@ -58,6 +58,7 @@ def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known
         multiplied by in each part. Sites with components of one degree have the first part only
     max_rows : rows of the second stage
     known : (n,), factors near the best ones, of one part, to begin at
+    stop : `stop() -> bool`, asked after every step: the search then ends where it is
     """
     parts = np.ones((1, *problem.penalty.shape)) if parts is None else parts
     wanted = _telling(problem, parts)
@@ -75,7 +76,7 @@ def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known
         if data is None:
             break
         equal = negative_log_evidence(np.append(start, found[n:]), *data)[0]
-        found, value, failure = _search(found, data, max_iter)
+        found, value, failure = _search(found, data, max_iter, stop)
         if failure:
             warnings.warn(
                 f"The search for relevances failed ({failure}): all columns are charged alike, as "
@@ -87,7 +88,7 @@ def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known
             break
         # Akaike, IEEE Trans. Automatic Control 19 (1974): what a number gains by chance.
         decisive = equal - value > n
-        if size == len(rows):
+        if size == len(rows) or (stop is not None and stop()):
             break
     factors = np.zeros(wanted.shape)
     factors[wanted] = np.exp(found[:n])
@@ -146,7 +147,7 @@ def _data(problem, y, rows, parts, wanted):
     return packed(kernels, np.float32), y / scale, weight.mean() / weight
 
 
-def _search(start, data, max_iter):
+def _search(start, data, max_iter, stop=None):
     """-> parameters, minus the log evidence, and what failed, if anything did"""
     # One number is free above, far from where any search ends: where all are bounded on both sides,
     # the first step of L-BFGS-B is the gradient itself, hundreds long, else it has length one.
@@ -156,7 +157,7 @@ def _search(start, data, max_iter):
 
     def rest(intermediate_result):
         values.append(intermediate_result.fun)
-        if values[-2] - values[-1] < _LEAST_GAIN:
+        if values[-2] - values[-1] < _LEAST_GAIN or (stop is not None and stop()):
             raise StopIteration
 
     try:

@@ -11,6 +11,7 @@ See White, Phys. Rev. Lett. 69, 2863 (1992); Stoudenmire and Schwab, NeurIPS 201
 and Schneider, SIAM J. Sci. Comput. 34, A683 (2012).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ def sweep(network, inputs, problem, options, stop=None):
         On N rows.
     options : SweepOptions
     stop : callable, default=None
-        `stop() -> bool`, asked before every sweep.
+        `stop() -> bool`, asked before every sweep and every core: the others stay as they are.
 
     Returns
     -------
@@ -91,7 +92,7 @@ def _arms(network, inputs):
 
 
 def _sweep(network, arms, problem, options, stop):
-    local = local_problems(problem, options)
+    local = local_problems(problem, options, stop)
     split = Split(options.max_bond_dim, options.truncation_tol if options.two_site else None)
     one_arm = _two_site_pass if options.two_site else _one_site_pass
     readout = _absorb_surplus(network.readout, arms)
@@ -122,12 +123,12 @@ def scores(network, inputs):
         return output.scores(flat[None])[0]
 
 
-def local_problems(problem, options):
+def local_problems(problem, options, stop=None):
     """-> Local"""
     effort = options.effort
     if effort is None:
         effort = _QUADRATIC_EFFORT if problem.loss.quadratic else ROUGH_EFFORT
-    return Local(problem, problem.strength, effort, options.outward)
+    return Local(problem, problem.strength, effort, options.outward, stop)
 
 
 class Local(NamedTuple):
@@ -137,8 +138,11 @@ class Local(NamedTuple):
     strength: float
     effort: Effort
     outward: bool = True
+    stop: Callable[[], bool] | None = None
 
     def inner(self, X, far, A):
+        if self.stop is not None and self.stop():
+            return A
         site = Inner(X, far, self.strength, len(self.problem.weight))
         return minimize_locally(site, A, self.problem, self.effort)[0]
 

@@ -42,7 +42,7 @@ def sweep_tree(network, x, problem, options, stop=None):
     options : SweepOptions
         Cores are updated one at a time.
     stop : callable, default=None
-        `stop() -> bool`, asked after every sweep.
+        `stop() -> bool`, asked after every sweep and before every core.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def sweep_tree(network, x, problem, options, stop=None):
     D = int(network.bond_dims.max(initial=1))
     run = executor_for(x.shape[1] * D * max(D, x.shape[2]))
     with run.precision(network.dtype):
-        tree = _Tree(network, x, local_problems(problem, options), run)
+        tree = _Tree(network, x, local_problems(problem, options, stop), run)
         losses = [tree.update_root()]
         for _ in range(options.max_sweeps):
             for side in (0, 1):

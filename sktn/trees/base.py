@@ -128,7 +128,7 @@ class BaseTree(
         )
         # No tree is below the convex limit where every row is a landmark.
         near = complete and found.losses[-1] - limit[1][-1] <= tol * abs(found.losses[-1])
-        if self.max_iter and not near:
+        if self.max_iter and not near and not clock.over():
             options = SweepOptions(max_sweeps=self.max_iter, tol=tol)
             start = len(found.losses)
             found = convex_tree.refine_tree(

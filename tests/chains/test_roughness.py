@@ -1,17 +1,20 @@
 """MPSClassifier and MPSRegressor on tables whose columns want a rough prior, each its own."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor
+from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor, TTNRegressor
 from sktn.chains import roughness
 from sktn.chains.roughness import evidence_rows, may_be_rough
+from sktn.chains.solvers import exact
 from sktn.chains.target import class_target
 from sktn.inspection import variance_shares
 from sktn.solvers import convex_chain
+from sktn.solvers.problem import Clock
 
 N = 2000
 
@@ -229,3 +232,19 @@ def test_rare_classes_have_their_share_of_the_evidence():
     assert shares[0] == shares[2] == max(shares)
     others = np.setdiff1d(np.arange(len(y)), judged)
     assert shares[1] == (y[others] == 1).sum()
+
+
+@pytest.mark.parametrize("model", [MPSRegressor, TTNRegressor])
+def test_time_that_is_over_ends_every_stage(rng, monkeypatch, capsys, model):
+    """Nothing rough, few landmarks and rows, no sweep, no member but the first."""
+    X, score = turning(rng, N)
+    monkeypatch.setattr(exact, "_HASTY_ROWS", 400)
+    over = iter([False])  # The first question is whether to look for what is rough.
+    monkeypatch.setattr(Clock, "over", lambda clock: next(over, True))
+    fitted = model(random_state=0, verbose=1).fit(X, score)
+    said = capsys.readouterr().out
+    rows = int(re.search(r"convex limit: (\d+) rows, 200 landmarks", said)[1])
+    assert rows <= 400
+    assert "rough" not in said
+    assert "1 sweeps" not in said
+    assert fitted.score(X, score) > 0

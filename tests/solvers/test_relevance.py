@@ -81,6 +81,21 @@ def test_a_search_begins_with_a_short_step_and_ends_where_little_is_gained(table
     assert n_calls[0.1] < 0.7 * n_calls[0.0]
 
 
+def test_a_search_ends_where_it_is_told_to(table, monkeypatch):
+    calls = []
+
+    def watched(*args):
+        calls.append(args)
+        return negative_log_evidence(*args)
+
+    monkeypatch.setattr(relevance, "negative_log_evidence", watched)
+    X, y = table
+    task = problem(X, y, np.ones(len(y)))
+    found = relevances(task, np.random.RandomState(0), stop=lambda: True)
+    assert len(calls) < 6
+    assert np.isfinite(found.factors).all()
+
+
 def test_a_constant_response_says_nothing(table):
     task = problem(table[0], np.ones(400), np.ones(400))
     np.testing.assert_array_equal(relevances(task, np.random.RandomState(0)).factors, 1)

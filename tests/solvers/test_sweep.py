@@ -10,7 +10,7 @@ from sktn import backend, losses
 from sktn.networks.linalg import outer
 from sktn.networks.mps import MPS
 from sktn.solvers import convex, sweep
-from sktn.solvers.local import Output
+from sktn.solvers.local import Inner, Output, minimize_locally
 from sktn.solvers.local_squares import least_squares
 from sktn.solvers.newton import Effort
 from sktn.solvers.sweep import SweepOptions
@@ -153,13 +153,26 @@ def test_cores_are_visited_on_both_ways_or_back_only(rng, monkeypatch, outward, 
     np.testing.assert_allclose(curve[-1], penalised(found, inputs, problem))
 
 
-def test_sweeps_stop_when_told_to(rng):
-    inputs, problem = site_vectors(rng, 2, 1), make_problem("squared", rng)
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_no_sweep_and_no_core_is_begun_when_told_to_stop(rng, monkeypatch, after):
+    inputs, problem = site_vectors(rng, 3, 2), make_problem("squared", rng)
+    chain, solved, asked = random_chain(rng, 3, 2), [], []
+
+    def counted(site, *args):
+        solved.extend([site] if isinstance(site, Inner) else [])
+        return minimize_locally(site, *args)
+
+    def stop():
+        asked.append(True)
+        return len(asked) > after
+
+    monkeypatch.setattr(sweep, "minimize_locally", counted)
     options = SweepOptions(max_sweeps=7, tol=0.0)
-    for answers in ([True], [False, True]):
-        stop = iter(answers).__next__
-        _, curve = sweep.sweep(random_chain(rng, 2, 1), inputs, problem, options, stop=stop)
-        assert len(curve) == len(answers)
+    found, curve = sweep.sweep(chain, inputs, problem, options, stop=stop)
+    assert len(solved) == max(after - 1, 0)
+    assert len(curve) == 1 + (after > 0)
+    assert curve[-1] <= curve[0] * (1 + 1e-12)
+    np.testing.assert_allclose(curve[-1], penalised(found, inputs, problem))
 
 
 def test_rows_without_weight_do_not_count(rng):

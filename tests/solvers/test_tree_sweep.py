@@ -119,8 +119,12 @@ def test_sweeps_stop_when_asked(rng):
     problem = make_problem("squared", rng)
     network = random_tree(rng, TREES[1], c=2)
     x = site_vectors(rng, 4)
-    _, curve = sweep_tree(network, x, problem, SweepOptions(max_sweeps=9, tol=0), lambda: True)
+    options = SweepOptions(max_sweeps=9, tol=0)
+    found, curve = sweep_tree(network, x, problem, options, lambda: True)
     assert len(curve) == 2
+    # No core but the root was solved for, which nothing moves further.
+    assert curve[1] >= curve[0] * (1 - 1e-6)
+    assert len(sweep_tree(found, x, problem, options)[1]) > 2
 
 
 def test_components_without_rows_take_no_part(rng):

@@ -25,8 +25,8 @@ _WEAKER = (1.0, 10**-0.5, 0.1, 10**-1.5)
 # (1974)), the constant of a score for one: what sweeps are not made for. On 13 tables of 100 to
 # 1,000 rows chains that lacked less were as good on other rows.
 _CHANCE = 1.0
-# Landmarks of a convex limit that is begun when the time is over.
-_HASTY = 200
+# Landmarks and rows of a convex limit that is begun when the time is over.
+_HASTY, _HASTY_ROWS = 200, 5_000
 
 
 class Plan(NamedTuple):
@@ -219,11 +219,13 @@ def limit_design(problem, plan):
     and whether every row is a landmark of it."""
     # Once the time is over, what there is to be had at once: with 1,000 landmarks it takes five
     # times as long.
-    n_landmarks = min(plan.max_landmarks, _HASTY) if plan.clock.over() else plan.max_landmarks
+    hasty = plan.clock.over()
+    n_landmarks = min(plan.max_landmarks, _HASTY) if hasty else plan.max_landmarks
     landmarks = convex.choose_landmarks(problem.weight, n_landmarks, plan.rng)
     # A design of more rows would not fit memory, and they say little more of so few coefficients.
     row = max(len(landmarks), 1) * problem.dtype.itemsize
     most = max(len(landmarks), int(_DESIGN_SHARE * get_config()["max_memory"] / row))
+    most = min(most, _HASTY_ROWS) if hasty else most
     complete = len(landmarks) == np.count_nonzero(np.asarray(problem.weight) > 0)
     if problem.n_rows > most:
         rows = search_rows(problem.weight, most - len(landmarks), plan.rng)
