@@ -22,7 +22,8 @@ def search_options(rng, callback=True):
 
 def rgtn_decomposer(rng, order):
     bonds = rng.integers(1, 4, (order, order))
-    switches = some(rng, 0.5, reduction=[False], tomography=[False], information=[False])
+    names = "reduction", "tomography", "information", "race", "mending", "random_starts"
+    switches = some(rng, 0.5, **{name: [False] for name in names})
     searches = ["paper", sktn.RGSearch(**switches, n_cycles=int(rng.integers(3)))]
     options = search_options(rng) | some(
         rng,

@@ -12,6 +12,7 @@ from sktn.structure import fixed, modes, portfolio, rg
 from sktn.structure.certificate import size_bound
 from sktn.structure.comparisons import paper
 from sktn.structure.folding import Folding
+from sktn.structure.neighbours import Descent
 
 __all__ = ["RGSearch", "RGTNDecomposer"]
 
@@ -33,7 +34,15 @@ class RGSearch(BaseEstimator):
         Whether the least informative components are removed one by one.
     n_cycles : int, default=100
         Most exchange cycles after the target is met: each grows one bond and prunes others, and
-        keeps the result if it is smaller. They end when no bond is left whose growth pays.
+        keeps the result if it is smaller. They end when no bond is left whose growth pays. Without
+        any there is no last phase either.
+    race : bool, default=True
+        Whether the moves of the last phase compete over many sweeps, which tells slow fits from
+        failures. Otherwise all are judged by twelve.
+    mending : bool, default=True
+        Whether what the networks that failed in the last phase miss is bought at another bond.
+    random_starts : bool, default=True
+        Whether the last phase fits structures from random starts as well.
 
     Examples
     --------
@@ -48,6 +57,9 @@ class RGSearch(BaseEstimator):
         "tomography": ["boolean"],
         "information": ["boolean"],
         "n_cycles": [Interval(Integral, 0, None, closed="left")],
+        "race": ["boolean"],
+        "mending": ["boolean"],
+        "random_starts": ["boolean"],
     }
 
     def __init__(
@@ -57,11 +69,17 @@ class RGSearch(BaseEstimator):
         tomography=True,
         information=True,
         n_cycles=100,
+        race=True,
+        mending=True,
+        random_starts=True,
     ):
         self.reduction = reduction
         self.tomography = tomography
         self.information = information
         self.n_cycles = n_cycles
+        self.race = race
+        self.mending = mending
+        self.random_starts = random_starts
 
 
 class RGTNDecomposer(GraphDecomposer):
@@ -311,6 +329,7 @@ class RGTNDecomposer(GraphDecomposer):
             tomography=search.tomography,
             information=search.information,
             cycles=search.n_cycles,
+            descent=Descent(search.race, search.mending, search.random_starts),
         )
 
     def _solved(self, task, norm):

@@ -18,7 +18,7 @@ from sktn.networks import graph
 from sktn.solvers.als import update
 from sktn.structure import moves
 
-__all__ = ["descend"]
+__all__ = ["Descent", "descend"]
 
 # Networks that are fitted before the descent ends, and parameters times entries of all of them.
 _CANDIDATES, _WORK = (4, 32), 1e9
@@ -29,13 +29,32 @@ _LONGEST = 400
 _QUICK, _AFRESH = 1e9, 8
 # Generations of networks before the descent ends, and how many of those that failed are mended.
 _GENERATIONS, _PARENTS = 2, 8
-# Structures that are sampled have at least this share of the parameters.
-_NEAR = 0.85
+# Structures that are sampled have at least this share of the parameters, and races of random
+# starts that fail, one after the other, before there are no more.
+_NEAR, _PATIENCE = 0.85, 2
+# Bonds that half of the samples change.
+_CHANGED = 4
+# One of so many stays in a race from round to round: those that won were the first, second, third
+# or fourth of some thirty after the first round.
+_STAYS = 4
 # Components removed (None: all but one) and slices added elsewhere.
 _TRANSFERS = ((1, 1), (1, 2), (None, 1), (None, 2))
 # Transfers that are priced, of the narrowed networks that miss least: all of them up to order five,
 # and as much time at higher orders, where a network has some thousand; fewer where a price is dear.
 _PRICED, _FEW_PRICED = 300, 60
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What the last phase uses; each mechanism can be switched off.
+
+    race whether moves compete over many sweeps, else all are judged by a few, mending whether what
+    failed networks miss is bought at another bond, random_starts whether there are any
+    """
+
+    race: bool = True
+    mending: bool = True
+    random_starts: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,26 +136,27 @@ def _missing(problem, move):
     return max(move.error - problem.target, 0.0) / move.saved, -move.saved
 
 
-def descend(problem, state):
+def descend(problem, state, descent):
     """The first move that keeps the target, again and again, until none of the promising does.
 
     State that meets the target -> State that meets the target, never larger
     """
     best = state
     while not problem.expired():
-        smaller = _smaller(problem, best)
+        smaller = _smaller(problem, best, descent)
         if smaller is None:
             break
         best = smaller
     return best
 
 
-def _smaller(problem, best):
+def _smaller(problem, best, descent):
     """A smaller network near by that meets the target, or None."""
     most = int(np.clip(_WORK / (best.size * problem.X.size), *_CANDIDATES))
     quick = best.size * problem.X.size < _QUICK
     seen, failed = set(), []
-    for generation in range(_GENERATIONS if quick else 1):
+    few, longest = (6, _LONGEST) if descent.race else (12, 12)
+    for generation in range(_GENERATIONS if quick and descent.mending else 1):
         found = _mended(problem, best, failed) if generation else _moves(problem, best)
         runners = []
         for move in found:
@@ -146,23 +166,29 @@ def _smaller(problem, best):
             if R.tobytes() not in seen and problem.possible(R):
                 seen.add(R.tobytes())
                 runners.append((move.cores, move.solve, move.bond))
-        trial, others = _race(problem, runners, 6, "mended" if generation else "neighbour")
+        name = "mended" if generation else "neighbour"
+        trial, others = _race(problem, runners, few, name, longest)
         if trial is not None:
             return trial
         failed += others
     # Above order six random starts begin as products, and end far above.
-    if not quick or len(best.cores) > 6:
+    if not (quick and descent.random_starts) or len(best.cores) > 6:
         return None
-    structures = _structures(problem, best, failed, most)
-    shape, dtype = problem.X.shape, problem.X.dtype
-    drawn = [graph.random_cores(shape, R, problem.rng, dtype) for R in structures]
-    return _race(problem, [(cores, None, None) for cores in drawn], 12, "afresh")[0]
+    shape, dtype, tried = problem.X.shape, problem.X.dtype, set()
+    for _ in range(_PATIENCE):
+        structures = _structures(problem, best, failed, tried, most)
+        tried |= {R.tobytes() for R in structures}
+        drawn = [graph.random_cores(shape, R, problem.rng, dtype) for R in structures]
+        trial, _ = _race(problem, [(cores, None, None) for cores in drawn], 12, "afresh", longest)
+        if trial is not None:
+            return trial
+    return None
 
 
-def _race(problem, runners, sweeps, name):
+def _race(problem, runners, sweeps, name, longest=_LONGEST):
     """The first of several networks that a fit brings to the target, or None; and all others.
 
-    Successive halving: all are fitted by a few sweeps, the better half by twice as many, and so on.
+    All are fitted by a few sweeps, the best quarter by twice as many, and so on.
     That tells a slow fit from a failure, at the price of a few fits. What sweeps leave falls like
     one over their number, if not faster: twice as many bring less than the round before, and all
     that follow as much, so that who is further from the target is out.
@@ -171,7 +197,7 @@ def _race(problem, runners, sweeps, name):
     -> State or None, list of (State, bond)
     """
     before, out, ranked = [np.inf] * len(runners), [], []
-    while runners and sweeps <= _LONGEST:
+    while runners and sweeps <= longest:
         ranked = []
         for (cores, first, bond), error in zip(runners, before, strict=True):
             if problem.expired():
@@ -183,8 +209,8 @@ def _race(problem, runners, sweeps, name):
             hopeful = trial.error - problem.target < error - trial.error
             (ranked if hopeful else out).append((trial, bond))
         ranked.sort(key=lambda runner: runner[0].error)
-        half = (len(runners) + 1) // 2
-        ranked, out = ranked[:half], out + ranked[half:]
+        few = -(-len(runners) // _STAYS)
+        ranked, out = ranked[:few], out + ranked[few:]
         runners = [(trial.cores, None, bond) for trial, bond in ranked]
         before = [trial.error for trial, _ in ranked]
         sweeps *= 2
@@ -216,13 +242,14 @@ def _mended(problem, best, failed):
     return found
 
 
-def _structures(problem, best, failed, most):
+def _structures(problem, best, failed, tried, most):
     """Structures for random starts: those that failed by least, modes exchanged, and samples.
 
     A loop whose bonds have shared out what a tree could carry holds on to it: no warm start leads
-    from one to the other. Samples change some bonds by one, and are smaller, but not by much.
+    from one to the other. Samples change some bonds by one, many or few, and are smaller, but not
+    by much.
 
-    -> list of (N, N)
+    tried set of structures as bytes, which are left out -> list of (N, N)
     """
     R, order = graph.bond_dims(best.cores), len(best.cores)
     failed = sorted(failed, key=lambda f: f[0].error)
@@ -232,9 +259,11 @@ def _structures(problem, best, failed, most):
         swap[[i, j]] = j, i
         found.append(R[np.ix_(swap, swap)])
     pairs = np.triu_indices(order, 1)
-    for _ in range(20 * most):
+    for n in range(20 * most):
         other = np.ones_like(R)
         change = problem.rng.integers(-1, 2, len(pairs[0]))
+        if n % 2:  # Those near by are many at order four, and too few to be met by chance at six.
+            change *= problem.rng.random(len(change)) < _CHANGED / len(change)
         other[pairs] = np.maximum(R[pairs] + change, 1)
         other = np.maximum(other, other.T)
         if graph.n_parameters(problem.sizes, other) > _NEAR * best.size:
@@ -245,6 +274,8 @@ def _structures(problem, best, failed, most):
     for other in different.values():
         if len(some) == most:
             break
+        if other.tobytes() in tried:
+            continue
         smaller = graph.n_parameters(problem.sizes, other) < best.size
         if smaller and problem.possible(other):
             some.append(other)

@@ -124,10 +124,13 @@ def planted(problem, measured, tries=6):
     best, limit = None, np.inf
     # What a simple descent explains may be a wide bond that stands for two triangles.
     often = (False, True) if problem.X.ndim <= _TWICE else (False,)
-    for twice, ranks in product(often, dict.fromkeys((wide, tuple(least)))):
-        if twice and best is not None:
-            break
-        told = tomography.Cuts(problem.sizes, subsets, ranks, sure, problem.X.shape, large)
+    # A mode whose rank is below its length has the rank of its bonds: to take the length for what
+    # is left of it leaves a dozen explanations where there is one.
+    legs = dict.fromkeys((tuple(problem.sizes), problem.X.shape))
+    for twice, ranks, lengths in product(often, dict.fromkeys((wide, tuple(least))), legs):
+        if best is not None and (twice or lengths != tuple(problem.sizes)):
+            continue
+        told = tomography.Cuts(problem.sizes, subsets, ranks, sure, lengths, large)
         explained = tomography.explanations(
             told, problem.rng, deadline=problem.deadline, twice=twice
         )

@@ -1,6 +1,6 @@
 """The structure search: starts off the spectra, expansion, compression, exchange, neighbours."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -36,7 +36,7 @@ class Settings:
 
     cycles of exchange, ceiling parameters of a network that is known already: what ends far above
     it is not finished, gaps whether what was planted is read off first, stage "starts" leaves out
-    the last phase, "finish" all before it, "whole" neither
+    the last phase, "finish" all before it, "whole" neither, descent what the last phase uses
     """
 
     reduction: bool = True
@@ -47,6 +47,7 @@ class Settings:
     ceiling: float = np.inf
     gaps: bool = True
     stage: str = "whole"
+    descent: neighbours.Descent = field(default_factory=neighbours.Descent)
 
 
 def search(task, settings, budget=None):
@@ -232,7 +233,7 @@ def _finished(problem, settings, results):
 def _settled(problem, settings, state):
     """Neighbours and exchanges in turn, until neither makes the network smaller."""
     while settings.cycles and not problem.expired():
-        smaller = neighbours.descend(problem, state)
+        smaller = neighbours.descend(problem, state, settings.descent)
         if smaller is state:
             break
         state = _traded(problem, settings, smaller)

@@ -220,7 +220,8 @@ def test_superfluous_bonds_are_dropped(seed):
         cores = moves.append_slices(cores, i, j, *small)
     task = steps.Problem(X, X.shape, 1e-4, rng)
     start = task.state(Fit(cores, squared_error(X, cores), 0))
-    end = neighbours.descend(task, start if task.met(start) else task.fit(cores, 20))
+    everything = neighbours.Descent()
+    end = neighbours.descend(task, start if task.met(start) else task.fit(cores, 20), everything)
     assert task.met(end)
     assert end.size <= graph.n_parameters(X.shape, chain_matrix([2, 4]))
 
@@ -229,12 +230,12 @@ def test_the_descent_never_leaves_the_target():
     X = np.random.default_rng(3).normal(size=(7, 6, 5)).cumsum(axis=0)
     X /= np.linalg.norm(X)
     task, state = _state(X, ring_matrix([4, 4, 4]), 0.1)
-    end = neighbours.descend(task, state)
+    end = neighbours.descend(task, state, neighbours.Descent())
     assert task.met(end)
     assert squared_error(X, end.cores) <= 0.1
     assert end.size <= state.size
     again = task.state(Fit(end.cores, end.error, 0))
-    assert neighbours.descend(task, again).size <= end.size
+    assert neighbours.descend(task, again, neighbours.Descent()).size <= end.size
 
 
 def test_spectrum_is_that_of_the_unfolding():

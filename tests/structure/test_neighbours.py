@@ -62,7 +62,7 @@ def test_structures_for_random_starts_are_smaller_and_different():
     X = smooth((9, 4, 4, 5))
     task, best = fitted(X, complete_matrix(3, 4), 1.0)
     _, less = fitted(X, complete_matrix(2, 4), 1.0)
-    found = neighbours._structures(task, best, [(less, None)], 20)
+    found = neighbours._structures(task, best, [(less, None)], set(), 20)
     assert (found[0] == complete_matrix(2, 4)).all()  # the one that failed comes first
     assert len({R.tobytes() for R in found}) == len(found) == 20
     for R in found:
@@ -75,7 +75,50 @@ def test_modes_are_exchanged():
     X = smooth((9, 3, 4))
     R = np.array([[1, 2, 2], [2, 1, 1], [2, 1, 1]])  # the longest mode is the centre of a star
     task, best = fitted(X, R, 1.0)
-    found = neighbours._structures(task, best, [], 40)
+    found = neighbours._structures(task, best, [], set(), 40)
     other = R[np.ix_([1, 0, 2], [1, 0, 2])]
     assert graph.n_parameters(X.shape, other) < best.size
     assert any((one == other).all() for one in found)
+
+
+def test_structures_that_were_tried_are_not_drawn_again():
+    task, best = fitted(smooth((9, 4, 4, 5)), complete_matrix(3, 4), 1.0)
+    first = neighbours._structures(task, best, [], set(), 20)
+    tried = {R.tobytes() for R in first}
+    second = neighbours._structures(task, best, [], tried, 20)
+    assert len(second) == 20
+    assert not tried & {R.tobytes() for R in second}
+
+
+def test_samples_change_few_bonds_too():
+    task, best = fitted(smooth((4, 3, 4, 3, 4, 3)), complete_matrix(2, 6), 1.0)
+    found = neighbours._structures(task, best, [], set(), 100)
+    changed = [int((complete_matrix(2, 6) != R).sum()) // 2 for R in found]
+    assert min(changed) <= 4
+    assert max(changed) >= 8
+
+
+def test_every_part_of_the_last_phase_can_be_switched_off(monkeypatch):
+    X = smooth()
+    task, found = fitted(X, complete_matrix(2, 4), 1e-12)
+    task.target = found.error  # no smaller network comes near
+    sweeps, called = [], []
+    fit, mended, structures = task.fit, neighbours._mended, neighbours._structures
+    monkeypatch.setattr(task, "fit", lambda cores, n, **k: sweeps.append(n) or fit(cores, n, **k))
+    for name, part in (("mending", mended), ("random_starts", structures)):
+        monkeypatch.setattr(
+            neighbours, part.__name__, lambda *a, n=name, f=part: called.append(n) or f(*a)
+        )
+
+    def descended(**off):
+        sweeps.clear()
+        called.clear()
+        assert neighbours.descend(task, found, neighbours.Descent(**off)) is found
+        return set(sweeps), set(called)
+
+    tried, parts = descended()
+    assert {6, 12} < tried
+    assert parts == {"mending", "random_starts"}
+    assert descended(mending=False)[1] == {"random_starts"}
+    assert descended(random_starts=False)[1] == {"mending"}
+    assert descended(race=False) == ({12}, {"mending", "random_starts"})

@@ -400,3 +400,16 @@ def test_no_slices_are_offered_whose_equations_take_seconds(monkeypatch, fitted)
     assert len(steps.scored_growth(problem(X, 0.1), state, 0.05)) == 6
     monkeypatch.setattr(steps, "_WIDEST", 8)
     assert steps.scored_growth(problem(X, 0.1), state, 0.05) == []
+
+
+def test_lengths_of_modes_tell_bonds_that_their_ranks_hide():
+    rng, order, sizes = np.random.default_rng(12), 6, (9, 8, 10, 10, 8, 8)
+    R = np.ones((order, order), dtype=int)
+    for i, j, r in [(0, 2, 3), (0, 5, 2), (1, 4, 3), (1, 5, 3), (2, 5, 2), (3, 5, 3), (4, 5, 2)]:
+        R[i, j] = R[j, i] = r
+    X = graph.to_dense(graph.random_cores(sizes, R, rng))
+    # Of the ranks alone, bonds (0, 2), (1, 4), .. of 6 and 8 with fewer parameters are possible.
+    task = Task(X / np.linalg.norm(X), 1e-4, np.random.default_rng(0))
+    cores, exact = rg.read(task, rg.Settings())
+    assert exact
+    assert sum(core.size for core in cores) == graph.n_parameters(sizes, R)
