@@ -228,6 +228,17 @@ def test_components_that_no_row_has_take_no_part(rng, two_site):
     np.testing.assert_allclose(curve[-1], values.sum() + task.strength / 2 * penalty, rtol=1e-6)
 
 
+def test_a_core_inside_an_arm_is_factorised_where_it_has_one_score(rng):
+    X, far = rng.normal(size=(13, 5)), rng.normal(size=(13, 4, 3))
+    X[-1], far[-1] = np.eye(5)[0], np.array([0.6, 0.8, 0, 0])[:, None]  # the constant, of norm 1
+    assert Inner(X, far, 0.3, 12).factors() is None  # all scores share it
+    site = Inner(X, far[:, :, :1], 0.3, 12)
+    weight, target = rng.uniform(0.5, 2, 12), rng.normal(size=(12, 1))
+    A = site.assembled(least_squares(*site.factors(), target, weight, 0.3))[None]
+    slope = site.adjoint(weight[:, None] * (site.scores(A) - target)) + site.ridge(A)
+    np.testing.assert_allclose(slope, 0, atol=1e-9)
+
+
 @pytest.mark.parametrize("n_rows", [12, 60])
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_a_factorisation_finds_the_local_minimum(rng, n_rows, n_outputs):

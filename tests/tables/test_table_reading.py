@@ -35,8 +35,8 @@ def frame(values):
     return pd.DataFrame(NUMBERS | {"k": values})
 
 
-def polars_frame(values):
-    return pl.DataFrame(NUMBERS | {"k": values})
+def polars_frame(values, dtype=None):
+    return pl.DataFrame(NUMBERS | {"k": pl.Series(values, dtype=dtype)})
 
 
 CATEGORIES = {
@@ -45,8 +45,8 @@ CATEGORIES = {
     "pandas string": frame(pd.array(LEVELS, dtype="string")),
     "pandas category": frame(pd.Categorical(LEVELS)),
     "polars string": polars_frame(LEVELS),
-    "polars categorical": polars_frame(LEVELS).with_columns(pl.col("k").cast(pl.Categorical)),
-    "polars enum": polars_frame(LEVELS).with_columns(pl.col("k").cast(pl.Enum(["z", "y", "x"]))),
+    "polars categorical": polars_frame(LEVELS, pl.Categorical),
+    "polars enum": polars_frame(LEVELS, pl.Enum(["z", "y", "x"])),
 }
 
 
