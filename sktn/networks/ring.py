@@ -87,8 +87,7 @@ def to_open(cores):
     ends = np.eye(D, dtype=cores.dtype).ravel()
     # Summing over the rows (or columns) where the carried and the running bond are equal is the
     # trace; the sum goes to index 0, where the chain is closed.
-    first, last = chain[0].copy(), np.zeros((D * D, d, D * D), cores.dtype)
-    first[1:] = 0
+    first, last = np.zeros((2, D * D, d, D * D), cores.dtype)
     first[0] = np.einsum("k,ksr->sr", ends, chain[0])
     chain[0] = first
     last[:, :, 0] = np.einsum("ksr,r->ks", chain[-1], ends)
