@@ -1,5 +1,7 @@
 """How the parts of a density and their shares are learned."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,20 @@ def test_a_chain_learns_from_the_rows_that_sweeps_afford(rng, monkeypatch):
     density = MPSDensityEstimator(**parameters).fit(X)
     assert rows == [100]
     assert np.isfinite(density.score(X))
+
+
+def test_the_last_sweeps_go_down_the_strengths_that_held_out_rows_saw(monkeypatch):
+    def path(chain, weight, settings, alphas):
+        return (SimpleNamespace(loss=alpha, settled=alpha < 0.3) for alpha in alphas)
+
+    monkeypatch.setattr(born_fit, "chain_path", path)
+    settings = SimpleNamespace(alpha="auto", max_iter=5)
+    assert born_fit.run_chain(None, None, 4, settings)[1].tolist() == [1.0, 0.5, 0.25, 0.125]
+    # Without held-out rows one strength, until the loss settles.
+    assert born_fit.run_chain(None, None, None, settings)[1].tolist() == [born_fit._ALPHA]
+    settings.alpha = 0.4
+    assert born_fit.run_chain(None, None, 3, settings)[1].tolist() == [0.4] * 3
+    assert born_fit.run_chain(None, None, None, settings)[1].tolist() == [0.4] * 5
 
 
 def test_constant_columns_one_column_and_text(rng):

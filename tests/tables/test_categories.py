@@ -1,5 +1,6 @@
 """Categories of data frames and arrays, by HistGradientBoosting's conventions."""
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -7,6 +8,7 @@ import pytest
 from sklearn.utils.validation import _check_categorical_features
 
 from sktn import MPSClassifier
+from sktn.tables import categories
 from sktn.tables.categories import check_categorical, encode, fit_encoder
 from sktn.tables.reading import read_fit
 
@@ -157,3 +159,21 @@ def test_equal_names_and_levels_that_are_none_are_refused():
     lists = pd.DataFrame({"a": [[1], [2], [1]]})
     with pytest.raises(ValueError, match="'a' holds a list, which is no level"):
         read_fit(MPSClassifier(), lists, categorical=["a"])
+
+
+@pytest.mark.parametrize(
+    ("column", "boolean"),
+    [
+        (pd.Series([True, False, True]), True),
+        (pd.Series([True, None, np.False_], dtype=object), True),
+        (pd.Series([True, None, False], dtype="boolean"), True),
+        (pd.Series([True, 1, False], dtype=object), False),
+        (pd.Series([None, None], dtype=object), False),
+        (pd.Series([0, 1, 1]), False),
+        (pd.Series(["True", "False"], dtype=object), False),
+        (pl.Series([True, None]), True),
+        (pl.Series(["True", None]), False),
+    ],
+)
+def test_columns_of_booleans_say_so_as_objects_too(column, boolean):
+    assert categories._says_boolean(nw.from_native(column, series_only=True)) is boolean
