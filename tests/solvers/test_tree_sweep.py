@@ -10,7 +10,7 @@ from sktn.networks import tree
 from sktn.networks.linalg import outer
 from sktn.networks.tree import TTN
 from sktn.solvers.sweep import SweepOptions
-from sktn.solvers.tree_sweep import sweep_tree
+from sktn.solvers.tree_sweep import _Tree, sweep_tree
 
 # A caterpillar, a balanced tree, one with a leaf at the root, one site, two sites.
 TREES = [
@@ -145,3 +145,29 @@ def test_sweeps_run_on_either_executor(rng, executor, monkeypatch):
     monkeypatch.setattr("sktn.solvers.tree_sweep.executor_for", lambda entries: executor)
     _, curve = sweep_tree(network, x, problem, options)
     np.testing.assert_allclose(curve, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("still", "updates", "steps"),
+    [
+        # Above leaves that are solved for, twice.
+        ([], [4, 0, 1, 4], [("down", 6, 0), ("down", 4, 0), ("back", 4, 0), ("down", 4, 1)]),
+        ([0, 1], [4], [("down", 6, 0)]),
+        ([0], [4, 1, 4], [("down", 6, 0), ("down", 4, 1)]),
+    ],
+)
+def test_cores_are_solved_for_before_and_after_those_below(monkeypatch, still, updates, steps):
+    walk = object.__new__(_Tree)
+    walk.n, walk.children = 4, [(), (), (), (), (0, 1), (2, 3), (4, 5)]
+    done, moved = [], []
+    monkeypatch.setattr(_Tree, "moves", lambda self, child: child not in still)
+    monkeypatch.setattr(_Tree, "_update", lambda self, node: done.append(node))
+    for name in ("down", "back"):
+        step = lambda self, node, side, name=name: moved.append((name, node, side))  # noqa: E731
+        monkeypatch.setattr(_Tree, f"_{name}", step)
+    walk.around(0)
+    assert done == updates
+    assert moved[: len(steps)] == steps
+    # The centre is back at the root.
+    assert moved[-1] == ("back", 6, 0)
+    assert sum(name == "down" for name, *_ in moved) * 2 == len(moved)
