@@ -1,6 +1,7 @@
 """The mechanisms of the renormalization-group search, each against its definition."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -413,3 +414,10 @@ def test_lengths_of_modes_tell_bonds_that_their_ranks_hide():
     cores, exact = rg.read(task, rg.Settings())
     assert exact
     assert sum(core.size for core in cores) == graph.n_parameters(sizes, R)
+
+
+def test_further_starts_are_tried_where_they_cost_little():
+    problem, limit = SimpleNamespace(X=np.empty(1000)), rg._QUICK / 1000
+    assert rg._quick(problem, [])
+    for sizes, quick in (([limit - 1], True), ([limit], False), ([limit - 1, 9 * limit], True)):
+        assert rg._quick(problem, [SimpleNamespace(size=size) for size in sizes]) == quick
