@@ -48,9 +48,8 @@ def planted(seed):
 
 def chosen(folder, only):
     """(name, tensor): generated ones, and those of the folder."""
-    yield "smooth", smooth(0)
-    yield "ring with a chord", planted(0)
-    for name, X in tensors(folder, (6,)):
+    made = [("smooth", smooth(0)), ("ring with a chord", planted(0))]
+    for name, X in itertools.chain(made, tensors(folder, (6,))):
         if any(word in name for word in only.split(",")):
             yield name, X
 
@@ -76,7 +75,7 @@ def show(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", help="folder with lightfield, video and volume")
-    parser.add_argument("--only", default="", help="its tensors whose name contains one of these")
+    parser.add_argument("--only", default="", help="tensors whose name contains one of these")
     parser.add_argument("--variants", default=";".join(VARIANTS), help="separated by semicolons")
     parser.add_argument("--targets", default="0.1")
     parser.add_argument("--seeds", type=int, default=1)
