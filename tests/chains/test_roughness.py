@@ -11,8 +11,9 @@ from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor, TTNRegressor
 from sktn.chains import roughness
 from sktn.chains.roughness import evidence_rows, may_be_rough
 from sktn.chains.solvers import exact
-from sktn.chains.target import class_target
+from sktn.chains.target import class_target, real_target
 from sktn.inspection import variance_shares
+from sktn.losses import SquaredError
 from sktn.solvers import convex_chain
 from sktn.solvers.problem import Clock
 
@@ -248,3 +249,11 @@ def test_time_that_is_over_ends_every_stage(rng, monkeypatch, capsys, model):
     assert "rough" not in said
     assert "1 sweeps" not in said
     assert fitted.score(X, score) > 0
+
+
+def test_fewer_numbers_than_labels_are_evidence():
+    rng = np.random.default_rng(7)
+    target = real_target(rng.normal(size=9000), np.ones(9000), SquaredError())
+    rows, judged = evidence_rows(target, rng)
+    assert len(rows) == 800
+    assert len(np.intersect1d(rows, judged)) == 0
