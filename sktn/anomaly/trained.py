@@ -164,7 +164,7 @@ class TrainedSMPO(BaseEstimator):
                 result = self._optimise(operator, coords, rows.weight, key)
             operators.append(replace(operator, cores=_masked(result.params, mask)))
             results.append(result)
-        _warn_unless_finite(results)
+        _warn_of_divergence(results)
         losses = results[0].losses
         return Solution(
             operators,
@@ -194,7 +194,7 @@ class TrainedSMPO(BaseEstimator):
                     objective, operator.cores, key, training, steps=steps, state=state
                 )
                 results.append(found)
-        _warn_unless_finite(results)
+        _warn_of_divergence(results)
         operators = [
             replace(operator, cores=_masked(result.params, operator.output_mask))
             for operator, result in zip(operators, results, strict=True)
@@ -316,7 +316,8 @@ def _sweep(operator, coords, weight, alpha, solver):
         np.array([]),
         result.converged,
         bool(np.isfinite(result.losses).all()),
-        None,
+        rose=False,
+        state=None,
     )
 
 
@@ -325,11 +326,17 @@ def _masked(cores, mask):
     return cores * mask[:, None, None, :, None].astype(cores.dtype)
 
 
-def _warn_unless_finite(results):
+def _warn_of_divergence(results):
     if not all(result.finite for result in results):
         warnings.warn(
             "The loss is no longer finite; the last finite parameters were kept. Use a smaller "
             "learning_rate or float64 data.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    if any(result.rose for result in results):
+        warnings.warn(
+            "The loss rose in training: the best epoch is taken. Use a smaller learning_rate.",
             ConvergenceWarning,
             stacklevel=4,
         )

@@ -159,7 +159,7 @@ class _Run:
             params,
             int(training.plan.rng.randint(2**31 - 1)),
             solver.training(
-                part.n_sites,
+                part,
                 training.plan.bond_dim,
                 batch_size=training.batch_size,
                 max_iter=1,

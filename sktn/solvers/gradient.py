@@ -67,6 +67,8 @@ class Result(NamedTuple):
     validation_losses : (epochs,) or empty
     converged : whether it stopped before `max_iter`
     finite : False when it was stopped by a loss that is not finite
+    rose : whether the training loss ended by more than `tol` above where it began, so that the best
+        epoch's parameters are taken though nothing was held out
     state : optimiser state, to go on from
     """
 
@@ -75,6 +77,7 @@ class Result(NamedTuple):
     validation_losses: np.ndarray
     converged: bool
     finite: bool
+    rose: bool
     state: object
 
 
@@ -228,7 +231,8 @@ def minimize(
     training : Training
     validation : (data, weight, context), default=None
         Early stopping on it, and the best parameters are returned. Without it the training
-        stops when the training loss no longer falls, and the last parameters are returned.
+        stops when the training loss no longer falls, and the last parameters are returned, unless
+        it rose.
     state : optimiser state to go on from, default=None
     steps : (int, int), default=None
         Batches before this call, and in all calls together, of a training whose schedule goes on
@@ -302,13 +306,14 @@ def minimize(
         finite = bool(progress.finite)
         stops = stalled(monitored, training.n_iter_no_change, training.tol)
         converged = converged or not finite or stops
-    last = progress.params if validation is None else progress.best_params
+    rose = validation is None and finite and losses[-1] > losses[0] + training.tol
     return Result(
-        last,
+        progress.best_params if rose or validation is not None else progress.params,
         np.array(losses),
         np.array(monitored if validation is not None else []),
         converged,
         finite,
+        rose,
         progress.opt_state,
     )
 
@@ -376,4 +381,4 @@ def minimize_lbfgs(objective, params, *, max_iter=500, tol=1e-5):
     )
     losses = np.asarray(curve)[: int(iterations)]
     finite = bool(ok) and bool(np.isfinite(losses).all())
-    return Result(params, losses, np.array([]), finite and bool(size <= tol), finite, None)
+    return Result(params, losses, np.array([]), finite and bool(size <= tol), finite, False, None)

@@ -206,13 +206,22 @@ def test_early_stopping_keeps_the_best_epoch():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_steps_are_shorter_at_large_bond_dimensions():
+@pytest.mark.parametrize(
+    "params", [{"bond_dim": 64}, {"bond_dim": 16, "relevance": np.full(30, 100.0)}]
+)
+def test_steps_are_shorter_where_they_reach_further(params):
     # A step of all entries moves a core's matrices by so much more: at full length the loss rose.
     solver = Adam(**ADAM, max_iter=10, n_iter_no_change=None)
-    model = fitted(X_BC[:200], Y_BC[:200], bond_dim=64, degree=1, solver=solver)
+    model = fitted(X_BC[:200], Y_BC[:200], degree=1, solver=solver, **params)
     assert model.loss_curve_[-1] < 0.5 * model.loss_curve_[0]
-    assert solver.training(n_sites=30, bond_dim=16).learning_rate == solver.learning_rate
-    assert solver.training(128, 32).learning_rate == solver.learning_rate / 4
+
+
+def test_what_rises_in_training_is_the_best_epoch_and_is_said():
+    solver = Adam(batch_size=25, max_iter=40, n_iter_no_change=None, learning_rate=0.3)
+    with pytest.warns(ConvergenceWarning, match="rose from .* Lower learning_rate=0.3"):
+        model = fitted(X_BC[:200], Y_BC[:200], degree=1, solver=solver)
+    assert model.loss_curve_[-1] > model.loss_curve_[0]
+    assert log_loss(Y_BC[:200], model.predict_proba(X_BC[:200])) < model.loss_curve_[-1] - 0.1
 
 
 def _generator_at_the_split(model):

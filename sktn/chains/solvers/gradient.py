@@ -1,8 +1,10 @@
 """Solvers that move all cores at once along the gradient."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
@@ -15,12 +17,10 @@ from sktn.solvers.problem import Solution
 # Rows, in landmarks, that the convex start of a gradient solver looks at: a start need not be
 # better than what the landmarks carry.
 _START_ROWS = 4
-# Up to this many sites a step of Adam may have its full length: a step of all cores the same way
-# multiplies the chain's norm by about exp(n * step), which leaves float32 over a thousand sites.
-_FULL_STEP_SITES = 64
-# Up to this bond dimension likewise: where all entries of a core move by a step, its matrices move
-# by the bond dimension times the step.
-_FULL_STEP_BONDS = 16
+# A step of all entries the same way multiplies the scores by up to exp(step * bond_dim * sum of
+# 1 / sqrt(g) over sites and components). Up to this product, which 64 sites of the default basis
+# have at bond dimension 16, a step of Adam has its full length.
+_FULL_STEP = 64 * 16 * 1.5
 
 
 class _GradientSolver(ChainSolver):
@@ -70,8 +70,9 @@ class Adam(_GradientSolver):
     Parameters
     ----------
     learning_rate : float, default=0.02
-        Peak learning rate, with warm-up and cosine decay. On chains of more than 64 sites it is
-        multiplied by 64 / n_sites, at bond dimensions above 16 by 16 / bond_dim.
+        Peak learning rate, with warm-up and cosine decay. It is divided by what a step of all
+        entries does beyond what it does to a chain of 64 sites of the default basis at bond
+        dimension 16: on longer chains, at larger bond dimensions, with weaker penalties of a basis.
     optimizer : optax.GradientTransformation, default=None
         Replaces Adam, its schedule and `learning_rate`.
     init : str or callable, default="convex"
@@ -171,9 +172,7 @@ class Adam(_GradientSolver):
             stop = on_epoch is not None and on_epoch(lambda: networks(params))
             return stop or plan.clock.over()
 
-        training = self.training(
-            problem.n_sites, plan.bond_dim, chunk=10 if on_epoch is None else 1
-        )
+        training = self.training(problem, plan.bond_dim, chunk=10 if on_epoch is None else 1)
         result = gradient.minimize(
             chain_gradient.objective(train, context),
             params,
@@ -182,10 +181,17 @@ class Adam(_GradientSolver):
             validation=validation,
             on_epoch=after_epoch,
         )
+        if result.rose:
+            warnings.warn(
+                f"The loss rose from {result.losses[0]:.3g} to {result.losses[-1]:.3g} in "
+                f"training: the best epoch is taken. Lower learning_rate={self.learning_rate}.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         return Solution(
             networks(result.params),
             result.losses,
-            converged=result.converged,
+            converged=result.converged or result.rose,
             finite=result.finite,
             held_out=held_out,
         )
@@ -204,19 +210,19 @@ class Adam(_GradientSolver):
             chain_gradient.objective(problem, context),
             params,
             key,
-            self.training(problem.n_sites, plan.bond_dim, max_iter=1, chunk=1),
+            self.training(problem, plan.bond_dim, max_iter=1, chunk=1),
             steps=gradient.CONSTANT_RATE,
             state=state,
         )
         found = chain_gradient.networks_of(result.params, plan.orders, plan.output_site, problem)
         return Solution(found, result.losses, finite=result.finite, state=result.state)
 
-    def training(self, n_sites, bond_dim, **changes):
-        """What the parameters mean for chains of this size: -> gradient.Training"""
+    def training(self, problem, bond_dim, **changes):
+        """What the parameters mean for chains of a problem: -> gradient.Training"""
         from sktn.solvers.gradient import Training
 
-        rate = self.learning_rate * min(1.0, _FULL_STEP_SITES / max(n_sites, 1))
-        rate *= min(1.0, _FULL_STEP_BONDS / bond_dim)
+        reach = bond_dim * float(np.sum(1 / np.asarray(problem.roots, np.float64)))
+        rate = self.learning_rate * min(1.0, _FULL_STEP / max(reach, 1.0))
         settings = {
             "batch_size": self.batch_size,
             "max_iter": self.max_iter,
