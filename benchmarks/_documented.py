@@ -91,7 +91,7 @@ def columns(values, formats, lowest):
 
 def number(value, form):
     """.123 instead of 0.123; nothing for NaN"""
-    return "" if np.isnan(value) else re.sub(r"^(-?)0\.", r"\1.", form.format(value))
+    return "" if np.isnan(value) else re.sub(r"^([-+]?)0\.", r"\1.", form.format(value))
 
 
 def numbered(count):

@@ -69,6 +69,9 @@ def picture(rows, path):
         else:
             axis.axhline(own[0][1], label=name, color="0.3", ls="--" if "SVM" in name else ":")
     axis.set(xscale="log", xlabel="bond dimension", ylabel="test accuracy")
+    bonds = sorted({row["bond_dim"] for row in rows} - {0})
+    axis.set_xticks(bonds, bonds, minor=False)
+    axis.set_xticks([], minor=True)
     axis.legend(fontsize="small")
     fig.savefig(path, dpi=110)
 

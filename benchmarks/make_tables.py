@@ -19,6 +19,7 @@ from pathlib import Path
 
 import _documented_large  # noqa: F401 -- files its table
 import _documented_structures  # noqa: F401
+import _documented_studies  # noqa: F401
 from _documented import RESULTS, RIVALS, TABLES
 
 ROOT = Path(__file__).parents[1]

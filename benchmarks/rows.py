@@ -27,6 +27,7 @@ THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THR
 RIVALS = ("MPSClassifier", "HistGradientBoosting", "LightGBM", "LogisticRegression", "MLP")
 SOLVERS = ("MPS sweep", "MPS adam", "MPS convex")
 TARGETS = {"smooth": smooth, "rough": rough}
+LABELS = {"log_loss": "log-loss", "cpu_s": "seconds of a fit", "peak_mb": "peak memory, MB"}
 N_TEST, N_COLUMNS = 20_000, 30
 
 
@@ -101,14 +102,15 @@ def picture(rows, path):
         for name in dict.fromkeys(row["model"] for row in rows):
             own = {r["rows"]: r for r in rows if (r["target"], r["model"]) == (target, name)}
             style = "o--" if name in SOLVERS else "o-"
-            for axis, what in zip(line, ("log_loss", "cpu_s", "peak_mb"), strict=True):
+            for axis, what in zip(line, LABELS, strict=True):
                 values = [own[k][what] for k in sorted(own)]
-                axis.plot(sorted(own), values, style, label=name)
-                axis.set(xscale="log", title=f"{target}: {what}")
+                label = name if (target, what) == ("smooth", "log_loss") else None
+                axis.plot(sorted(own), values, style, label=label)
+                axis.set(xscale="log", title=target, ylabel=LABELS[what])
                 axis.set_yscale("linear" if what == "log_loss" else "log")
-    axes[0, 0].legend(fontsize="small")
+    fig.legend(loc="outside lower center", ncols=4)
     for axis in axes[1]:
-        axis.set_xlabel("rows")
+        axis.set_xlabel("training rows")
     fig.savefig(path, dpi=110)
 
 

@@ -130,8 +130,10 @@ def differences(rows):
 def picture(found, path):
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(found), figsize=(3 * len(found), 3), layout="constrained")
-    for axis, (parameter, part) in zip(axes, found.items(), strict=True):
+    figure, axes = plt.subplots(2, 3, figsize=(9, 6), layout="constrained")
+    for axis in axes.flat[len(found) :]:
+        axis.remove()
+    for axis, (parameter, part) in zip(axes.flat, found.items(), strict=False):
         place = np.arange(len(part["values"]))
         axis.axhline(0, color="0.7", linewidth=1)
         axis.errorbar(place, part["mean"], part["error"], fmt="o", capsize=3)

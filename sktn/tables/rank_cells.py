@@ -42,7 +42,6 @@ class RankCells:
         n, n_cells = self.first.shape
         knots, start = self.knots.ravel(), np.arange(n) * self.knots.shape[1]
         place = self.first.take(inside + np.arange(n) * n_cells) + start
-        behind = place
         for _ in range(_MOST_IN_CELL):
             behind = knots.take(place + 1) <= x
             if not behind.any():
