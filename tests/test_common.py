@@ -17,9 +17,7 @@ from sktn import (
     TTNRegressor,
     anomaly,
 )
-from sktn.chains.base import BaseChain
 from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep
-from sktn.trees.base import BaseTree
 
 # Settings are for speed only: small chains, few iterations, few strengths. One of every class and
 # of every way that its checks can take.
@@ -70,9 +68,8 @@ MORE = [
 
 def expected_failures(estimator):
     """Checks that cannot hold, each with the reason."""
-    sweeps = isinstance(estimator, BaseChain) and isinstance(estimator.solver, Sweep)
-    sweeps = sweeps or (isinstance(estimator, BaseTree) and estimator.max_iter > 0)
-    if isinstance(estimator, MPSRegressorCV) or sweeps:
+    tree = isinstance(estimator, TTNClassifier) and estimator.max_iter > 0
+    if isinstance(estimator, MPSRegressorCV) or tree:
         return {
             "check_sample_weight_equivalence_on_dense_data": (
                 "Sweeps stop short of the minimum of each core and alternate between them, which "
