@@ -19,5 +19,7 @@ def averaged(explain, backgrounds, phi):
         block = backgrounds[start : start + size]
         absent = np.repeat(block, len(phi), axis=0)
         values = explain(absent, np.tile(phi, (len(block), 1, 1)))
-        total = total + values.reshape(len(block), len(phi), -1).sum(axis=0)
-    return total / len(backgrounds)
+        # Divided first: their sum may be beyond the floats where their mean is not.
+        values = values.reshape(len(block), len(phi), -1) / len(backgrounds)
+        total = total + values.sum(axis=0)
+    return total

@@ -121,7 +121,7 @@ def shapley_values(model: Any, X: Data, *, background: ArrayLike | None = None) 
             kernels = kernels_of(chain)
             kernel = partial(kernels.shapley_values, chain)
             values[:, place, c] += member.weight * averaged(kernel, vectors, phi)
-            base[c] += member.weight * kernels.evaluate(chain, vectors).mean()
+            base[c] += np.sum(member.weight / len(vectors) * kernels.evaluate(chain, vectors))
             base[c] += member.weight * member.offset[c]
     base = np.broadcast_to(base, (len(table), n_outputs)).copy()
     single = n_outputs == 1

@@ -9,6 +9,9 @@ from sktn.solvers.kernel_novelty import JITTER, NOTHING, TINY, inverse_factor, p
 # columns: no two rows overlap at the one, all do at the other.
 NARROW, WIDE = 0.02, 8.0
 
+# Noise beside which an overlap, which is 1 at most, is nothing.
+_DROWNED = 1e100
+
 # Halvings of the logarithm of that range: to 1 %.
 _BISECTIONS = 9
 
@@ -95,11 +98,14 @@ def _log_overlaps_at_unit(x, mean, variance):
 def _exact_held_out(overlaps, weight, ridge):
     """`held_out_novelty` with all rows as landmarks: overlaps (b, b), weight (b,) -> (b,)"""
     # Heavy rows are close to exact, and the Gram matrix of close ones is singular.
-    noise = np.maximum(ridge / weight, JITTER)
-    gram = overlaps.copy()
-    gram[np.diag_indices_from(gram)] += noise
-    inverse = inverse_factor(gram)
-    # w t = 1 - noise [(K + noise)^-1]_bb, with t as in `held_out_novelty`.
-    leverage = (1 - noise * np.einsum("kb,kb->b", inverse, inverse)) / weight
-    own = np.minimum(weight, 1.0) * leverage
-    return np.minimum(positive(ridge * leverage / np.maximum(1 - own, 1e-12)), 1)
+    with np.errstate(over="ignore"):
+        noise = np.clip(ridge / weight, JITTER, _DROWNED)
+        gram = overlaps.copy()
+        gram[np.diag_indices_from(gram)] += noise
+        inverse = inverse_factor(gram)
+        # w t = 1 - noise [(K + noise)^-1]_bb, with t as in `held_out_novelty`.
+        leverage = (1 - noise * np.einsum("kb,kb->b", inverse, inverse)) / weight
+        own = np.minimum(weight, 1.0) * leverage
+        novelty = np.minimum(positive(ridge * leverage / np.maximum(1 - own, 1e-12)), 1)
+    # Where the ridge leaves nothing of a row, nothing is known.
+    return np.where(noise < _DROWNED, novelty, 1.0)

@@ -103,7 +103,9 @@ class ChainProblem:
     def without_negligible(self, alpha):
         """The problem up to the degree of every site beyond which all rows together say less than a
         hundredth of what a ridge of strength alpha does."""
-        telling = self.total_weight >= _NEGLIGIBLE * alpha * self.loss.ridge_share * self.penalty
+        charge = np.float64(max(_NEGLIGIBLE * alpha * self.loss.ridge_share, np.finfo(float).tiny))
+        with np.errstate(over="ignore"):
+            telling = self.penalty <= self.total_weight / charge
         largest = np.where(telling, np.asarray(self.basis.degrees), 0).max(axis=1)
         largest = np.maximum(largest, 1)
         if (largest >= np.asarray(self.basis.degrees).max(axis=1)).all():

@@ -5,7 +5,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sktn import MPSRegressor
-from sktn.inspection import input_gradient, marginal_effect
+from sktn.inspection import input_gradient, marginal_effect, shapley_values
 
 N = 120
 LARGEST = np.finfo(float).max
@@ -28,3 +28,11 @@ def test_a_grid_runs_from_end_to_end_of_the_floats():
         effect = marginal_effect(explained.fit(X, y), X, 0, grid_resolution=10)
         assert np.isfinite(effect.average).all()
         assert np.ptp(effect.grid_values[0] / 2) > 0.8 * LARGEST
+
+
+def test_means_of_shapley_values_are_finite_where_their_sums_are_not():
+    X, y = EVEN[:, None], EVEN * 0.4
+    model = MPSRegressor(random_state=0).fit(X, y)
+    explanation = shapley_values(model, X[-3:], background=X[:9])
+    score = explanation.base_values / 2 + explanation.values[:, 0] / 2
+    np.testing.assert_allclose(score, model.predict(X[-3:]) / 2, rtol=1e-6)

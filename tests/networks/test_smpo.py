@@ -405,3 +405,10 @@ def test_equal_rows_are_at_distance_zero_exactly(executor, rng):
     exact = ((x[:, None] - landmarks) ** 2).sum(axis=2)
     np.testing.assert_array_equal(squares == 0, exact == 0)
     np.testing.assert_allclose(squares, exact, rtol=1e-8)
+
+
+def test_a_ridge_that_drowns_a_light_row_leaves_nothing_to_know(rng):
+    overlaps = np.exp(-((rng.normal(size=(6, 1)) - rng.normal(size=6)) ** 2))
+    weight = np.array([1e-100, 1.0, 1.0, 1.0, 1.0, 1.0])
+    novelty = kernel_bandwidth._exact_held_out(overlaps @ overlaps.T / 6, weight, 1e300)
+    np.testing.assert_allclose(novelty, 1.0)

@@ -562,3 +562,12 @@ def test_rows_left_out_have_no_more_than_their_share_of_any_curvature(rng):
     assert (own[:, rows].sum(1) >= 0.9 * own.sum(1)).all()
     # Of a flat one no share of rows is small.
     assert newton._telling_rows(weight, weight, 0.1) is None
+
+
+def test_components_are_left_out_at_any_size_of_charges(rng):
+    task, _ = problem(rng, 2)
+    task = task.astype(np.float32)
+    steep = np.where(np.asarray(task.basis.degrees) == 2, np.float32(1e38), task.penalty)
+    kept = task.with_penalty(steep).without_negligible(1e3)
+    assert kept.penalty.shape == (4, 2)
+    assert task.without_negligible(0.0) is task
