@@ -291,9 +291,12 @@ class Gamma(_Pointwise):
 
     log_link: ClassVar[bool] = True
 
+    # Of a trial step that is far off the loss is infinite.
+    @np.errstate(over="ignore")
     def values(self, F, target):
         return (F + self._above_zero(F, target) * _exp(-F)).sum(-1)
 
+    @np.errstate(over="ignore")
     def derivatives(self, F, target):
         ratio = self._above_zero(F, target) * _exp(-F)
         return 1 - ratio, ratio

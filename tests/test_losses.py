@@ -123,3 +123,11 @@ def test_rows_without_weight_need_not_be_finite():
     assert value == 1
     np.testing.assert_array_equal(gradient, [1, 0])
     assert losses.weighted_mean(np.array([np.nan]), np.zeros(1)) == 0
+
+
+def test_a_gamma_loss_far_below_its_target_is_infinite():
+    F, target = np.array([[-1e3]]), np.array([[1e100]])
+    assert losses.Gamma().values(F, target) == np.inf
+    slope, curvature = losses.Gamma().derivatives(F, target)
+    assert slope == -np.inf
+    assert curvature == np.inf

@@ -30,6 +30,8 @@ _ROWS, _LANDMARKS, _LARGEST = 3000, 200, 2**20
 _JITTER = 1e-8
 # Share of the mean curvature that stands for a ridge of none.
 _WEAKEST = 1e-9
+# And where no row says anything, as all are certain: squares of its inverse are floats.
+_FAINTEST = 1e-100
 # Rows at a time.
 _BLOCK = 1000
 # Nodes of averages over a normal distribution.
@@ -137,7 +139,7 @@ def fit_certainty(problem, networks, rng, scores_of=predict.scores):
     Z = solve_triangular(factor, kernel.T, lower=True).T
     Z = np.concatenate([Z, np.ones((len(Z), 1))], axis=1)
     meat = (Z.T * curvature) @ Z
-    strength = max(problem.strength, _WEAKEST * np.trace(meat) / len(meat), np.finfo(float).tiny)
+    strength = max(problem.strength, _WEAKEST * np.trace(meat) / len(meat), _FAINTEST)
     # The constant is free; where all is certain a little of the ridge keeps it finite.
     charges = np.append(np.full(len(own), strength), _JITTER * strength)
     inverse = cho_solve(cho_factor(meat + np.diag(charges)), np.eye(len(meat)))

@@ -5,11 +5,15 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor
-from sktn.chains.certainty import probability_std
+from sktn.chains.certainty import fit_certainty, probability_std
 from sktn.chains.solvers import Convex
 from sktn.inspection import limit_order, marginal_effect
+from sktn.losses import classification
 from sktn.solvers.kernel import product_kernel
+from sktn.solvers.problem import ChainProblem
 from sktn.tables.basis import embed
+from sktn.tables.penalty import penalty_weights
+from sktn.tables.sites import make_sites
 
 SMALL = {"bases": [("quantile", 3)], "smoothnesses": [1.0], "relevances": ["equal"]}
 
@@ -181,3 +185,20 @@ def test_certainty_is_that_of_a_gaussian_process(rng, max_order):
     residual = (y - model.predict(X)) / np.ravel(model.target_scale_)
     noise = residual @ residual / (40 - np.trace(smoother))
     np.testing.assert_allclose(certainty.noise, noise, rtol=1e-3)
+
+
+def test_rows_that_are_all_certain_determine_nothing(rng):
+    # No ridge, and scores without a doubt: no curvature is left.
+    X, y = draw(rng, 40)
+    model = MPSClassifier(degree=2, alpha=0.0, random_state=0).fit(X, y)
+    sites = make_sites(X, np.ones(40), degree=2)
+    loss, target = classification(y, 2, np.float64)
+    charges = penalty_weights(sites.basis, 1.0, 1.0)
+    problem = ChainProblem(sites.basis, sites.coords, loss, target, np.ones(40), charges, alpha=0.0)
+
+    def certain(basis, network, coords):
+        return np.full((len(coords), 1), 1e4)
+
+    found = fit_certainty(problem, model.networks_, np.random.RandomState(0), certain)
+    assert np.isfinite(found.known).all()
+    assert np.isfinite(found.sampled).all()
