@@ -7,9 +7,10 @@ from sktn.backend import namespace
 __all__ = ["conjugate_gradient", "conjugate_gradients"]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def conjugate_gradients(apply, precondition, rhs, steps, goal):
     """P systems at once, H_p x_p = rhs_p, from 0. A system rests when its squared residual in the
-    preconditioned norm is below its goal, or where H_p bends the wrong way.
+    preconditioned norm is below its goal, or where H_p bends the wrong way or hardly at all.
 
     apply: d -> H d and what else should be summed along (or None); rhs (P, ...);
     goal: first squared residuals (P,) -> (P,)
@@ -30,7 +31,11 @@ def conjugate_gradients(apply, precondition, rhs, steps, goal):
         bend = _dots(d, Hd)
         live = live & np.asarray(bend > 0)
         a = _column(xp.where(live, power / xp.where(live, bend, 1), 0), rhs)
-        x = x + a * d
+        step = a * d
+        # Hardly any curvature: beyond what numbers can say.
+        live = live & np.asarray(xp.isfinite(step).reshape(len(rhs), -1).all(axis=1))
+        a, step = (xp.where(_column(live, rhs), value, 0) for value in (a, step))
+        x = x + step
         if f is not None:
             image = a * f if image is None else image + a * f
         residual = residual - a * Hd

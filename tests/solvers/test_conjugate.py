@@ -32,3 +32,15 @@ def test_a_direction_without_curvature_is_left():
         lambda power: 0 * power,
     )
     assert np.isfinite(found).all()
+
+
+def test_a_system_of_hardly_any_curvature_rests():
+    curvature = np.array([[1e-200], [1.0]])
+    x, _ = conjugate_gradients(
+        lambda d: (curvature * d, None),
+        lambda r: r.copy(),
+        np.array([[1e150], [1.0]]),
+        3,
+        lambda power: 1e-20 * power,
+    )
+    np.testing.assert_array_equal(x, [[0.0], [1.0]])
