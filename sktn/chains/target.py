@@ -278,6 +278,8 @@ def fit_scaling(targets, weight, kind):
         scale = np.where(scale > 0, scale, spread)
     # Rounding of a constant is not a spread.
     constant = scale <= 4 * np.finfo(np.float64).eps * np.abs(center)
+    # A spread may be larger than every value.
+    scale = np.minimum(scale, np.finfo(np.float64).max / np.maximum(size, 1.0))
     scale = np.where(constant, 1.0, scale) * np.where(constant, 1.0, size)
     # Not 0, where the targets are next to the smallest numbers.
     return center * size, np.maximum(scale, np.finfo(np.float64).tiny)

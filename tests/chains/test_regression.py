@@ -311,3 +311,11 @@ def test_weights_that_are_no_numbers_are_refused(rng):
     for weight in (np.full(30, "heavy"), [None] * 30, [[1, 2]] * 29 + [[1]]):
         with pytest.raises(ValueError, match="sample_weight"):
             MPSRegressor().fit(X, y, sample_weight=weight)
+
+
+def test_a_spread_beyond_the_floats_scales_targets_all_the_same():
+    y = np.tile([-1.0, 1.0], 20) * np.finfo(float).max
+    X = np.arange(40.0)[:, None]
+    model = MPSRegressor(loss="absolute_error", degree=1, alpha=1.0, random_state=0).fit(X, y)
+    assert np.isfinite(model.target_scale_).all()
+    assert np.isfinite(model.predict(X)).all()
