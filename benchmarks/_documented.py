@@ -99,6 +99,11 @@ def numbered(count):
     return words[count] if count < len(words) else str(count)
 
 
+def counted(count, word):
+    """two seeds, one seed"""
+    return f"{numbered(count)} {word}{'s' * (count != 1)}"
+
+
 def page(*parts):
     """Paragraphs, filled; tables and code as they are."""
     made = ("=", "|", "::", "```")
@@ -327,8 +332,8 @@ def imputation(kind, results):
     worst = max(worst_mask([r for r in rows if r["pattern"] == p])["mps"] for p in patterns)
     return page(
         f"{numbered(n_tables).capitalize()} mixed tables, at most {max(r['rows'] for r in rows)} "
-        f"rows each, the target as one more column, {numbered(masks)} "
-        f"{'mask' if masks == 1 else 'masks'} of each pattern. Error of numeric columns in "
+        f"rows each, the target as one more column, {counted(masks, 'mask')} "
+        "of each pattern. Error of numeric columns in "
         "standard deviations, accuracy of nominal ones: mean over the tables, and mean rank "
         f"({origin(rows, runs)})",
         code(kind, runs),
@@ -364,40 +369,6 @@ def density(kind, results):
         f"Mean log-density of held-out rows, {numbered(seeds)} splits, and how well boosting tells "
         'draws from held-out rows (area under the ROC curve, .5 is not at all); "smooth" is '
         f"``resolution=None`` ({origin(rows, runs)})",
-        code(kind, runs),
-        text_table(kind, header, lines),
-    )
-
-
-@table("sensitivity", "sensitivity.json")
-def sensitivity(kind, results):
-    from sensitivity import DEFAULT, differences
-
-    rows, runs = results
-    lines = []
-    for parameter, part in differences(rows).items():
-        best = [parameter, part["measure"]]
-        for value, mean, error, worse, time in zip(
-            *(part[name] for name in ("values", "mean", "error", "worse", "time")), strict=True
-        ):
-            if value == DEFAULT.get(parameter):
-                continue
-            change = number(mean, "{:+.3f}").replace("+0", "+").replace("-0", "-")
-            spread = number(error, "{:.3f}")
-            cells = [str(value), f"{change} ({spread})", str(worse), f"{time:.2g}"]
-            lines.append([*best, *cells])
-            best = ["", ""]
-    seeds = len({row["seed"] for row in rows})
-    n_tables = {measure: set() for measure in ("log-loss", "AUROC")}
-    for row in rows:
-        n_tables[row["measure"]].add(row["table"])
-    header = ["parameter", "measure", "value", "change (its error)", "worse on", "time"]
-    return page(
-        f"One parameter at a time away from its default, {len(n_tables['log-loss'])} tables with "
-        f"labels, {len(n_tables['AUROC'])} with anomalies, {numbered(seeds)} "
-        f"{'split' if seeds == 1 else 'splits'} each: mean change of held-out log-loss or area "
-        "under the ROC curve, its standard error over tables, on how many tables the value is "
-        f"worse by more than .005, and time relative to the default's ({origin(rows, runs)})",
         code(kind, runs),
         text_table(kind, header, lines),
     )

@@ -1,40 +1,36 @@
 """What the docs say of the studies: rows, parameters, solvers, bond dimensions, images."""
 
 import numpy as np
-from _documented import code, number, numbered, origin, page, table, text_table
-
-_SPELLED = {None: "one"}
+from _documented import code, counted, number, origin, page, table, text_table
 
 
-@table("study of parameters", "sensitivity.json")
-def parameters(kind, results):
-    from sensitivity import differences
+@table("sensitivity", "sensitivity.json")
+def sensitivity(kind, results):
+    from sensitivity import DEFAULT, differences
 
     rows, runs = results
     lines = []
     for parameter, part in differences(rows).items():
-        for k, value in enumerate(part["values"]):
-            spelled = str(_SPELLED.get(value, value))
-            own = [row for row in rows if row["parameter"] == parameter]
-            if part["mean"][k] == part["error"][k] == 0:
-                lines.append([parameter, spelled, part["measure"], "", "", "", "1.0"])
+        for value, mean, error, worse, time in zip(
+            *(part[name] for name in ("values", "mean", "error", "worse", "time")), strict=True
+        ):
+            if value == DEFAULT.get(parameter):
                 continue
-            lines.append(
-                [
-                    parameter,
-                    spelled,
-                    part["measure"],
-                    number(part["mean"][k], "{:+.4f}"),
-                    number(part["error"][k], "{:.4f}"),
-                    f"{part['worse'][k]} of {len({row['table'] for row in own})}",
-                    number(part["time"][k], "{:.1f}"),
-                ]
-            )
-    header = ["parameter", "value", "measure", "change", "its error", "worse on", "time"]
+            change = number(mean, "{:+.3f}")
+            spread = number(error, "{:.3f}")
+            cells = [str(value), f"{change} ({spread})", str(worse), number(time, "{:.1f}")]
+            lines.append([parameter, part["measure"], *cells])
+    seeds = len({row["seed"] for row in rows})
+    n_tables = {measure: set() for measure in ("log-loss", "AUROC")}
+    for row in rows:
+        n_tables[row["measure"]].add(row["table"])
+    header = ["parameter", "measure", "value", "change (its error)", "worse on", "time"]
     return page(
-        "One parameter moved from what the others are compared with (the lines without a change): "
-        "mean change over tables, its standard error, tables on which it is worse by .005 or more, "
-        f"and the time of a fit in units of that ({origin(rows, runs)})",
+        f"One parameter at a time away from its default, {len(n_tables['log-loss'])} tables with "
+        f"labels, {len(n_tables['AUROC'])} with anomalies, {counted(seeds, 'split')} each: mean "
+        "change of held-out log-loss or area under the ROC curve, its standard error over tables, "
+        "on how many tables the value is worse by more than .005, and time relative to the "
+        f"default's ({origin(rows, runs)})",
         code(kind, runs),
         text_table(kind, header, lines),
     )
@@ -60,8 +56,7 @@ def bond_dimensions(kind, results):
     header = ["table", "penalty", "rows", *(f"D = {bond_dim}" for bond_dim in bonds)]
     seeds = len({row["seed"] for row in rows})
     return page(
-        f"Log-loss of chains trained by Adam, {numbered(seeds)} "
-        f"{'split' if seeds == 1 else 'splits'} ({origin(rows, runs)})",
+        f"Log-loss of chains trained by Adam, {counted(seeds, 'split')} ({origin(rows, runs)})",
         code(kind, runs),
         text_table(kind, header, lines),
     )
