@@ -34,8 +34,8 @@ _GENERATIONS, _PARENTS = 2, 8
 _NEAR, _PATIENCE = 0.85, 2
 # Bonds that half of the samples change.
 _CHANGED = 4
-# One of so many stays in a race from round to round: those that won were the first, second, third
-# or fourth of some thirty after the first round.
+# One of so many stays in a race from round to round: of some thirty, those that won were among the
+# first five after the first round, wherever it was looked at.
 _STAYS = 4
 # Components removed (None: all but one) and slices added elsewhere.
 _TRANSFERS = ((1, 1), (1, 2), (None, 1), (None, 2))
