@@ -23,6 +23,7 @@ from sktn.chains.importances import FeatureImportances
 from sktn.chains.members import network_attributes
 from sktn.chains.roughness import posed
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, Sweep, resolve
+from sktn.chains.solvers.exact import with_strength
 from sktn.documentation import DocLinks
 from sktn.embeddings import EMBEDDINGS
 from sktn.fitted import commit, fitted_attributes, refuse_changes, settled
@@ -83,6 +84,8 @@ class BaseChain(
         "verbose": ["verbose"],
     }
 
+    # Tensors are read as tables of their entries.
+    _takes_tensors = True
     # The strengths that alpha="auto" chooses from, strongest first.
     _alphas: tuple[float, ...] = ()
 
@@ -108,9 +111,7 @@ class BaseChain(
             sites, problem, relevance = posed(self, reading, target, rng, clock, rough)
             plan = self._plan(sites, problem, rng, clock)._replace(automatic=weaker)
             if weaker and isinstance(solver, Sweep) and not clock.over():
-                problem = problem.without_negligible(solver.weakest(problem.alpha))
-                alpha, start = solver.strength(problem, plan, target)
-                problem, plan = problem.with_alpha(alpha), plan._replace(start=start)
+                problem, plan = with_strength(problem, plan, solver, target)
             if plan.start is None:
                 problem = problem.without_negligible(problem.alpha)
             sites = replace(sites, basis=problem.basis)
@@ -278,6 +279,7 @@ class BaseChain(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

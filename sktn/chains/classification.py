@@ -131,6 +131,8 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
     bond_dims_ : ndarray of shape (n_sites + 2,)
         Bond dimensions of the first network; the readout counts as a site.
     columns_, basis_ : fitted column preparation and local basis
+    tensor_shape_ : tuple of int
+        Only when X was tensors.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only when X has string column names.
@@ -211,7 +213,8 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            NaN is a missing value.
+            NaN is a missing value. Tensors of shape (n_samples, I_1, ..., I_k) are read as tables
+            of their entries, in C order.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), default=None
             An integer weight is the same as repeating the row, up to 50,000 rows; of larger

@@ -98,6 +98,8 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         "mean_test_accuracy", "rank_test_score" and "weight" (share in the average), of the designs
         that were tried. Strengths beyond the point where a path overfits are not fitted and have a
         log-loss of minus infinity.
+    tensor_shape_ : tuple of int
+        Only when X was tensors.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 
@@ -174,6 +176,8 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
+            Tensors of shape (n_samples, I_1, ..., I_k) are read as tables of their entries, in C
+            order.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), default=None
             An integer weight is the same as repeating the row; but a `cv` of your own counts

@@ -71,6 +71,8 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
     # Groups are for the splitter: where metadata are routed, a search over this one passes them on.
     __metadata_request__fit = {"groups": True}
 
+    # As its members do.
+    _takes_tensors = True
     # The search uses the members' landmarks divided by this.
     _search_share = 2
     _scoring = "neg_loss"
@@ -256,6 +258,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
         return tags
 
 

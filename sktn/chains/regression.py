@@ -134,6 +134,8 @@ default="squared_error"
         Share of the squared norm of the convex solution that `bond_dim` cuts off.
     networks_, cores_, bond_dims_, columns_, basis_
         As in :class:`MPSClassifier`.
+    tensor_shape_ : tuple of int
+        Only when X was tensors.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only when X has string column names.
@@ -214,7 +216,8 @@ default="squared_error"
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            NaN is a missing value.
+            NaN is a missing value. Tensors of shape (n_samples, I_1, ..., I_k) are read as tables
+            of their entries, in C order.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             An integer weight is the same as repeating the row, up to 50,000 rows; of larger

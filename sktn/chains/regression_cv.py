@@ -89,6 +89,8 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         What `predict_interval` and the like know: the average's out-of-fold errors, see
         :class:`MPSRegressor`.
     n_outputs_ : int
+    tensor_shape_ : tuple of int
+        Only when X was tensors.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 
@@ -162,6 +164,8 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
+            Tensors of shape (n_samples, I_1, ..., I_k) are read as tables of their entries, in C
+            order.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             An integer weight is the same as repeating the row; but a `cv` of your own counts

@@ -12,8 +12,10 @@ from sktn.annotations import Data
 from sktn.chains.members import networks_of, output_names
 from sktn.inspection.background import averaged
 from sktn.inspection.reading import read_model
-from sktn.networks import chain as chains
 from sktn.networks import interactions as kernel
+from sktn.networks import tree_interactions
+from sktn.networks.readings import kernels_of
+from sktn.networks.tree import TTN
 from sktn.tables.features import feature_indices
 
 # Numbers that the answer may hold (1 GB).
@@ -102,7 +104,7 @@ def interactions(
 
     Parameters
     ----------
-    model : MPSClassifier, MPSRegressor or one of their CV versions
+    model : MPSClassifier, MPSRegressor, one of their CV versions, TTNClassifier or TTNRegressor
         Fitted, alone, at the end of a pipeline or chosen by a search.
     X : array-like or data frame of shape (n_samples, n_features)
         The rows to explain.
@@ -117,7 +119,8 @@ def interactions(
     groups : dict or list of lists, default=None
         Features that are present or absent together, by names or numbers; those not mentioned stay
         alone. The keys of a dict name the groups. The columns of a group should be near each other
-        along the chain (`feature_order`): groups that interleave cost a factor of two each.
+        along the chain (`feature_order`): groups that interleave cost a factor of two each. Not of
+        trees.
     background : array-like or data frame of shape (n_background, n_features), default=None
         As in :func:`shapley_values`.
 
@@ -154,7 +157,7 @@ def interactions(
         raise ValueError(
             f"index must be one of {', '.join(map(repr, kernel.INDICES))}, got {index!r}."
         )
-    reading = read_model(model)
+    reading = read_model(model, trees=True)
     members = networks_of(reading.model)
     player_features, player_names = players(groups, reading.names)
     n = len(player_names)
@@ -181,7 +184,7 @@ def interactions(
         for c, chain in enumerate(outputs):
             found, own = _of_chain(chain, vectors, phi, (place, player_features), (index, order))
             values[:, [where[subset] for subset in found], c] += member.weight * own
-            base[c] += member.weight * chains.evaluate(chain, vectors).mean()
+            base[c] += member.weight * kernels_of(chain).evaluate(chain, vectors).mean()
             base[c] += member.weight * member.offset[c]
     base = np.broadcast_to(base, (len(table), n_outputs)).copy()
     single = n_outputs == 1
@@ -218,7 +221,7 @@ def players(groups, names):
 def _of_chain(chain, vectors, phi, places, asked):
     """Subsets of players that have sites, and their values (b, n_subsets).
 
-    chain (n, D, d, D), vectors (k, n, d), phi (b, n, d)
+    chain (n, D, d, D) or TTN, vectors (k, n, d), phi (b, n, d)
     """
     (place, player_features), (index, order) = places, asked
     sites = [np.flatnonzero(np.isin(place, features)).tolist() for features in player_features]
@@ -227,6 +230,8 @@ def _of_chain(chain, vectors, phi, places, asked):
     order = min(order, len(active))
     rule = kernel.quadrature(index, len(active), order)
     groups = [sites[g] for g in active]
+    if isinstance(chain, TTN):
+        return _of_tree(chain, vectors, phi, (active, groups), rule)
     n_open = kernel.open_groups(groups)
     if n_open > _LARGEST_OPEN:
         raise ValueError(
@@ -252,6 +257,25 @@ def _of_chain(chain, vectors, phi, places, asked):
             ]
             parts.append(np.concatenate(values, axis=1))
         return np.concatenate(parts)
+
+    values = averaged(explain, vectors, phi)
+    return list(subsets), values
+
+
+def _of_tree(tree, vectors, phi, players, rule):
+    """The same of a tree, players: their numbers and the sites of each."""
+    if any(len(sites) > 1 for sites in players[1]):
+        raise ValueError(
+            "Groups of features are read off chains: fit the same parameters with MPSClassifier or "
+            "MPSRegressor, or add up the values of single features."
+        )
+    owner = dict(zip((sites[0] for sites in players[1]), players[0], strict=True))
+    subsets = []
+
+    def explain(absent, rows):
+        found, values = tree_interactions.interactions(tree, absent, rows, rule)
+        subsets[:] = [tuple(sorted(owner[i] for i in subset)) for sets in found for subset in sets]
+        return np.concatenate(values, axis=1)
 
     values = averaged(explain, vectors, phi)
     return list(subsets), values

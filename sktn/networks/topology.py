@@ -18,6 +18,7 @@ import numpy as np
 __all__ = [
     "balanced",
     "chain_topology",
+    "depth",
     "from_linkage",
     "from_nested",
     "grid_topology",
@@ -174,6 +175,14 @@ def sites_of(merges):
     n = n_sites_of(merges)
     children = merges.ravel()
     return np.sort(children[(children >= 0) & (children < n)])
+
+
+def depth(merges):
+    """Bonds between the root and the site that is farthest from it."""
+    found = [0] * n_sites_of(merges)
+    for pair in np.asarray(merges).tolist():
+        found.append(1 + max((found[child] for child in pair if child >= 0), default=0))
+    return found[-1]
 
 
 def n_sites_of(merges):

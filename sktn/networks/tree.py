@@ -32,6 +32,7 @@ import numpy as np
 
 from sktn.backend import executor_of
 from sktn.networks.linalg import power_of_two_scale
+from sktn.networks.topology import chain_topology
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,24 @@ class TTN:
 jax.tree_util.register_dataclass(
     TTN, data_fields=["leaves", "cores", "readout", "merges"], meta_fields=[]
 )
+
+
+def from_chain(chain):
+    """A chain as the tree of its shape, whose nodes join what an arm has sent so far and the next
+    site: MPS -> TTN with the merges of :func:`~sktn.networks.topology.chain_topology`"""
+    leaves, cores, readout = [None] * chain.n_sites, [], chain.readout
+    for arm, sites in zip(chain.arms, chain.arm_orders, strict=True):
+        for k, (core, site) in enumerate(zip(arm, sites, strict=True)):
+            if k == 0:
+                leaves[site] = core[0]
+            else:
+                leaves[site] = np.eye(core.shape[1], dtype=core.dtype)
+                cores.append(core)
+    if not chain.arms[0]:
+        # The only site is the left child.
+        readout = readout.swapaxes(0, 2)
+    merges = chain_topology(chain.order, chain.output_site)
+    return TTN(tuple(leaves), tuple(cores), readout, merges)
 
 
 def with_surplus(core, children, surplus):

@@ -5,6 +5,7 @@ nearest tree (`networks.tree_rounding`), whose readout is found again and whose 
 import numpy as np
 
 from sktn.backend import executor_for
+from sktn.networks.topology import depth
 from sktn.networks.tree import root_messages, root_messages_padded
 from sktn.networks.tree_rounding import compress_tree
 from sktn.solvers import convex
@@ -80,8 +81,9 @@ def refine_tree(solution, problem, options, rng, n_landmarks, stop=None):
 
 
 def rows_of_tree(problem, network):
-    """Rows whose site vectors, messages and widest features a sweep may hold."""
+    """Rows whose site vectors, messages and widest features a sweep may hold. What lies beyond a
+    node, for every score, is held on the way there from the root."""
     D, c = int(network.bond_dims.max(initial=1)), problem.n_scores
     wide = max((core.shape[0] * core.shape[1] for core in network.cores), default=1)
-    messages = len(network.bond_dims) * D * (1 + c)
+    messages = int(network.bond_dims.sum()) + depth(network.merges) * D * c
     return rows_in_memory(problem.penalty.size + messages + 3 * wide, problem)

@@ -43,6 +43,8 @@ class Reading:
     is_categorical : ndarray of shape (n_features,), bool, or None
     n_features_in : int
     feature_names_in : ndarray of str of shape (n_features,), or None
+    tensor_shape : tuple of int, or None
+        (I_1, ..., I_k), where X was of shape (b, I_1, ..., I_k).
     """
 
     X: np.ndarray
@@ -51,6 +53,7 @@ class Reading:
     is_categorical: np.ndarray | None
     n_features_in: int
     feature_names_in: np.ndarray | None
+    tensor_shape: tuple | None = None
 
     @property
     def is_nominal(self):
@@ -73,6 +76,8 @@ class Reading:
         }
         if self.feature_names_in is not None:
             found["feature_names_in_"] = self.feature_names_in
+        if self.tensor_shape is not None:
+            found["tensor_shape_"] = self.tensor_shape
         return found
 
 
@@ -97,6 +102,7 @@ def read_fit(estimator, X, y=_NO_TARGET, *, categorical=None, regression=False, 
     """
     # scikit-learn's checks leave names and counts on whatever they are given.
     scout = copy(estimator)
+    X, shape = _flat(X, scout)
     X = _as_table(X, scout)
     given = {} if _is_none(y) else {"y": y}
     validate_data(scout, X, **given, reset=True, skip_check_array=True)
@@ -104,7 +110,7 @@ def read_fit(estimator, X, y=_NO_TARGET, *, categorical=None, regression=False, 
     encoder = None if is_categorical is None else fit_encoder(X, is_categorical)
     X, y = _numbers(scout, X, y, is_categorical, encoder, regression)
     names = getattr(scout, "feature_names_in_", None)
-    return Reading(X, y, encoder, is_categorical, X.shape[1], names)
+    return Reading(X, y, encoder, is_categorical, X.shape[1], names, shape)
 
 
 def read_more(estimator, X, y=_NO_TARGET, *, regression=False):
@@ -113,6 +119,12 @@ def read_more(estimator, X, y=_NO_TARGET, *, regression=False):
     Parameters as in :func:`read_fit` -> Reading
     """
     check_is_fitted(estimator)
+    X, shape = _flat(X, estimator)
+    known = getattr(estimator, "tensor_shape_", None)
+    if shape is not None and shape != known:
+        fitted = "a table" if known is None else f"tensors of shape {known}"
+        name = type(estimator).__name__
+        raise ValueError(f"X has tensors of shape {shape}, but {name} was fitted to {fitted}.")
     X = _as_table(X, estimator)
     given = {} if _is_none(y) else {"y": y}
     is_categorical, encoder = estimator.is_categorical_, estimator.encoder_
@@ -248,6 +260,15 @@ def check_target(y):
 
 def _is_none(y):
     return isinstance(y, str) and y == _NO_TARGET
+
+
+def _flat(X, estimator):
+    """Tensors as rows in C order, where an estimator takes them, and their shape: X
+    (b, I_1, ..., I_k) -> (b, n), (I_1, ..., I_k); what is no tensor as it is, None"""
+    if not getattr(estimator, "_takes_tensors", False) or not hasattr(X, "shape"):
+        return X, None
+    shape = tuple(X.shape[1:])
+    return (X.reshape(len(X), -1), shape) if len(shape) > 1 and X.size else (X, None)
 
 
 def _as_table(X, estimator):

@@ -21,9 +21,19 @@ from sktn.chains.copies import without_copies
 from sktn.chains.held_out import told_by_held_out
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.roughness import posed
-from sktn.chains.solvers.exact import Plan, Sweep, limit_design, together
+from sktn.chains.solvers.exact import (
+    Convex,
+    Plan,
+    Sweep,
+    limit_design,
+    near_enough,
+    together,
+    with_strength,
+)
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
+from sktn.networks.topology import chain_topology
+from sktn.networks.tree import from_chain
 from sktn.solvers import convex_tree
 from sktn.solvers.newton import Effort
 from sktn.solvers.problem import Clock
@@ -32,7 +42,7 @@ from sktn.tables.features import feature_names
 from sktn.tables.lazy import LazyCoordinates
 from sktn.tables.reading import read
 from sktn.trees import predict
-from sktn.trees.topology import NAMES, choose, read_topology
+from sktn.trees.topology import NAMES, choose, named_candidates, read_topology
 
 # Parameters that mean what those of chains mean.
 SHARED = (
@@ -56,6 +66,8 @@ class BaseTree(
         "max_iter": [Interval(Integral, 0, None, closed="left")],
     }
 
+    # As chains; a tree may follow their axes.
+    _takes_tensors = True
     # What chains have parameters for, and the strengths that alpha="auto" chooses from.
     embedding, smoothness, relevance, _max_order = "legendre", 1.0, "equal", None
     _alphas: tuple[float, ...] = ()
@@ -71,11 +83,12 @@ class BaseTree(
             plan = Plan([order], middle, self.bond_dim, self.max_landmarks, rng, clock)
             if self.alpha == "auto" and self.max_iter and not clock.over():
                 # The strength that sweeps bear is that of a chain of the same bond dimension.
-                problem = problem.with_alpha(Sweep().strength(problem, plan, target)[0])
-            problem = problem.without_negligible(problem.alpha)
+                problem, plan = with_strength(problem, plan, Sweep(), target)
+            if plan.start is None:
+                problem = problem.without_negligible(problem.alpha)
             sites = replace(sites, basis=problem.basis)
             with jax.enable_x64(problem.dtype == np.float64):
-                solution = self._solve(problem, target, plan, sites, reading.feature_names_in)
+                solution = self._solve(problem, target, plan, sites, reading)
             more = {}
             if on_held_out is not None and not clock.over():
                 known = reading, problem, target
@@ -106,14 +119,19 @@ class BaseTree(
         """Further fitted attributes: what a subclass keeps of the rows beside the networks."""
         return {}
 
-    def _solve(self, problem, target, plan, sites, names):
+    def _solve(self, problem, target, plan, sites, reading):
         """The tree from the convex limit, improved by sweeps: -> Solution"""
-        part, clock = problem.in_working_precision(), plan.clock
+        part, clock, (order, *_) = problem.in_working_precision(), plan.clock, plan.orders
         if isinstance(self.topology, str):
-            merges = choose(self.topology, part, target, self.bond_dim, plan)
+            candidates = named_candidates(self.topology, plan, reading.tensor_shape, sites.columns)
+            merges = choose(candidates, part, target, self.bond_dim, plan)
         else:
-            names = feature_names(names, sites.columns.n_columns)
+            names = feature_names(reading.feature_names_in, sites.columns.n_columns)
             merges = read_topology(self.topology, sites.columns, names)
+        if np.array_equal(merges, chain_topology(order, plan.output_site)):
+            solver = Sweep(max_iter=self.max_iter) if self.max_iter else Convex()
+            found = solver.solve(problem, plan)
+            return replace(found, networks=[from_chain(network) for network in found.networks])
         tol = _QUADRATIC_TOL if part.loss.quadratic else _TOL
         # The start is found to a thousandth of a sweep's precision.
         effort = Effort(tol=tol / 1000)
@@ -127,7 +145,8 @@ class BaseTree(
             f"truncation error {found.truncation_error:.1e}"
         )
         # No tree is below the convex limit where every row is a landmark.
-        near = complete and found.losses[-1] - limit[1][-1] <= tol * abs(found.losses[-1])
+        least = limit[1][-1] if complete else -np.inf
+        near = near_enough(part, found.losses[-1], least, tol)
         if self.max_iter and not near and not clock.over():
             options = SweepOptions(max_sweeps=self.max_iter, tol=tol)
             start = len(found.losses)
@@ -165,16 +184,6 @@ class BaseTree(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def check_flat(X):
-    """Refuse tensors with words that say how they become a table."""
-    shape = np.shape(X) if hasattr(X, "shape") else ()
-    if len(shape) > 2:
-        raise ValueError(
-            f"Found array with dim {len(shape)}, of shape {tuple(shape)}: a row of a table is "
-            "flat. Pass X.reshape(len(X), -1), and topology=grid_topology(X.shape[1:]) for a tree "
-            "over the axes."
-        )

@@ -13,7 +13,7 @@ from sktn.chains.class_scores import seen_target
 from sktn.chains.classification import ALPHAS
 from sktn.tables.reading import read_fit, table_weight
 from sktn.trees import predict
-from sktn.trees.base import BaseTree, check_flat
+from sktn.trees.base import BaseTree
 
 
 class TTNClassifier(ClassifierMixin, CertainScores, BaseTree):
@@ -31,15 +31,17 @@ class TTNClassifier(ClassifierMixin, CertainScores, BaseTree):
     bond_dim : int, default=16
         Largest bond dimension D. Cost grows as D^3, what can be represented with D. Columns with at
         most 16 basis functions are not cut.
-    topology : {"auto", "found", "halves", "chain"}, nested tuple or linkage matrix, default="auto"
+    topology : {"auto", "found", "halves", "chain", "grid"}, nested tuple or linkage matrix, \
+default="auto"
         The tree. "found": the two sets of columns are joined again and again whose bond is the
         cheapest, by the entropy of what it has to carry in the convex limit. "halves": halves of
         the order of related columns in which :class:`MPSClassifier` places them, halves of these,
-        and so on. "chain": that order itself. "auto": the best of the three at `bond_dim`, the
-        chain where rows that are held out are not told better by a standard error; of more than
-        100 columns, of the last two. Nested tuples name the columns by number or name,
-        ``((0, 1), (2, 3))``; a linkage matrix is one of :mod:`scipy.cluster.hierarchy`. For pixels
-        see :func:`grid_topology`.
+        and so on. "chain": that order itself, which makes the model :class:`MPSClassifier`'s.
+        "grid": of tensors, halves of the longest axis, halves of these, and so on (see
+        :func:`grid_topology`). "auto": the best of those at `bond_dim`, the chain where rows that
+        are held out are not told better by a standard error; "found" of at most 100 columns.
+        Nested tuples name the columns by number or name, ``((0, 1), (2, 3))``; a linkage matrix is
+        one of :mod:`scipy.cluster.hierarchy`.
     degree : int or "auto", default="auto"
         Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of 1,000 to
         50,000 rows and at most 100 columns also cosine waves where they are better, as in
@@ -97,6 +99,8 @@ class TTNClassifier(ClassifierMixin, CertainScores, BaseTree):
     certainty_ : Certainty
         What ``predict_proba(X, return_std=True)`` and `novelty` know, as of :class:`MPSClassifier`.
     columns_, basis_ : fitted column preparation and local basis
+    tensor_shape_ : tuple of int
+        Only when X was tensors.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only when X has string column names.
@@ -177,7 +181,8 @@ class TTNClassifier(ClassifierMixin, CertainScores, BaseTree):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            NaN is a missing value.
+            NaN is a missing value. Tensors of shape (n_samples, I_1, ..., I_k) are read as tables
+            of their entries, in C order.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), default=None
             An integer weight is the same as repeating the row, up to 50,000 rows.
@@ -186,7 +191,6 @@ class TTNClassifier(ClassifierMixin, CertainScores, BaseTree):
         -------
         self : object
         """
-        check_flat(X)
         reading = read_fit(self, X, y, categorical=self.categorical_features)
         check_classification_targets(reading.y)
         return self._fit(reading, table_weight(sample_weight, reading.X))

@@ -11,7 +11,7 @@ from sktn.chains.regression import ALPHAS, MPSRegressor
 from sktn.chains.spread import fit_spread
 from sktn.chains.target import real_target
 from sktn.tables.reading import read_fit, table_weight
-from sktn.trees.base import SHARED, BaseTree, check_flat
+from sktn.trees.base import SHARED, BaseTree
 
 
 class TTNRegressor(RegressorMixin, RealScores, BaseTree):
@@ -28,7 +28,8 @@ default="squared_error"
     bond_dim : int, default=16
         Largest bond dimension D. Cost grows as D^3, what can be represented with D. Columns with at
         most 16 basis functions are not cut.
-    topology : {"auto", "found", "halves", "chain"}, nested tuple or linkage matrix, default="auto"
+    topology : {"auto", "found", "halves", "chain", "grid"}, nested tuple or linkage matrix, \
+default="auto"
         The tree, see :class:`TTNClassifier`.
     degree : int or "auto", default="auto"
         Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of 1,000 to
@@ -73,6 +74,8 @@ default="squared_error"
     network_, merges_, bond_dims_, truncation_error_, loss_curve_, n_iter_, relevance_, columns_, \
 basis_
         As in :class:`TTNClassifier`.
+    tensor_shape_ : tuple of int
+        Only when X was tensors.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only when X has string column names.
@@ -146,7 +149,8 @@ basis_
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            NaN is a missing value.
+            NaN is a missing value. Tensors of shape (n_samples, I_1, ..., I_k) are read as tables
+            of their entries, in C order.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             An integer weight is the same as repeating the row, up to 50,000 rows.
@@ -155,7 +159,6 @@ basis_
         -------
         self : object
         """
-        check_flat(X)
         reading = read_fit(self, X, y, categorical=self.categorical_features, regression=True)
         return self._fit(reading, table_weight(sample_weight, reading.X), self._learn_spread)
 

@@ -1,5 +1,6 @@
 """Which tree: given, or the best of a few by what they make of the convex limit."""
 
+from copy import deepcopy
 from numbers import Integral
 
 import numpy as np
@@ -13,7 +14,7 @@ from sktn.structure.dendrogram import found_tree
 from sktn.tables.features import feature_indices
 
 #: Topologies by name.
-NAMES = ("auto", "found", "halves", "chain")
+NAMES = ("auto", "found", "halves", "chain", "grid")
 # Rows and landmarks on which trees are compared: as many as tell strengths apart.
 _ROWS, _LANDMARKS = 3000, 200
 # Of pairs of more columns too many spectra would have to be looked at.
@@ -21,32 +22,44 @@ _MOST_SITES = 100
 _EFFORT = Effort(tol=1e-4)
 
 
-def named_candidates(name, order):
-    """Trees that need no look at the target, by name: order (n,) along a chain -> dict"""
-    known = {
-        "chain": lambda: topology.chain_topology(order, len(order) // 2),
-        "halves": lambda: topology.halved(order),
-    }
-    wanted = known if name == "auto" else [name] if name in known else []
-    return {kind: known[kind]() for kind in wanted}
+def named_candidates(name, plan, shape, columns):
+    """Trees that need no look at the target, by name: none for "found", all there are for "auto".
 
-
-def choose(name, problem, target, bond_dim, plan):
-    """The tree of a name. "auto": the best of those that there are, where rows that had no say in
-    it are told better than by the chain, whose nodes cost least, by a standard error.
-
-    problem ChainProblem, target: what deals the folds, plan: its first order (n,), `rng` and
-    `clock` -> merges
+    plan: its first order (n,) and output site; shape: of the rows, where they are tensors -> dict
     """
-    (order, *_), rng, clock = plan.orders, plan.rng, plan.clock
-    candidates, n = named_candidates(name, order), problem.n_sites
+    order = plan.orders[0]
+    known = {
+        "chain": topology.chain_topology(order, plan.output_site),
+        "halves": topology.halved(order),
+    }
+    if shape is not None:
+        grid = topology.from_nested(topology.grid_topology(shape))
+        known["grid"] = topology.pruned(grid, columns.kept)
+    elif name == "grid":
+        raise ValueError(
+            "topology='grid' needs tensors, X of shape (n_samples, I_1, ..., I_k), and X is a "
+            "table: reshape it, or pass topology=grid_topology((I_1, ..., I_k))."
+        )
+    return known if name == "auto" else {kind: known[kind] for kind in known if kind == name}
+
+
+def choose(candidates, problem, target, bond_dim, plan):
+    """The only candidate; the tree that is found where there is none; of several and that one the
+    best, where rows that had no say in it are told better than by the chain, whose nodes cost
+    least, by a standard error.
+
+    candidates: of :func:`named_candidates`, problem ChainProblem, target: what deals the folds,
+    plan: its `rng` and `clock` -> merges
+    """
+    # What is drawn here does not change the chain: it is that of MPSClassifier.
+    rng, clock, n = deepcopy(plan.rng), plan.clock, problem.n_sites
     if n < 3:  # there is one tree
-        return topology.halved(order)
+        return topology.halved(plan.orders[0])
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     rows = search_rows(problem.weight, _ROWS, rng)
     part = problem.take(rows)
-    if name == "found":
+    if not candidates:
         return found_tree(*_product_states(*_limit(part, rng)))
     folds = None if clock.over() else target.folds(rows, problem.coords[rows], rng)
     if folds is None:

@@ -20,6 +20,7 @@ from sktn.display import (
     VarianceSharesDisplay,
     plot_history,
 )
+from sktn.inspection import shapley_values
 
 mpl.use("Agg")
 
@@ -209,6 +210,16 @@ def test_to_shap_keeps_everything(classifier):
     handed_on = explanation.to_shap()
     assert isinstance(handed_on, shap.Explanation)
     np.testing.assert_array_equal(handed_on.values, explanation.values)
+
+
+def test_the_explainer_of_shap_takes_a_method(rng):
+    shap = pytest.importorskip("shap")
+    X = rng.normal(size=(60, 4))
+    model = MPSRegressor(degree=2, random_state=0).fit(X, X[:, 0] * X[:, 1] + X[:, 2])
+    expected = shap.Explainer(model.predict, X[:15])(X[:3])
+    found = shapley_values(model, X[:3], background=X[:15]).to_shap()
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-6)
+    np.testing.assert_allclose(found.base_values, expected.base_values, rtol=1e-6)
 
 
 def test_an_effect_shows_where_the_rows_are(rng):

@@ -1,5 +1,6 @@
 """Interaction indices against sums over all coalitions."""
 
+import itertools
 from functools import cache
 from itertools import combinations
 from math import comb, factorial
@@ -15,6 +16,8 @@ from sktn import MPSClassifier, MPSRegressor
 from sktn.inspection import interactions, shapley_values
 from sktn.networks import chain as chains
 from sktn.networks import interactions as kernel
+from sktn.networks import topology, tree_interactions, tree_readings
+from sktn.networks.tree import TTN
 
 
 def brute_force(value, n, order, index):
@@ -189,3 +192,26 @@ def test_errors_name_the_value(model):
         interactions(interleaved, wide[:2], groups=[[k, 13 - k] for k in range(7)])
     with pytest.raises(ValueError, match="has no features"):
         interactions(model, X, groups={"none": []})
+
+
+@pytest.mark.parametrize("index", kernel.INDICES)
+def test_trees_have_sums_over_coalitions(rng, index):
+    """The value of a coalition is the tree with mean vectors at the other sites."""
+    merges = topology.from_nested(((0, 3), (1, (2, 4))))
+    leaves = tuple(rng.normal(size=(3, 2)) for _ in range(5))
+    cores = tuple(rng.normal(size=(2, 2, 2)) for _ in merges[:-1])
+    tree = TTN(leaves, cores, rng.normal(size=(2, 1, 2)), merges)
+    phi, mean = rng.normal(size=(4, 5, 3)), rng.normal(size=(4, 5, 3))
+
+    def value(coalition):
+        present = np.isin(np.arange(5), list(coalition))[:, None]
+        return tree_readings.evaluate(tree, np.where(present, phi, mean))
+
+    for order in (1, 3):
+        rule = kernel.quadrature(index, 5, order)
+        subsets, values = tree_interactions.interactions(tree, mean, phi, rule)
+        expected = brute_force(value, 5, order, index)
+        assert sorted(itertools.chain.from_iterable(subsets)) == sorted(expected)
+        for sets, found in zip(subsets, values, strict=True):
+            wanted = np.stack([expected[subset] for subset in sets], axis=1)
+            np.testing.assert_allclose(found, wanted, atol=1e-10 * np.abs(wanted).max())

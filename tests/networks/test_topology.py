@@ -97,3 +97,9 @@ def test_a_new_root_leaves_all_bonds_and_halves_the_sites(n, seed):
     assert max(halves) == max(sides)
     left, right = (len(below(found, n)[child]) for child in found[-1])
     assert min(left, right) == max(sides)
+
+
+def test_the_depth_of_a_tree():
+    assert shapes.depth(shapes.from_nested(shapes.grid_topology((4, 4)))) == 4
+    assert shapes.depth(shapes.chain_topology(range(7), 3)) == 4
+    assert shapes.depth([[0, -1]]) == 1

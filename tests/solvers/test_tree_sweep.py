@@ -1,14 +1,16 @@
 """Sweeps over trees against dense weight tensors and exact solutions."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from sktn import losses
-from sktn.networks import tree
+from sktn import config_context, losses
+from sktn.networks import topology, tree
 from sktn.networks.linalg import outer
 from sktn.networks.tree import TTN
+from sktn.solvers.convex_tree import rows_of_tree
 from sktn.solvers.sweep import SweepOptions
 from sktn.solvers.tree_sweep import _Tree, sweep_tree
 
@@ -171,3 +173,20 @@ def test_cores_are_solved_for_before_and_after_those_below(monkeypatch, still, u
     # The centre is back at the root.
     assert moved[-1] == ("back", 6, 0)
     assert sum(name == "down" for name, *_ in moved) * 2 == len(moved)
+
+
+def test_a_sweep_takes_the_memory_that_its_rows_are_counted_for(rng):
+    """What lies beyond a node is held on one way from the root, not for all nodes at once."""
+    merges, d, c = topology.from_nested(topology.grid_topology((8, 8))), 2, 10
+    network = random_tree(rng, merges, D=6, d=d, c=c)
+    with config_context(max_memory=2**25):
+        some = SimpleNamespace(penalty=np.ones((64, d)), n_scores=c, dtype=np.dtype(float))
+        N = rows_of_tree(some, network)
+        x = site_vectors(rng, 64, N, d)
+        target = rng.integers(0, c, N)
+        problem = Problem(loss=losses.Softmax(c), target=target, weight=np.ones(N), alpha=1.0)
+        tracemalloc.start()
+        sweep_tree(network, x, problem, SweepOptions(max_sweeps=1, tol=0.0))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert 2**24 < peak + x.nbytes < 2**26

@@ -7,13 +7,15 @@ from sklearn.datasets import load_diabetes, load_iris
 from sktn import MPSClassifier, MPSRegressor, TTNClassifier, TTNRegressor, inspection
 
 PARAMS = {"bond_dim": 24, "degree": 2, "alpha": 0.1, "random_state": 0}
+# Of which no chain has the shape.
+TREE = (((0, 3), (2, 5)), (4, 1))
 
 
 @pytest.fixture(scope="module")
 def regressors():
     X, y = load_diabetes(return_X_y=True)
-    X, y = X[:150, :4], y[:150]
-    return X, TTNRegressor(**PARAMS).fit(X, y), MPSRegressor(**PARAMS).fit(X, y)
+    X, y = X[:150, :6], y[:150]
+    return X, TTNRegressor(**PARAMS, topology=TREE).fit(X, y), MPSRegressor(**PARAMS).fit(X, y)
 
 
 def test_shapley_values_add_up_to_the_score(regressors):
@@ -45,6 +47,37 @@ def test_marginal_effects(regressors):
         np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-3)
 
 
+def test_interactions_of_a_model(regressors):
+    X, tree, chain = regressors
+    for background in (None, X[:3]):
+        found, expected = (
+            inspection.interactions(model, X[:5], index="faithful", background=background)
+            for model in (tree, chain)
+        )
+        total = found.base_values + found.values.sum(axis=1)
+        np.testing.assert_allclose(total, tree.predict(X[:5]))
+        assert found.subsets == expected.subsets
+        scale = np.abs(expected.values).max()
+        np.testing.assert_allclose(found.values, expected.values, atol=0.05 * scale)
+    single = inspection.interactions(tree, X[:5], order=1)
+    np.testing.assert_allclose(single.values, inspection.shapley_values(tree, X[:5]).values)
+
+
+def test_columns_without_a_site_interact_with_none(regressors):
+    X = regressors[0].copy()
+    X[:, 1] = 2.0
+    model = TTNRegressor(**PARAMS, topology=TREE, max_iter=0).fit(X, X[:, 0] * X[:, 2])
+    found = inspection.interactions(model, X[:3])
+    assert (found.of(0, 1) == 0).all()
+    assert (found.of(0, 2) != 0).all()
+
+
+def test_groups_of_columns_are_for_chains(regressors):
+    X, tree, _ = regressors
+    with pytest.raises(ValueError, match="read off chains"):
+        inspection.interactions(tree, X[:3], groups=[[0, 1]])
+
+
 def test_scores_of_several_classes():
     X, y = load_iris(return_X_y=True)
     tree, chain = (kind(**PARAMS).fit(X, y) for kind in (TTNClassifier, MPSClassifier))
@@ -57,7 +90,6 @@ def test_scores_of_several_classes():
 @pytest.mark.parametrize(
     "read",
     [
-        lambda model, X: inspection.interactions(model, X),
         lambda model, X: inspection.bond_entropy(model),
         lambda model, X: inspection.truncate(model, bond_dim=2),
         lambda model, X: inspection.prune(model, X),

@@ -26,11 +26,26 @@ def cancer():
     return X[::3, :6], y[::3]
 
 
-def test_a_tree_in_the_shape_of_a_chain_says_what_the_chain_says(cancer):
+@pytest.mark.parametrize("params", [{"bond_dim": 3}, {"bond_dim": 3, "alpha": "auto"}])
+def test_a_tree_in_the_shape_of_a_chain_is_the_chain(cancer, params):
     X, y = cancer
-    tree = TTNClassifier(**{**FAST, "bond_dim": 16}, topology="chain").fit(X, y)
-    chain = MPSClassifier(**{**FAST, "bond_dim": 16}).fit(X, y)
-    np.testing.assert_allclose(tree.predict_proba(X), chain.predict_proba(X), atol=0.01)
+    tree = TTNClassifier(**{**FAST, **params}, topology="chain").fit(X, y)
+    chain = MPSClassifier(**{**FAST, **params}).fit(X, y)
+    np.testing.assert_allclose(tree.predict_proba(X), chain.predict_proba(X), atol=1e-12)
+    assert tree.alpha_ == chain.alpha_
+    assert tree.bond_dims_.max() <= 3
+    start = TTNClassifier(**{**FAST, **params}, topology="chain", max_iter=0).fit(X, y)
+    limit = MPSClassifier(**{**FAST, **params}, solver="convex").fit(X, y)
+    np.testing.assert_allclose(start.predict_proba(X), limit.predict_proba(X), atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_column_or_two_have_one_tree(cancer, n):
+    X, y = cancer
+    tree, chain = (kind(**FAST).fit(X[:, :n], y) for kind in (TTNClassifier, MPSClassifier))
+    np.testing.assert_allclose(
+        tree.predict_proba(X[:, :n]), chain.predict_proba(X[:, :n]), atol=1e-12
+    )
 
 
 def test_regression_is_that_of_the_chain_where_the_bond_dimension_is_enough():
@@ -121,12 +136,41 @@ def test_trees_that_do_not_fit_are_refused(cancer, topology):
         TTNClassifier(**FAST, topology=topology).fit(*cancer)
 
 
-def test_tensors_are_refused_with_the_remedy(rng):
+def test_tensors_are_rows_of_their_entries(rng):
+    X = rng.normal(size=(60, 2, 3))
+    y = X[:, 0, 0] * X[:, 1, 2]
+    flat = X.reshape(60, -1)
+    for kind in (TTNRegressor, MPSRegressor):
+        model = kind(**FAST).fit(X, y)
+        assert model.tensor_shape_ == (2, 3)
+        assert model.n_features_in_ == 6
+        expected = kind(**FAST).fit(flat, y)
+        assert not hasattr(expected, "tensor_shape_")
+        np.testing.assert_array_equal(model.predict(flat), model.predict(X))
+        np.testing.assert_array_equal(model.predict_interval(flat), model.predict_interval(X))
+        with pytest.raises(ValueError, match=r"fitted to tensors of shape \(2, 3\)"):
+            model.predict(X.swapaxes(1, 2))
+        with pytest.raises(ValueError, match="fitted to a table"):
+            expected.predict(X)
+        assert not hasattr(model.fit(flat, y), "tensor_shape_")
+
+
+def test_the_axes_of_tensors_make_a_tree(rng):
     X, y = rng.normal(size=(20, 2, 3)), np.arange(20) % 2
-    with pytest.raises(ValueError, match="grid_topology"):
-        TTNClassifier().fit(X, y)
-    model = TTNClassifier(**FAST, topology=grid_topology(X.shape[1:])).fit(X.reshape(20, -1), y)
+    model = TTNClassifier(**FAST, topology="grid").fit(X, y)
     assert {(0, 1, 3, 4), (2, 5)} <= sites_of(model)
+    same = TTNClassifier(**FAST, topology=grid_topology(X.shape[1:])).fit(X.reshape(20, -1), y)
+    np.testing.assert_array_equal(model.predict_proba(X), same.predict_proba(X.reshape(20, -1)))
+    X[:, 0, 2] = 1.0  # without a site
+    assert {(0, 1, 2, 3)} <= sites_of(TTNClassifier(**FAST, topology="grid").fit(X, y))
+    with pytest.raises(ValueError, match="grid_topology"):
+        TTNClassifier(topology="grid").fit(X.reshape(20, -1), y)
+
+
+def test_auto_tries_the_axes_of_tensors(rng, capsys):
+    X = rng.normal(size=(80, 2, 2))
+    TTNRegressor(**FAST, verbose=1).fit(X, X[:, 0, 0] * X[:, 1, 1])
+    assert "grid" in capsys.readouterr().out
 
 
 def test_pickles_and_clones(cancer):

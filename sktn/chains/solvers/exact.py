@@ -194,10 +194,7 @@ class Sweep(ChainSolver):
         else:
             # The start is found to a thousandth of a sweep's precision.
             start, noise, least = _convex(problem, plan, order, tol / 1000)
-            enough = tol * abs(start.losses[-1])
-            if problem.loss.log_likelihood:
-                enough = max(enough, _CHANCE * problem.n_scores / problem.total_weight)
-            if not two_site and start.losses[-1] - least <= enough:
+            if not two_site and near_enough(problem, start.losses[-1], least, tol):
                 return start
         options = SweepOptions(
             two_site=two_site,
@@ -212,6 +209,22 @@ class Sweep(ChainSolver):
         n_sweeps = len(found.losses) - len(start.losses)
         plan.clock.say(f"{n_sweeps} sweeps: loss {found.losses[-1]:.5f}")
         return found
+
+
+def with_strength(problem, plan, solver, target):
+    """The problem with the strength that sweeps bear, and the plan to start where the search for it
+    ended: see :meth:`Sweep.strength`."""
+    problem = problem.without_negligible(solver.weakest(problem.alpha))
+    alpha, start = solver.strength(problem, plan, target)
+    return problem.with_alpha(alpha), plan._replace(start=start)
+
+
+def near_enough(problem, loss, least, tol):
+    """Whether sweeps have nothing to gain: a loss so near to one that no network is below."""
+    enough = tol * abs(loss)
+    if problem.loss.log_likelihood:
+        enough = max(enough, _CHANCE * problem.n_scores / problem.total_weight)
+    return loss - least <= enough
 
 
 def limit_design(problem, plan):
