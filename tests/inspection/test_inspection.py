@@ -502,3 +502,15 @@ def test_each_target_has_shares_whatever_the_unit_of_another(rng):
     model.fit(X, y * [largest, 1e-12])
     np.testing.assert_allclose(model.feature_importances_, [1, 0, 0], atol=0.01)
     np.testing.assert_allclose(variance_shares(model, output=1).total, [0, 1, 0], atol=0.01)
+
+
+def test_an_effect_beyond_the_floats_is_the_largest_of_them(rng):
+    X = np.r_[np.zeros((40, 2)), np.eye(2), np.ones((2, 2))]
+    y = X[:, 0] - X[:, 1]
+    model = MPSRegressor(alpha=1e-3, bond_dim=4, random_state=0).fit(X, y)
+    model.target_scale_ = np.full_like(model.target_scale_, 1.7e308)
+    effect = marginal_effect(model, X, [0, 1])
+    largest = np.finfo(float).max
+    np.testing.assert_array_equal(effect.average[0, [0, 1], [1, 0]], [-largest, largest])
+    assert np.isfinite(effect.average).all()
+    assert np.isfinite(effect.mean).all()
