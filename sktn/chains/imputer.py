@@ -52,8 +52,8 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
         `sklearn.impute.MissingIndicator` makes them.
     keep_empty_features : bool, default=False
         Whether columns without any observed entry are kept, filled with 0 (a categorical one: with
-        the first level that its dtype lists, or "missing" where it lists none). By default they are
-        left out, as scikit-learn's imputers do.
+        the first level that its dtype lists, or "missing" where it lists none and holds no
+        numbers). By default they are left out, as scikit-learn's imputers do.
     verbose : bool or int, default=False
         Whether to print the mean error of every round.
     random_state : int, RandomState instance or None, default=None
@@ -310,7 +310,8 @@ class MPSImputer(DocLinks, TransformerMixin, BaseEstimator):
             dtype = given.dtype if given.dtype.kind in "fO" else np.result_type(codes, given)
             table = np.empty((len(given), len(kept)), dtype=dtype)
             for k, j in enumerate(kept):
-                table[:, k] = np.where(missing[:, j], columns[j], given[:, j])
+                unseen = self._empty[j] and dtype.kind == "f"
+                table[:, k] = np.where(missing[:, j], 0.0 if unseen else columns[j], given[:, j])
         return table if extra is None else np.hstack([table, extra.astype(table.dtype)])
 
     def _decoded(self, j, values):

@@ -1,6 +1,7 @@
 """Gaps of a column of a data frame, filled with what its dtype holds."""
 
 import narwhals.stable.v2 as nw
+import numpy as np
 
 from sktn.tables.categories import listed_levels
 from sktn.tables.frames import of_dtype
@@ -20,9 +21,12 @@ def fill_levels(series, rows, values):
 
 
 def fill_unseen(series, rows):
-    """The column with the first level that its dtype lists in some rows (k,), or "missing"."""
-    level = (listed_levels(series) or ["missing"])[0]
+    """The column with the first level that its dtype lists in some rows (k,), or 0 where it holds
+    numbers, or "missing"."""
     dtype = series.dtype
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        return fill_numbers(series, rows, np.zeros(len(series)))
+    level = (listed_levels(series) or ["missing"])[0]
     if dtype == nw.Unknown:  # a column of nulls
         return nw.new_series(series.name, [level] * len(series), backend=series.implementation)
     if dtype == nw.Categorical and level not in listed_levels(series):

@@ -115,3 +115,15 @@ def test_empty_columns_are_kept_with_the_first_level(name):
             assert table["c"].dtype == column.dtype
     with pytest.warns(UserWarning, match=r"\['c'\] is observed. They are left out"):
         assert list(imputer().fit_transform(frame).columns) == ["x"]
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "array"])
+def test_empty_numbers_declared_as_categories_are_kept_as_numbers(kind):
+    X = np.column_stack([np.full(50, np.nan), np.arange(50.0)])
+    if kind != "array":
+        X = {"pandas": pd, "polars": pl}[kind].DataFrame(dict(zip("cx", X.T, strict=True)))
+    model = imputer(keep_empty_features=True, categorical_features=[0])
+    with pytest.warns(UserWarning, match="filled with 0, or with"):
+        filled = np.asarray(model.fit_transform(X))
+    assert filled.dtype == float
+    np.testing.assert_array_equal(filled, np.nan_to_num(np.asarray(X)))
