@@ -113,9 +113,11 @@ def distill(
     X : array-like or data frame of shape (n_samples, n_features)
         Rows such as the predictor takes. Best rows that it was not trained on: a forest follows
         single training rows in spikes, which nothing smaller than the forest imitates.
-    output : {"auto", "decision", "log_odds", "probability", "predict"}, default="auto"
+    output : {"auto", "decision", "pairwise", "log_odds", "probability", "predict"}, default="auto"
         What to imitate. "auto": the decision function, else log-odds (of many classes logarithms of
-        probabilities less their mean), else probabilities where many of them are 0 or 1.
+        probabilities less their mean), else probabilities where many of them are 0 or 1. Support
+        vector machines of more than two classes decide by votes, which are steps: "auto" takes
+        "pairwise" there, what every class has against the others, summed up.
     background : {"permuted", "observed"}, default="permuted"
         "permuted": imitate the predictor on rows of X and on rows whose columns are drawn
         independently, which is what explanations average over. "observed": on rows of X only, as

@@ -1,11 +1,16 @@
 """What any predictor says of rows, as numbers that a chain can imitate."""
 
+from copy import copy
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.svm import SVC, NuSVC
 
-OUTPUTS = ("auto", "decision", "log_odds", "probability", "predict")
+from sktn.inspection.reading import through, unwrapped
+
+OUTPUTS = ("auto", "decision", "pairwise", "log_odds", "probability", "predict")
 
 # Rows that a predictor is asked about at once.
 _BLOCK = 50_000
@@ -48,8 +53,9 @@ class Scores:
 def scores_of(predictor, X, output="auto"):
     """The scores of a predictor or of a function. -> Scores
 
-    "auto" is the decision function where there is one, else log-odds, else (where more than a few
-    probabilities are 0 or 1) probabilities; predictions of a regressor.
+    "auto" is the decision function where there is one and it counts no votes, then what is behind
+    the votes; else log-odds, else (where more than a few probabilities are 0 or 1) probabilities;
+    predictions of a regressor.
     """
     if output not in OUTPUTS:
         raise ValueError(f"output must be one of {', '.join(map(repr, OUTPUTS))}, got {output!r}.")
@@ -57,6 +63,8 @@ def scores_of(predictor, X, output="auto"):
         output = _natural_output(predictor, X)
     if output == "predict" and not hasattr(predictor, "predict"):
         function, output = predictor, "function"
+    elif output == "pairwise":
+        function = _sums_of_pairs(predictor)
     else:
         method = {"decision": "decision_function", "predict": "predict"}.get(
             output, "predict_proba"
@@ -74,7 +82,7 @@ def _natural_output(predictor, X):
     if not hasattr(predictor, "predict") and callable(predictor):
         return "predict"
     if hasattr(predictor, "decision_function"):
-        return "decision"
+        return "pairwise" if _votes(predictor) else "decision"
     if hasattr(predictor, "predict_proba"):
         p = np.asarray(predictor.predict_proba(_rows(X, 0, _BLOCK)))
         return "probability" if np.mean(p.min(axis=1) <= 0) > _CERTAIN else "log_odds"
@@ -89,6 +97,36 @@ def _natural_output(predictor, X):
         "Expected an object with decision_function, predict_proba or predict, or a function of "
         f"rows, got {predictor!r}."
     )
+
+
+def _votes(predictor):
+    """Whether the decision function is steps: how many classes each of many wins against."""
+    final = unwrapped(predictor)[0]
+    several = isinstance(final, SVC | NuSVC) and len(final.classes_) > 2
+    return several and final.decision_function_shape == "ovr"
+
+
+def _sums_of_pairs(predictor):
+    """What every class has against the others: (b, n_classes), what is behind the votes."""
+    if not _votes(predictor):
+        raise ValueError(
+            "output='pairwise' is for support vector machines of more than two classes with "
+            f"decision_function_shape='ovr', got {predictor!r}."
+        )
+    final, steps = unwrapped(predictor)
+    machine = copy(final)
+    machine.decision_function_shape = "ovo"
+    n = len(final.classes_)
+
+    def sums(X):
+        against = machine.decision_function(through(steps, X))
+        out = np.zeros((len(against), n))
+        for value, (i, j) in zip(against.T, combinations(range(n), 2), strict=True):
+            out[:, i] += value
+            out[:, j] -= value
+        return out
+
+    return sums
 
 
 def _log_odds_of(answer):

@@ -226,3 +226,21 @@ def test_observed_rows_alone():
     assert result.fidelity.r2_observed > 0.95
     assert np.isnan(result.fidelity.r2_permuted)
     assert result.history[0]["n_rows"] < len(X)
+
+
+def test_votes_give_way_to_what_is_behind_them():
+    X, y = load_iris(return_X_y=True)
+    machine = make_pipeline(StandardScaler(), SVC()).fit(X, y)
+    scores = scores_of(machine, X)
+    assert scores.output == "pairwise"
+    assert list(scores.names) == [0, 1, 2]
+    values = scores(X)
+    np.testing.assert_allclose(values.sum(axis=1), 0, atol=1e-12)
+    # What scikit-learn adds to the votes, so that there are no ties.
+    votes = machine.decision_function(X) - values / (3 * (np.abs(values) + 1))
+    np.testing.assert_allclose(votes, votes.round(), atol=1e-9)
+    assert machine[-1].decision_function_shape == "ovr"
+    for smooth in (SVC(decision_function_shape="ovo").fit(X, y), SVC().fit(X[:100], y[:100])):
+        assert scores_of(smooth, X).output == "decision"
+        with pytest.raises(ValueError, match="more than two classes"):
+            scores_of(smooth, X, "pairwise")
