@@ -65,7 +65,8 @@ class ByTask:
     tasks = (
         *("classify_breast_cancer", "search_mixed_frame", "generative_classifier"),
         *("regress_intervals", "anomaly_digits", "density_draws", "fill_table"),
-        *("explain_model", "interactions", "tree_of_columns", "distill_forest"),
+        *("explain_model", "interactions", "distill_forest"),
+        *("tree_of_columns", "tree_of_images"),
         *("compress_images", "tensor_features", "recover_structure", "fill_video"),
     )
 

@@ -77,7 +77,7 @@ def report(model, X, y, *, max_features=8, title=None):
 
     Parameters
     ----------
-    model : MPSClassifier, MPSRegressor or one of their CV versions
+    model : MPSClassifier, MPSRegressor, one of their CV versions, TTNClassifier or TTNRegressor
         Fitted, alone, at the end of a pipeline or chosen by a search.
     X : array-like or data frame of shape (n_samples, n_features)
         Rows that the model was not fitted to.
@@ -103,7 +103,7 @@ def report(model, X, y, *, max_features=8, title=None):
     >>> page = report(model, X[300:], y[300:])  # doctest: +SKIP
     >>> page.save("diabetes.html")  # doctest: +SKIP
     """
-    chain = read_model(model).model
+    chain = read_model(model, trees=True).model
     y = np.asarray(y)
     if y.ndim != 1:
         raise ValueError("A report shows one target: y has more than one dimension.")

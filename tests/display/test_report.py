@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sktn import MPSClassifier, MPSRegressor
+from sktn import MPSClassifier, MPSRegressor, TTNRegressor
 from sktn.display import report
 
 mpl.use("Agg")
@@ -58,6 +58,7 @@ def models():
     pipeline = make_pipeline(StandardScaler(), MPSRegressor(degree=2, random_state=0))
     yield "pipeline", pipeline, X.drop(columns="sex"), y
     yield "two classes", MPSClassifier(degree=2, random_state=0), X, y > 140
+    yield "tree", TTNRegressor(degree=2, bond_dim=4, topology="halves", random_state=0), X, y
     X, y = load_iris(return_X_y=True)
     yield "three classes", MPSClassifier(degree=2, random_state=0), X, np.array(list("abc"))[y]
 
