@@ -6,7 +6,14 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor, MPSRegressorCV
+from sktn import (
+    MPSClassifier,
+    MPSClassifierCV,
+    MPSRegressor,
+    MPSRegressorCV,
+    TTNClassifier,
+    TTNRegressor,
+)
 from sktn.interchange import to_onnx
 
 pytest.importorskip("onnx")
@@ -53,6 +60,20 @@ def test_a_regressor(params, dtype):
     assert found.dtype == dtype
     atol = 1e-9 if dtype == np.float64 else 2e-3
     np.testing.assert_allclose(found, model.predict(NEW), atol=atol, rtol=atol)
+
+
+@pytest.mark.parametrize("topology", ["chain", (((0, 3), (2, 1)), 4), (0, (1, ((2, 3), 4)))])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_tree(topology, dtype):
+    params = {"bond_dim": 4, "degree": 3, "alpha": 0.1, "random_state": 0}
+    model = TTNRegressor(topology=topology, categorical_features=[3], **params).fit(X, Y)
+    [found] = answers(model, NEW, dtype)
+    atol = 1e-9 if dtype == np.float64 else 2e-3
+    np.testing.assert_allclose(found[:, 0], model.predict(NEW), atol=atol, rtol=atol)
+    model = TTNClassifier(topology=topology, **params).fit(X, LABELS)
+    labels, proba = answers(model, NEW, dtype)
+    np.testing.assert_allclose(proba, model.predict_proba(NEW), atol=atol)
+    assert list(labels) == list(model.predict(NEW))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

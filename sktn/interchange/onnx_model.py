@@ -1,4 +1,7 @@
-"""Fitted chains as ONNX models: the reading of the table, the basis, the chain, the answers."""
+"""Fitted chains and trees as ONNX models: the reading of the table, the basis, the network, the
+answers."""
+
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -7,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.embeddings import LinearComplement
 from sktn.embeddings.polynomials import Legendre, Mixed, _Recurrence
 from sktn.interchange.onnx_graph import Graph, Value
+from sktn.networks.tree import TTN
 from sktn.tables.columns import GroupedColumns
 
 # A vector is rescaled after so many sites: in between it stays inside the range of float32.
@@ -14,7 +18,7 @@ _RESCALE = 8
 
 
 def to_onnx(model, *, dtype=np.float64):
-    """A fitted chain as an ONNX model, for runtimes in any language.
+    """A fitted chain or tree as an ONNX model, for runtimes in any language.
 
     The input "X" is the table of numbers that the model was fitted to, NaN for missing. A regressor
     has the output "variable", a classifier "label" and "probabilities", by the convention of
@@ -22,7 +26,7 @@ def to_onnx(model, *, dtype=np.float64):
 
     Parameters
     ----------
-    model : MPSClassifier, MPSRegressor or one of their CV versions
+    model : MPSClassifier, MPSRegressor, one of their CV versions, TTNClassifier or TTNRegressor
         Fitted, on numbers: levels of categorical columns may be numbers, but not strings. Bases of
         polynomials ("legendre", "polynomial", "hermite", "laguerre", "chebyshev"), "mixed" and
         "linear_complement".
@@ -56,7 +60,7 @@ def to_onnx(model, *, dtype=np.float64):
     X = Value(graph, "X")
     head = _probabilities if is_classifier(model) else _predictions
     answers = [
-        float(share) * head(estimator, [_scores(X, estimator, net) for net in estimator.networks_])
+        float(share) * head(estimator, [_scores(X, estimator, net) for net in _networks(estimator)])
         for share, estimator in zip(shares, estimators, strict=True)
     ]
     answer = sum(answers[1:], answers[0])
@@ -80,10 +84,10 @@ def to_onnx(model, *, dtype=np.float64):
 def _check(model):
     """Refuse what has no counterpart."""
     check_is_fitted(model)
-    if not hasattr(model, "networks_"):
+    if not (hasattr(model, "networks_") or hasattr(model, "network_")):
         raise ValueError(
-            f"to_onnx writes chains, not {type(model).__name__}: of a pipeline pass the last step "
-            "and write the others by sklearn-onnx; other predictors become chains by "
+            f"to_onnx writes chains and trees, not {type(model).__name__}: of a pipeline pass the "
+            "last step and write the others by sklearn-onnx; other predictors become chains by "
             "sktn.inspection.distill."
         )
     if isinstance(model.columns_, GroupedColumns) or not isinstance(
@@ -101,41 +105,81 @@ def _check(model):
         )
 
 
+def _networks(model):
+    return model.networks_ if hasattr(model, "networks_") else [model.network_]
+
+
 def _scores(X, model, network):
     """Scores of one network: X (b, n_features) -> (b, c)"""
     vectors = _site_vectors(X, model.columns_, model.basis_, model.encoder_)
-    left, right = (
-        _run_arm(X.graph, arm, [vectors[i] for i in order])
-        for arm, order in zip(network.arms, network.arm_orders, strict=True)
-    )
+    if isinstance(network, TTN):
+        left, right = _root_messages(X.graph, network, vectors)
+    else:
+        left, right = (
+            _run_arm(X.graph, arm, [vectors[i] for i in order])
+            for arm, order in zip(network.arms, network.arm_orders, strict=True)
+        )
     l, c, r = network.readout.shape
     reached = (left.vector @ network.readout.reshape(l, c * r)).reshape(-1, c, r)
     scores = (reached * right.vector.reshape(-1, 1, r)).sum(2)
     return scores * (left.log_scale + right.log_scale).exp()
 
 
-class _End:
-    """The bond vectors at the end of an arm, and the logs of their scales: (b, r), (b, 1)"""
+class _End(NamedTuple):
+    """The bond vectors at the end of an arm, or above a node, and the logs of their scales:
+    (b, r), (b, 1)"""
 
-    def __init__(self, vector, log_scale):
-        self.vector, self.log_scale = vector, log_scale
+    vector: Value
+    log_scale: Value
+
+    def rescaled(self):
+        graph = self.vector.graph
+        size = graph.op(
+            "ReduceMax", graph.op("Abs", self.vector), np.array([1], np.int64), keepdims=1
+        )
+        size = graph.op("Max", size, np.asarray(np.finfo(graph.dtype).tiny, graph.dtype))
+        return _End(self.vector / size, self.log_scale + graph.op("Log", size))
+
+
+def _one(graph):
+    """What stands where there is no site."""
+    return _End(graph.constant(np.ones((1, 1))), graph.constant(np.zeros((1, 1))))
+
+
+def _joined(core, left, right):
+    """v_r = sum_ab A_abr left_a right_b: core (a, b, r), left (N, a), right (N, b) -> (N, r)"""
+    a, b, r = core.shape
+    pairs = left.reshape(-1, a, 1) * right.reshape(-1, 1, b)
+    return pairs.reshape(-1, a * b) @ core.reshape(a * b, r)
 
 
 def _run_arm(graph, cores, vectors):
     """v_r <- sum_ls A_lsr v_l phi_s, see :mod:`sktn.networks.arms`; arms without sites are 1."""
-    end = _End(graph.constant(np.ones((1, 1))), graph.constant(np.zeros((1, 1))))
+    end = _one(graph)
     for k, (core, phi) in enumerate(zip(cores, vectors, strict=True)):
-        l, d, r = core.shape
-        pairs = end.vector.reshape(-1, l, 1) * phi.reshape(-1, 1, d)
-        end.vector = pairs.reshape(-1, l * d) @ core.reshape(l * d, r)
+        end = end._replace(vector=_joined(core, end.vector, phi))
         if k % _RESCALE == _RESCALE - 1:
-            size = graph.op(
-                "ReduceMax", graph.op("Abs", end.vector), np.array([1], np.int64), keepdims=1
-            )
-            size = graph.op("Max", size, np.asarray(np.finfo(graph.dtype).tiny, graph.dtype))
-            end.vector = end.vector / size
-            end.log_scale = end.log_scale + graph.op("Log", size)
+            end = end.rescaled()
     return end
+
+
+def _root_messages(graph, network, vectors):
+    """What reaches the root from either side, see :mod:`sktn.networks.tree`."""
+    zero = _one(graph).log_scale
+    # Leaves read the first components of a site alone.
+    sent = [
+        _End(phi.take(range(len(core)), 1) @ core, zero)
+        for phi, core in zip(vectors, network.leaves, strict=True)
+    ]
+
+    def of(child):
+        return _one(graph) if child < 0 else sent[child]
+
+    for core, pair in zip(network.cores, network.merges, strict=False):
+        left, right = (of(child) for child in pair)
+        vector = _joined(core, left.vector, right.vector)
+        sent.append(_End(vector, left.log_scale + right.log_scale).rescaled())
+    return tuple(of(child) for child in network.merges[-1])
 
 
 def _site_vectors(X, columns, basis, encoder):
