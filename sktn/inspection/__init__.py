@@ -22,6 +22,7 @@ from sktn.inspection.interactions import Interactions, interactions
 from sktn.inspection.orders import limit_order
 from sktn.inspection.pruning import prune
 from sktn.inspection.shapley import ShapleyValues, shapley_values
+from sktn.inspection.terms import remove_terms
 from sktn.inspection.truncation import truncate
 from sktn.inspection.variance import feature_importances, variance_shares
 
@@ -38,6 +39,7 @@ __all__ = [
     "marginal_effect",
     "mutual_information",
     "prune",
+    "remove_terms",
     "shapley_values",
     "truncate",
     "variance_shares",

@@ -1,0 +1,184 @@
+"""Models without some of their parts: what chosen features do alone, or together."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import Bunch
+
+from sktn.annotations import Data
+from sktn.chains.members import in_unit_scale, networks_of, with_networks
+from sktn.inspection.average import orthonormal_outputs
+from sktn.inspection.reading import read_model, unwrapped
+from sktn.inspection.truncation import with_fewest_bonds
+from sktn.inspection.variance import variance_shares
+from sktn.networks import chain as chains
+from sktn.networks import sobol
+from sktn.tables.features import feature_indices
+
+# Of the norm of the score: what is cut beside the terms is rounding.
+_EXACT = 1e-7
+# Share of the variance below which a term is rounding itself.
+_NOTHING = 1e-10
+
+
+def remove_terms(
+    model: Any,
+    X: Data | None = None,
+    y: ArrayLike | None = None,
+    *,
+    terms: Any = None,
+    max_share: float = 0.01,
+) -> Bunch:
+    """Take parts out of a model: what single features do alone, or sets of them together.
+
+    Of the parts that the score decomposes into, one for every set of features [1]_, those named go,
+    and all others stay as they are: an interaction that nobody can explain, or all that hardly
+    matter.
+
+    Parameters
+    ----------
+    model : MPSClassifier, MPSRegressor or one of their CV versions
+        Fitted, alone, at the end of a pipeline or chosen by a search; it is not changed.
+    X : array-like or data frame of shape (n_samples, n_features), default=None
+        Rows on which to compare `score` before and after, best not those of the training. Also
+        needed where members with different bases are averaged, as in :func:`variance_shares`.
+    y : array-like of shape (n_samples,), default=None
+        Their targets.
+    terms : list of int, str or tuples of them, default=None
+        The sets of features: ``["age", ("age", "bmi")]`` are two, what age does alone, and what it
+        does with bmi. None: the smallest main effects and pairs.
+    max_share : float, default=0.01
+        Share of the score's variance that those may have together.
+
+    Returns
+    -------
+    result : :class:`~sklearn.utils.Bunch`
+        model : object
+            The model without the terms. Regressors lose their intervals: errors of another model
+            say nothing of this one's.
+        removed : list of tuple of str
+            The terms.
+        lost_share : float
+            Share of the score's variance, over independent columns, that went with them.
+        score : tuple of two float
+            Before and after, only with `X` and `y`.
+
+    See Also
+    --------
+    limit_order : All interactions of more features than a few.
+    prune : Features with all that they do.
+
+    References
+    ----------
+    .. [1] Sobol, "Global sensitivity indices for nonlinear mathematical models and their Monte
+       Carlo estimates", Mathematics and Computers in Simulation, 2001.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktn import MPSRegressor
+    >>> from sktn.inspection import remove_terms, variance_shares
+    >>> X = np.random.default_rng(0).uniform(-1, 1, size=(300, 3))
+    >>> model = MPSRegressor(random_state=0).fit(X, X[:, 0] + 3 * X[:, 1] * X[:, 2])
+    >>> result = remove_terms(model, terms=[("x1", "x2")])
+    >>> round(result.lost_share, 1), variance_shares(result.model).by_order.round(1)
+    (0.7, array([1., 0., 0.]))
+    """
+    if not 0 <= max_share < 1:
+        raise ValueError(f"max_share must be in [0, 1), got {max_share!r}.")
+    if y is not None and X is None:
+        raise ValueError("y needs X, the rows to take the score on.")
+    reading = read_model(model)
+    members, names = networks_of(reading.model), reading.names
+    if terms is None:
+        wanted = _smallest(variance_shares(model, X), max_share)
+    else:
+        wanted = [_members_of(term, names) for term in terms]
+        if len(set(wanted)) < len(wanted):
+            raise ValueError(f"Terms must not repeat, got {terms!r}.")
+    outputs, column = orthonormal_outputs(reading, in_unit_scale(members)[0], X)
+    whole = sum(sobol.total_variances(chain)[0] for chain in outputs)
+    lost = sum(
+        sobol.subset_variance(chain, np.flatnonzero(np.isin(column, term)))
+        for term in wanted
+        # What a column without a site has a part in is nothing.
+        if np.isin(term, column).all()
+        for chain in outputs
+    )
+    smaller = copy.deepcopy(model)
+    with_networks(unwrapped(smaller)[0], lambda member: _without(member, reading, wanted))
+    removed = [tuple(map(str, names[list(term)])) for term in wanted]
+    share = float(lost / whole) if whole > 0 else 0.0
+    result = Bunch(model=smaller, removed=removed, lost_share=share)
+    if y is not None:
+        result.score = (model.score(X, y), smaller.score(X, y))
+    return result
+
+
+def _members_of(term, names):
+    """The features of a term, sorted: a name or a number, or a tuple of them."""
+    features = list(term) if isinstance(term, tuple | list) else term
+    found = tuple(sorted(feature_indices(features, names).tolist()))
+    if not found:
+        raise ValueError("A term needs at least one feature, got an empty one.")
+    return found
+
+
+def _smallest(shares, max_share):
+    """The main effects and pairs of least variance that together have at most a share of it."""
+    n = len(shares.first_order)
+    sizes = {(i,): shares.first_order[i] for i in range(n)}
+    sizes |= {(i, j): shares.pairs[i, j] for i in range(n) for j in range(i + 1, n)}
+    found, lost = [], 0.0
+    for term in sorted(sizes, key=sizes.get):
+        lost += sizes[term]
+        if lost > max_share:
+            break
+        if sizes[term] > _NOTHING:
+            found.append(term)
+    return found
+
+
+def _without(member, reading, terms):
+    """The network of a member less some terms, one after the other."""
+    network = member.network
+    place = reading.place(member.column_order(network.order))
+    for term in terms:
+        sites = np.flatnonzero(np.isin(place, term))
+        if len(sites) == len(term):
+            network = _less(replace(member, network=network), sites)
+    return network
+
+
+def _less(member, sites):
+    """The network of a member less the interaction of exactly these sites.
+
+    That interaction is the chain itself where these sites have no constant component, and the
+    others nothing else; both share their ends.
+    """
+    cores, readout, p, order = member.open()
+    matrices = member.whitening(order)
+    cores = chains.change_basis(cores, matrices)
+    n, D, d, _ = cores.shape
+    both = np.zeros((n, 2 * D, d, 2 * D))
+    both[:, :D, :, :D] = cores
+    both[:, D:, 0, D:] = cores[:, :, 0]
+    both[sites, D:, :, D:] = cores[sites]
+    both[sites, D:, 0, D:] = 0
+    output = np.zeros((2 * D, readout.shape[1], 2 * D))
+    output[:D, :, :D], output[D:, :, D:] = readout, -readout
+    # The closing unit vectors are those of both chains.
+    ends = np.eye(2 * D)
+    ends[0, D] = 1
+    if p > 0:
+        both[0] = np.tensordot(ends, both[0], 1)
+    else:
+        output = np.tensordot(ends, output, 1)
+    if p < n:
+        both[-1] = both[-1] @ ends.T
+    else:
+        output = output @ ends.T
+    return with_fewest_bonds(member, both, output, matrices, _EXACT)[0]
