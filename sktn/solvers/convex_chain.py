@@ -109,7 +109,8 @@ def refine(solution, problem, options, rng, n_landmarks, stop=None):
     def run(network, part, options):
         return sweep.sweep(network, part.inputs(network.arm_orders), part, options, stop)
 
-    limit = rows_that_fit(problem, int(bonds.max()))
+    longest = max(map(len, network.arms))
+    limit = rows_that_fit(problem, int(bonds.max()), longest)
     return refine_in_turns(run, solution, problem, options, limit, rng, n_landmarks, stop)
 
 
@@ -143,9 +144,10 @@ def refine_in_turns(run, solution, problem, options, limit, rng, n_landmarks, st
     return replace(solution, networks=[network], losses=losses)
 
 
-def rows_that_fit(problem, bond_dim):
-    """Rows whose site and bond vectors a sweep may hold."""
-    per_row = problem.penalty.size + problem.n_sites * bond_dim * (2 + problem.n_scores)
+def rows_that_fit(problem, bond_dim, longest):
+    """Rows whose site and bond vectors a sweep may hold. What lies beyond a core, for every score,
+    is held on one arm at a time, of `longest` sites at most."""
+    per_row = problem.penalty.size + bond_dim * (2 * problem.n_sites + longest * problem.n_scores)
     return rows_in_memory(per_row, problem)
 
 

@@ -187,7 +187,7 @@ class Split(NamedTuple):
 class _Arm:
     """One arm: its cores (D, d, D'), the site vectors x[k] (M, d), M = N + 1, with those of the
     constant in row N, `reached[k]` (M, D): what the cores before k make of every row, `far[k]`
-    (M, D', c): what is beyond core k up to the scores, where it is known.
+    (M, D', c): what is beyond core k up to the scores, where it is known and still asked for.
     """
 
     def __init__(self, cores, x, run):
@@ -314,6 +314,7 @@ def _one_site_pass(arm, other, readout, local, split):
         if k > 0:
             arm.cores[k] = np.tensordot(rest, arm.cores[k], 1)
             A = local.inner(arm.features(k), arm.far[k], arm.matrix(k))
+        arm.far[k] = None
         Q, rest = split.left(A)
         arm.settle_left(k, Q)
     return np.tensordot(rest, output, 1)
@@ -345,6 +346,7 @@ def _two_site_pass(arm, other, readout, local, split):
         arm.cores[k] = rest.reshape(len(arm.cores[k]), arm.d[k], -1)
     for k in range(p - 1):
         Q, rest = split.left(pair(k))
+        arm.far[k + 1] = None
         arm.settle_left(k, Q)
         arm.cores[k + 1] = rest.reshape(len(rest), arm.d[k + 1], -1)
     Q, rest = split.left(with_readout(output))

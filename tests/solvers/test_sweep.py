@@ -1,5 +1,6 @@
 """The sweeping solver against dense weight tensors and exact solutions."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import sktn
 from sktn import backend, losses
 from sktn.networks.linalg import outer
 from sktn.networks.mps import MPS
-from sktn.solvers import convex, sweep
+from sktn.solvers import convex, convex_chain, sweep
 from sktn.solvers.local import Inner, Output, minimize_locally
 from sktn.solvers.local_squares import least_squares
 from sktn.solvers.newton import Effort
@@ -255,3 +256,22 @@ def test_a_factorisation_finds_the_local_minimum(rng, n_rows, n_outputs):
     residual = site.scores(A) - target
     slope = site.adjoint(weight[:, None] * residual) + site.ridge(A)
     np.testing.assert_allclose(slope, 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("sides", [(30, 30), (0, 60)])
+def test_a_sweep_takes_the_memory_that_its_rows_are_counted_for(rng, sides):
+    """What lies beyond a core is held on one arm at a time."""
+    chain = random_chain(rng, *sides, D=6, d=2, c=10)
+    with sktn.config_context(max_memory=2**25):
+        some = SimpleNamespace(
+            penalty=np.ones((60, 2)), n_sites=60, n_scores=10, dtype=np.dtype(float)
+        )
+        N = convex_chain.rows_that_fit(some, 6, max(sides))
+        inputs = site_vectors(rng, *sides, N, 2)
+        target = rng.integers(0, 10, N)
+        problem = Problem(loss=losses.Softmax(10), target=target, weight=np.ones(N), alpha=1.0)
+        tracemalloc.start()
+        sweep.sweep(chain, inputs, problem, SweepOptions(max_sweeps=1, tol=0.0))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert 2**24 < peak + sum(x.nbytes for x in inputs) < 2**25

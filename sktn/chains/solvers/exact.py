@@ -148,7 +148,8 @@ class Sweep(ChainSolver):
         convex limit that sweeps would start from otherwise is none of least squares, which is cheap
         """
         # Their vectors are held twice: those of all rows, and of those that are not held out.
-        most = convex_chain.rows_that_fit(problem, plan.bond_dim) // 2
+        longest = max(plan.output_site, problem.n_sites - plan.output_site)
+        most = convex_chain.rows_that_fit(problem, plan.bond_dim, longest) // 2
         most = min(most, _SWEEP_ROWS * plan.max_landmarks)
         n_rows = min(most, np.count_nonzero(np.asarray(problem.weight) > 0))
         if n_rows < ROWS_BEYOND * plan.max_landmarks:
