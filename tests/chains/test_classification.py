@@ -5,6 +5,7 @@ import copy
 import io
 import pickle
 import re
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -22,10 +23,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sktn.embeddings
-from sktn import MPSClassifier, MPSClassifierCV
+from sktn import MPSClassifier, MPSClassifierCV, losses
 from sktn.backend import n_compiled
 from sktn.chains.classification import ALPHAS
 from sktn.chains.solvers import LBFGS, Adam, Convex, Sweep, split_rows
+from sktn.chains.solvers.exact import near_enough
 from sktn.chains.target import ClassTarget
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
@@ -565,3 +567,15 @@ def test_last_sweeps_go_on_from_the_chain_of_the_search_for_a_strength():
     # A strength that is given is not looked for.
     given = clone(model).set_params(alpha=model.alpha_).fit(X, y)
     assert given.loss_curve_[0] > 2 * given.loss_curve_[-1]
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_sweeps_rest_where_one_unit_of_log_likelihood_is_lacking(n_classes):
+    """However many scores there are."""
+    loss = losses.Softmax(n_classes)
+    problem = SimpleNamespace(loss=loss, n_scores=n_classes, total_weight=500.0)
+    assert near_enough(problem, 0.1, 0.1 - 0.9 / 500, tol=1e-4)
+    assert not near_enough(problem, 0.1, 0.1 - 1.1 / 500, tol=1e-4)
+    assert near_enough(problem, 0.1, 0.1 - 1.1 / 500, tol=0.1)
+    problem.loss = losses.SquaredError()
+    assert not near_enough(problem, 0.1, 0.1 - 0.9 / 500, tol=1e-4)
