@@ -38,6 +38,20 @@ class Schema:
         native = [getattr(column, "dtype", None) for column in columns]
         return cls(names, list(frame.schema.dtypes()), native, frame.implementation.value)
 
+    def __getstate__(self):
+        # Files without code, as skops writes them, hold no dtype that has levels.
+        return {
+            "names": self.names,
+            "dtypes": [_made_of(dtype) for dtype in self.dtypes],
+            "native": [_made_of(dtype) for dtype in self.native],
+            "library": self.library,
+        }
+
+    def __setstate__(self, state):
+        for name in "dtypes", "native":
+            state = {**state, name: [_remade(dtype) for dtype in state[name]]}
+        self.__dict__.update(state)
+
     def frame(self, X, library):
         """X (b, n) -> data frame of "pandas" or "polars"."""
         names = self.names or [f"x{i}" for i in range(X.shape[1])]
@@ -57,6 +71,29 @@ class Schema:
         if not self.dtypes:
             return column.tolist() if column.dtype == object else column
         return of_dtype(column, self.dtypes[i])
+
+
+def _made_of(dtype):
+    """A dtype as files hold it, or what `_remade` makes it of: its class, what that takes first,
+    what by name."""
+    if isinstance(dtype, nw.Enum):
+        return nw.Enum, list(dtype.categories), {}
+    if hasattr(dtype, "storage") and not isinstance(dtype.na_value, float):
+        # Strings of pandas whose gaps are its NA.
+        return type(dtype), dtype.storage, {}
+    if not hasattr(dtype, "ordered"):
+        return dtype
+    # The levels have a dtype themselves, which is not always the one that they would be given.
+    levels = dtype.categories
+    listed = type(levels), levels.tolist(), {"dtype": _made_of(levels.dtype)}
+    return type(dtype), listed, {"ordered": dtype.ordered}
+
+
+def _remade(dtype):
+    if not isinstance(dtype, tuple):
+        return dtype
+    kind, given, options = dtype
+    return kind(_remade(given), **{name: _remade(option) for name, option in options.items()})
 
 
 def _holds(dtype, values, library):
