@@ -6,6 +6,7 @@ import pytest
 from sktn import (
     MPSClassifier,
     MPSDensityEstimator,
+    MPSRegressorCV,
     SMPOAnomalyDetector,
     TRDecomposer,
     TTDecomposer,
@@ -133,6 +134,10 @@ def test_what_cannot_be_said(rng):
 
 
 def test_models_without_a_network(rng):
-    model = SMPOAnomalyDetector().fit(rng.normal(size=(20, 2)))
-    with pytest.raises(ValueError, match="no network"):
-        network_arrays(model)
+    X = rng.normal(size=(20, 2))
+    with pytest.raises(ValueError, match=r"no network that others could read\.$"):
+        network_arrays(SMPOAnomalyDetector().fit(X))
+    search = MPSRegressorCV(bases=[("standard", 1)], alphas=[1.0], random_state=0).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="each of its estimators_ has one"):
+        network_arrays(search)
+    assert len(network_arrays(search.estimators_[0])) == 3

@@ -1,12 +1,12 @@
 """Files of skops, which hold no code, of every estimator that was fitted to a frame."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import skops.io
 
 import sktn
-
-pd = pytest.importorskip("pandas")
 
 RNG = np.random.default_rng(0)
 N = 60
@@ -63,7 +63,6 @@ def test_files_without_code_hold_every_estimator_of_frames(model):
 
 
 def test_files_without_code_hold_the_levels_of_polars():
-    pl = pytest.importorskip("polars")
     kinds = pl.Series(RNG.choice(["x", "y"], N), dtype=pl.Enum(["y", "x", "none"]))
     frame = pl.DataFrame({"kind": kinds, "size": RNG.normal(size=N)})
     model = sktn.MPSDensityEstimator(n_components=1, alpha=0.1, random_state=0).fit(frame)

@@ -244,10 +244,12 @@ class SMPOAnomalyDetector(
 
         The first call is a fit: it fixes the operator and its parameters, the columns' scales, the
         landmarks, the bandwidth and how scores are standardised, so its batch should be
-        representative. Later, closed forms add the rows to their moments, which is exact, and
-        trained operators take one epoch over the batch, by gradient steps whatever their solver
-        was; parameters that the first call has settled can no longer be changed. The weights of a
-        batch are relative to each other. The offset is that of the latest batch.
+        representative. Later, closed forms add the rows to their moments, which is exact; what
+        "robust" compares with, wide densities and neighbourhoods, stays that of the first batch,
+        and so do the scores that p-values are read from. Trained operators take one epoch over the
+        batch, by gradient steps whatever their solver was. Parameters that the first call has
+        settled can no longer be changed. The weights of a batch are relative to each other. The
+        offset is that of the latest batch.
 
         Parameters
         ----------

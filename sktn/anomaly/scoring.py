@@ -12,6 +12,7 @@ from sktn.annotations import Data
 from sktn.anomaly.base import Contributions, score_rows, scores_of
 from sktn.anomaly.calibration import Calibration, Combination
 from sktn.anomaly.known_rows import KnownRows
+from sktn.tables.arguments import numbers
 from sktn.tables.reading import read
 
 
@@ -85,7 +86,10 @@ class Scoring(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             and theirs are a little small. The least is 1 / (n + 1).
         """
         check_is_fitted(self)
-        return self._calibration.p_values(np.asarray(scores, dtype=np.float64))
+        scores = numbers(scores, "scores")
+        if np.isnan(scores).any():
+            raise ValueError("scores must be those of rows, got NaN among them.")
+        return self._calibration.p_values(scores)
 
     def discoveries(self, X, fdr=0.1):
         """Anomalies of which, on average, at most this share are false alarms.

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sktn.tables.arguments import numbers
+
 __all__ = ["PooledEstimate", "pool_estimates"]
 
 
@@ -57,8 +59,8 @@ def pool_estimates(estimates: ArrayLike, variances: ArrayLike) -> PooledEstimate
     >>> print(f"{pooled.estimate:.2f} +- {pooled.variance ** 0.5:.2f}")
     1.10 +- 0.24
     """
-    estimates = np.asarray(estimates, dtype=np.float64)
-    variances = np.asarray(variances, dtype=np.float64)
+    estimates = numbers(estimates, "estimates")
+    variances = numbers(variances, "variances")
     if estimates.shape != variances.shape or len(estimates) < 2:
         raise ValueError(
             f"estimates of shape {estimates.shape} and variances of shape {variances.shape}: give "

@@ -19,6 +19,7 @@ from sktn.annotations import Data
 from sktn.chains.prior import least_degree
 from sktn.chains.solvers import Convex
 from sktn.losses import Gamma
+from sktn.tables.arguments import numbers
 
 # The scale is smooth and known from errors that scatter by three quarters of it: little can be
 # told, and a small chain tells it.
@@ -196,7 +197,7 @@ class Intervals:
         quantiles : ndarray of shape (n_samples, [n_outputs,] n_quantiles)
             Without the last axis if q is a number.
         """
-        levels = np.atleast_1d(np.asarray(q, np.float64))
+        levels = np.atleast_1d(numbers(q, "q"))
         if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
             raise ValueError(f"q must be numbers between 0 and 1, got {q!r}.")
         spread = self._known_spread()

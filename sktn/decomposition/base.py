@@ -30,6 +30,7 @@ from sktn.structure import completion, gaps, modes
 from sktn.structure.codes import encode
 from sktn.structure.history import History
 from sktn.structure.task import Task
+from sktn.tables.arguments import numbers
 from sktn.tables.tensors import read_tensor
 
 __all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "relative_error", "warn_if_cut"]
@@ -237,14 +238,14 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             Reconstructions, in the layout that ``fit`` saw.
         """
         check_is_fitted(self)
-        codes = np.asarray(X, dtype=self.cores_[0].dtype)
+        codes = numbers(X, "X").astype(self.cores_[0].dtype)
         if codes.ndim != 2 or codes.shape[1] != self._n_features_out:
             raise ValueError(
                 f"Codes of shape {codes.shape} do not fit: {self._n_features_out} columns expected."
             )
         basis = self._sample_basis().T
         # Entries at the end of the range may not leave it on the way, or by their rounding.
-        size = power_of_two_scale(np.append(codes.ravel(), 0), axis=0)[0]
+        size = power_of_two_scale(np.append(codes.ravel(), codes.dtype.type(0)), axis=0)[0]
         samples = _in_range(codes / size @ basis, size)
         return samples.reshape(len(codes), *self.sample_layout_)
 

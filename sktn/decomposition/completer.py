@@ -18,7 +18,7 @@ from sktn.solvers.deadline import Deadline
 from sktn.structure import coordinates
 from sktn.structure.gaps import Units
 from sktn.structure.history import History
-from sktn.tables.categories import with_plain_gaps
+from sktn.tables.categories import is_missing, with_plain_gaps
 from sktn.tables.reading import check_target, table_weight
 
 __all__ = ["RGTNCompleter"]
@@ -275,7 +275,9 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
     @np.errstate(over="ignore", invalid="ignore")
     def _read(self, X, y, sample_weight, *, reset):
         check_target(y)
-        array, y = check_X_y(_plain(X), y, dtype=None, y_numeric=True, estimator=self)
+        plain = _plain(X)
+        _refuse_gaps(plain)
+        array, y = check_X_y(plain, y, dtype=None, y_numeric=True, estimator=self)
         validate_data(self, X, reset=reset, skip_check_array=True)
         X = array
         if X.shape[1] < 2:
@@ -341,6 +343,20 @@ def _plain(X):
     are NaN."""
     X = with_plain_gaps(X)
     return with_plain_gaps(np.asarray(X)) if hasattr(X, "columns") else X
+
+
+def _refuse_gaps(X):
+    """Say where a row names no level: X as of `_plain`"""
+    X = np.asarray(X)
+    if X.ndim != 2 or X.dtype.kind not in "fO":
+        return
+    gaps = np.argwhere(np.frompyfunc(is_missing, 1, 1)(X).astype(bool))
+    if len(gaps):
+        row, mode = gaps[0]
+        raise ValueError(
+            f"Input X contains NaN or None, the first in row {row}, mode {mode}: leave rows out "
+            "that do not say which entry they are, or give the missing level a name."
+        )
 
 
 def _mean_and_deviation(y, weight):

@@ -48,6 +48,12 @@ class LossCurveDisplay:
         -------
         display : LossCurveDisplay
         """
+        if not hasattr(estimator, "loss_curve_"):
+            members = hasattr(estimator, "estimators_")
+            raise ValueError(
+                f"{type(estimator).__name__} has no loss_curve_"
+                + ("; each of its estimators_ has one." if members else ": fit it first.")
+            )
         return cls(estimator.loss_curve_, name).plot(ax=ax)
 
     def plot(self, ax=None):

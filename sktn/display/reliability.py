@@ -1,7 +1,6 @@
 """How far what a model says of its own certainty is true."""
 
 import numpy as np
-from sklearn.base import is_classifier
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_consistent_length
 
@@ -62,7 +61,7 @@ class ReliabilityDisplay:
         """
         y = np.asarray(y)
         check_consistent_length(X, y)
-        if is_classifier(estimator):
+        if hasattr(estimator, "predict_proba"):
             return cls.from_predictions(
                 y, estimator.predict_proba(X), classes=estimator.classes_, n_bins=n_bins, ax=ax
             )

@@ -1,6 +1,7 @@
 """Paths through a rectangle: in which order a chain reads the pixels."""
 
 from collections.abc import Callable
+from numbers import Integral
 
 import numpy as np
 
@@ -34,6 +35,10 @@ def pixel_path(height: int, width: int, order: str = "snake") -> np.ndarray:
     >>> pixel_path(2, 3, "snake")
     array([0, 1, 2, 5, 4, 3])
     """
+    if not all(isinstance(side, Integral) and side > 0 for side in (height, width)):
+        raise ValueError(
+            f"height and width must be positive integers, got {height!r} and {width!r}."
+        )
     if order not in PATHS:
         raise ValueError(f"order must be one of {', '.join(map(repr, PATHS))}, got {order!r}.")
     return PATHS[order](np.arange(height * width).reshape(height, width))

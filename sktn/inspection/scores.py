@@ -9,6 +9,7 @@ from sklearn.base import is_classifier
 from sklearn.svm import SVC, NuSVC
 
 from sktn.inspection.reading import through, unwrapped
+from sktn.tables.arguments import numbers
 
 OUTPUTS = ("auto", "decision", "pairwise", "log_odds", "probability", "predict")
 
@@ -86,17 +87,18 @@ def _natural_output(predictor, X):
     if hasattr(predictor, "predict_proba"):
         p = np.asarray(predictor.predict_proba(_rows(X, 0, _BLOCK)))
         return "probability" if np.mean(p.min(axis=1) <= 0) > _CERTAIN else "log_odds"
-    if is_classifier(predictor):
+    if not hasattr(predictor, "predict"):
+        raise ValueError(
+            "Expected an object with decision_function, predict_proba or predict, or a function of "
+            f"rows, got {predictor!r}."
+        )
+    # Predictors of other packages do not say what they are.
+    if hasattr(predictor, "__sklearn_tags__") and is_classifier(predictor):
         raise ValueError(
             f"{predictor!r} has only labels: a chain needs decision_function, predict_proba or a "
             "function that returns numbers."
         )
-    if hasattr(predictor, "predict"):
-        return "predict"
-    raise ValueError(
-        "Expected an object with decision_function, predict_proba or predict, or a function of "
-        f"rows, got {predictor!r}."
-    )
+    return "predict"
 
 
 def _votes(predictor):
@@ -150,7 +152,7 @@ def _probability_of(answer):
 
 
 def _two_dimensional(values):
-    values = np.asarray(values, dtype=np.float64)
+    values = numbers(values, "The predictor's answers")
     return values.reshape(len(values), -1)
 
 

@@ -55,7 +55,11 @@ def network_arrays(model: Any, *, member: int = 0) -> list[np.ndarray]:
         return sites
     cores = getattr(model, "cores_", None)
     if cores is None:
-        raise ValueError(f"{type(model).__name__} has no network that others could read.")
+        members = hasattr(model, "estimators_")
+        raise ValueError(
+            f"{type(model).__name__} has no network that others could read"
+            + ("; each of its estimators_ has one." if members else ".")
+        )
     if isinstance(cores, np.ndarray):
         sites = [core.copy() for core in cores]
         sites[0], sites[-1] = sites[0][:1], sites[-1][..., :1]

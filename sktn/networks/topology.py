@@ -34,7 +34,7 @@ def grid_topology(shape):
 
     Parameters
     ----------
-    shape : tuple of int
+    shape : int or tuple of int
         Of the images or tensors, which are rows of a table in C order: ``X.reshape(len(X), -1)``.
 
     Returns
@@ -48,7 +48,7 @@ def grid_topology(shape):
     >>> grid_topology((2, 3))
     (((0, 1), (3, 4)), (2, 5))
     """
-    shape = tuple(shape)
+    shape = tuple(shape) if np.iterable(shape) else (shape,)
     if not shape or not all(isinstance(size, Integral) and size > 0 for size in shape):
         raise ValueError(f"shape must be positive integers, one an axis; got {shape!r}.")
     return _patch(np.arange(prod(shape)).reshape(shape))

@@ -215,12 +215,14 @@ def _effects(data, model, network):
                 rest = rest - effect[data.index[:, j]]
         weight = np.bincount(column, data.weight, minlength=size)
         total = np.bincount(column, data.weight * rest, minlength=size)
-        # A variance of zero has no inverse; at this one nothing moves any more.
+        # A variance of zero has no inverse; at this one effects no longer leave their centre.
         precision = model.noise / max(variances[k], 1e-12)
         curvature = weight + precision
-        effects[k] = (total + precision * centers[k]) / curvature
         seen = weight > 0
-        centers[k] = effects[k][seen].mean()
+        # The likeliest centre, of means of levels as sure as their rows and the spread make them:
+        # a mean of effects would stay where it was once the spread is nothing.
+        centers[k] = np.sum(total / curvature) / np.sum(weight / curvature)
+        effects[k] = (total + precision * centers[k]) / curvature
         spread = (effects[k] - centers[k]) ** 2 + model.noise / curvature
         variances[k] = spread[seen].mean()
     return replace(model, effects=effects, centers=centers, variances=variances)

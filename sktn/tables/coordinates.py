@@ -92,7 +92,7 @@ def fit_coordinates(X, weight, categorical=None):
     None -> Coordinates
 
     A column without spread has the scale 1 (as in StandardScaler): a value that differs from a
-    column's only known one is news.
+    column's only known one is news. Where none is known, all values count as missing.
     """
     n_columns = X.shape[1]
     categorical = np.zeros(n_columns, bool) if categorical is None else np.asarray(categorical)
@@ -101,6 +101,8 @@ def fit_coordinates(X, weight, categorical=None):
     for j in range(n_columns):
         present = ~np.isnan(X[:, j])
         if not present.any():
+            # Of its values nothing is known: a new one counts as missing.
+            center[j] = np.nan
             continue
         if categorical[j]:
             mass = level_weights(X[:, j], weight)

@@ -134,6 +134,9 @@ def test_awkward_rows_and_columns(rng, parameters):
     ):
         assert np.all(np.isfinite(scores))
     assert set(detector.predict(new)) <= {-1, 1}
+    # Of values in a column of which the fit has seen none nothing is known.
+    filled = np.column_stack([X[:, :4], np.arange(60), X[:, 5:]])
+    np.testing.assert_array_equal(detector.score_samples(filled), detector.score_samples(X))
 
 
 @pytest.mark.parametrize(

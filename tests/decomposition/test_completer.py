@@ -63,6 +63,15 @@ def test_noise_is_predicted_by_its_mean():
     assert np.std(predicted) < 0.25
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_mean_of_few_entries_is_kept(seed):
+    """Also of those that were held out at first, where no level differs from another."""
+    rng = np.random.default_rng(seed)
+    X, y = np.indices((6, 5)).reshape(2, -1).T, rng.permutation(np.arange(30.0))
+    predicted = RGTNCompleter(max_steps=0, random_state=seed).fit(X, y).predict(X)
+    assert np.mean(predicted) == pytest.approx(np.mean(y), abs=0.3)
+
+
 def test_levels_have_names_and_unknown_ones_the_mean(entries):
     X, y = (part[:3000] for part in entries)
     names = np.array([f"user {k}" for k in range(60)], dtype=object)
@@ -196,8 +205,10 @@ def test_targets_of_any_size(rng):
 def test_frames_with_gaps_and_with_one_name_twice(rng):
     X = pd.DataFrame({"a": pd.array([1, 2, None, 1], dtype="Int64"), "b": [1, 2, 2, 1]})
     model = RGTNCompleter(max_steps=0, random_state=0)
-    with pytest.raises(ValueError, match="contains NaN"):
+    with pytest.raises(ValueError, match="X contains NaN or None, the first in row 2, mode 0"):
         model.fit(X, np.arange(4.0))
+    with pytest.raises(ValueError, match="X contains NaN or None, the first in row 1, mode 1"):
+        model.fit([[1.0, 2.0], [1.0, np.nan]], [0.0, 1.0])
     with pytest.raises(ValueError, match="y contains NaN or None, the first in row 1"):
         model.fit(X.fillna(1), np.array([1, None, 2, 3], dtype=object))
     with pytest.raises(ValueError, match="y contains NaN or None, the first in row 3"):

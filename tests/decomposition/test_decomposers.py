@@ -237,6 +237,16 @@ def test_bad_values_are_named():
         model.inverse_transform(np.ones((2, 999)))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_reconstructions_have_the_precision_of_the_tensor(ring, dtype):
+    for model in sktn.RGTNDecomposer(0.3, random_state=0), sktn.TTDecomposer(0.3):
+        model.fit(ring.astype(dtype))
+        codes = model.transform(ring.astype(dtype))
+        assert codes.dtype == dtype
+        assert model.inverse_transform(codes).dtype == model.to_tensor().dtype == dtype
+        assert model.inverse_transform(codes[:0]).dtype == dtype
+
+
 def test_missing_entries_are_filled_first(ring):
     gaps = np.random.default_rng(0).random(ring.shape) < 0.2
     model = sktn.RGTNDecomposer(0.3, random_state=0).fit(np.where(gaps, np.nan, ring))

@@ -1,14 +1,24 @@
 """Drawings: what they show, without looking at pixels."""
 
+from types import SimpleNamespace
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sktn import MPSClassifier, MPSRegressor, NetworkDisplay, RGTNDecomposer, TTDecomposer
+from sktn import (
+    MPSClassifier,
+    MPSClassifierCV,
+    MPSRegressor,
+    NetworkDisplay,
+    RGTNDecomposer,
+    TTDecomposer,
+)
 from sktn.display import (
     ChainDisplay,
     InteractionDisplay,
@@ -118,6 +128,11 @@ def test_loss_curve(classifier):
     np.testing.assert_array_equal(display.line_.get_ydata(), classifier[0].loss_curve_)
     other = LossCurveDisplay.from_estimator(classifier[0], ax=display.ax_)
     assert other.figure_ is display.figure_
+    search = MPSClassifierCV(bases=[("standard", 1)], alphas=[1.0], random_state=0)
+    with pytest.raises(ValueError, match="no loss_curve_: fit it first"):
+        LossCurveDisplay.from_estimator(clone(classifier[0]))
+    with pytest.raises(ValueError, match="no loss_curve_; each of its estimators_ has one"):
+        LossCurveDisplay.from_estimator(search.fit(*load_iris(return_X_y=True)))
 
 
 def test_chain_names_all_sites(classifier):
@@ -276,6 +291,10 @@ def test_reliability_of_models(rng):
     assert len(curve.predicted) == 5
     with pytest.raises(ValueError, match="says nothing of its certainty"):
         ReliabilityDisplay.from_estimator(StandardScaler().fit(X), X, y)
+    # Of another package, which does not say by scikit-learn's tags what it is.
+    stranger = SimpleNamespace(predict_proba=classifier.predict_proba, classes_=classifier.classes_)
+    same = ReliabilityDisplay.from_estimator(stranger, X[300:], y[300:] > 0, n_bins=5)
+    assert same.calibration_error == display.calibration_error
 
 
 def test_models_that_search_no_structure_have_no_history():

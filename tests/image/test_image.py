@@ -227,3 +227,9 @@ def test_a_patch_on_a_site(rng, embedding, solver):
     assert model[-1].columns_.n_sites == 4
     X[0, 3] = np.nan
     assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("sides", [((4, 6), "hilbert"), (0, 3), (2.0, 3)])
+def test_sides_of_a_path_are_positive_integers(sides):
+    with pytest.raises(ValueError, match="height and width must be positive integers"):
+        pixel_path(*sides)

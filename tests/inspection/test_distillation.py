@@ -1,5 +1,7 @@
 """Chains that imitate other predictors."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -217,6 +219,17 @@ def test_errors_name_the_value(friedman):
             distill(predictor, X, **{argument: value})
     with pytest.raises(ValueError, match="too few"):
         distill(predictor, X[:5])
+    with pytest.raises(ValueError, match="Expected an object with decision_function"):
+        distill(3, X)
+    with pytest.raises(ValueError, match="The predictor's answers must be real numbers"):
+        distill(lambda rows: np.full(len(rows), "a"), X)
+
+
+def test_predictors_of_other_packages_do_not_say_what_they_are(friedman):
+    predictor, X = friedman
+    stranger = SimpleNamespace(predict=predictor.predict)
+    assert scores_of(stranger, X).output == "predict"
+    np.testing.assert_array_equal(scores_of(stranger, X)(X), scores_of(predictor, X)(X))
 
 
 def test_observed_rows_alone():

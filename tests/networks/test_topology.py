@@ -55,7 +55,11 @@ def test_bonds_of_a_grid_are_around_patches():
     assert {(0, 1, 4, 5), (2, 3, 6, 7), (0, 1, 2, 3, 4, 5, 6, 7)} <= parts
 
 
-@pytest.mark.parametrize("shape", [(), (0, 2), (2.5,)])
+def test_one_axis_needs_no_tuple():
+    assert shapes.grid_topology(5) == shapes.grid_topology((5,))
+
+
+@pytest.mark.parametrize("shape", [(), (0, 2), (2.5,), 2.5])
 def test_a_shape_that_is_none_is_refused(shape):
     with pytest.raises(ValueError, match="shape must be positive integers"):
         shapes.grid_topology(shape)
