@@ -84,7 +84,8 @@ def needed(problem, measured):
         return None
     # Squares are summed in the tensor's own precision: no proof by a hair.
     least = [tomography.epsilon_rank(v, 1.001 * problem.target) for _, v in measured]
-    return tomography.Cuts(problem.X.shape, [s for s, _ in measured], least)
+    subsets, spectra = zip(*measured, strict=True)
+    return tomography.Cuts(problem.X.shape, subsets, least, spectra=spectra)
 
 
 def exact(problem, measured):

@@ -157,9 +157,10 @@ def _verified(whole, cores):
 
 
 def _to_target(problem, settings, begun, read):
-    if settings.stage == "finish":
-        return _finished(problem, settings, [_pruned(problem, settings, begun)])
     measured = _spectra(problem) if settings.tomography else []
+    if settings.stage == "finish":
+        problem = replace(problem, cuts=readings.needed(problem, measured))
+        return _finished(problem, settings, [_pruned(problem, settings, begun)])
     starts = _tree_starts(problem, measured)
     first = next(starts, None)
     # The spectra's tree needs no fit: whatever the time, there is a network that meets the target.

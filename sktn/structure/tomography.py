@@ -103,10 +103,11 @@ class Cuts:
 
     sizes (N,) that are paid for, subsets of modes, ranks of their unfoldings, sure whether these
     are ranks or least ranks, legs (N,) lengths of the modes where others are paid for, large rank
-    from which on ranks may fall short of their cuts
+    from which on ranks may fall short of their cuts, spectra squared singular values of every
+    unfolding
     """
 
-    def __init__(self, sizes, subsets, ranks, sure=True, legs=None, large=LARGE):
+    def __init__(self, sizes, subsets, ranks, sure=True, legs=None, large=LARGE, spectra=()):
         order = len(sizes)
         self.sizes = tuple(int(size) for size in sizes)
         self.order = order
@@ -128,6 +129,9 @@ class Cuts:
         # Moving a core across the cut trades its bonds for its leg.
         moved = member[:, None, :] != sides[None, :, :]
         self.leg_cost = moved @ self.legs
+        self.tails = np.zeros((len(spectra), 1 + max(map(len, spectra), default=0)))
+        for row, values in zip(self.tails, spectra, strict=True):
+            row[: len(values)] = np.cumsum(values[::-1])[::-1]
 
     def _crossing(self, sides):
         i, j = np.array(self.pairs).T
@@ -153,6 +157,17 @@ class Cuts:
         wide = (logs @ self.direct.T >= self.need - 1e-9).all(axis=1)
         wide[wide] = (self.widths(logs[wide]) >= self.need - 1e-9).all(axis=1)
         return wide.reshape(ranks.shape[:-1])
+
+    def missed(self, ranks):
+        """Squared error that no network of these bonds undercuts: the most that an unfolding drops
+        beyond its minimum cut (Eckart and Young).
+
+        ranks (m, n_pairs) integers -> (m,)
+        """
+        widths = np.rint(np.exp(self.widths(np.log(np.asarray(ranks, dtype=float)))))
+        widest = self.tails.shape[1] - 1
+        dropped = np.minimum(widths, widest).astype(int)
+        return self.tails[np.arange(len(self.tails)), dropped].max(axis=1)
 
     def mismatch(self, ranks):
         """Sum of absolute log ratios of predicted ranks to measured ones.

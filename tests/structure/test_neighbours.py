@@ -1,11 +1,13 @@
 """The last phase of a search: races between networks, what failures lead to, random starts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sktn.networks import graph
 from sktn.solvers.als import squared_error
-from sktn.structure import neighbours, steps
+from sktn.structure import neighbours, readings, steps, tomography
 from sktn.structure.fixed import complete_matrix
 
 
@@ -88,6 +90,66 @@ def test_structures_that_were_tried_are_not_drawn_again():
     second = neighbours._structures(task, best, [], tried, 20)
     assert len(second) == 20
     assert not tried & {R.tobytes() for R in second}
+
+
+def told(task):
+    """The task, with what the spectra of its tensor prove."""
+    return replace(task, cuts=readings.needed(task, tomography.spectra(task.X)))
+
+
+def test_no_fit_undercuts_what_the_unfoldings_prove():
+    X = smooth()
+    task, _ = fitted(X, complete_matrix(1, 4), 1e-3)
+    cuts = told(task).cuts
+    for seed in range(8):
+        R = np.triu(np.random.default_rng(seed).integers(1, 4, (4, 4)), 1)
+        R = np.maximum(R + R.T, 1)
+        missed = cuts.missed([R[np.triu_indices(4, 1)]])[0]
+        _, found = fitted(X, R, 1e-12, sweeps=100, seed=seed)
+        assert missed <= found.error * (1 + 1e-6)
+    # One bond cuts mode 0 from the others, and is all that does.
+    R = np.ones((4, 4), dtype=int)
+    R[0, 1] = R[1, 0] = 2
+    values = np.linalg.svd(X.reshape(6, -1), compute_uv=False) ** 2
+    alone = [
+        np.linalg.svd(np.moveaxis(X, k, 0).reshape(X.shape[k], -1), compute_uv=False)
+        for k in (2, 3)
+    ]
+    expected = max([values[2:].sum(), *((s**2)[1:].sum() for s in alone)])
+    assert cuts.missed([R[np.triu_indices(4, 1)]])[0] >= expected * (1 - 1e-9)
+
+
+def test_random_starts_have_the_structures_that_the_unfoldings_promise():
+    task, best = fitted(smooth((9, 7, 6, 5)), complete_matrix(2, 4), 1.0)
+    task.target = best.error
+    task, pairs = told(task), np.triu_indices(4, 1)
+    first = neighbours._promised(task, best, set(), 20)
+    missed = task.cuts.missed([R[pairs] for R in first])
+    assert (np.diff(missed) >= 0).all()
+    others = neighbours._structures(task, best, [], set(), 20)
+    assert missed.mean() < 0.85 * task.cuts.missed([R[pairs] for R in others]).mean()
+    tried = {R.tobytes() for R in first}
+    assert len(tried) == len(first) > 10
+    assert all(graph.n_parameters(task.sizes, R) < best.size for R in first)
+    assert all(task.possible(R) for R in first)
+    again = neighbours._promised(task, best, tried, 20)
+    assert again
+    assert not tried & {R.tobytes() for R in again}
+
+
+def test_structures_that_random_starts_missed_by_little_are_mended(monkeypatch):
+    X = smooth()
+    task, found = fitted(X, complete_matrix(2, 4), 1e-12)
+    task.target = found.error
+    parents, mended = [], neighbours._mended
+    monkeypatch.setattr(
+        neighbours, "_mended", lambda p, b, failed: parents.append(failed) or mended(p, b, failed)
+    )
+    assert neighbours.descend(told(task), found, neighbours.Descent()) is found
+    assert len(parents) == 1 + neighbours._PATIENCE
+    drawn = [[bond for _, bond in failed] for failed in parents[1:]]
+    assert any(drawn)
+    assert all(bond is None for bonds in drawn for bond in bonds)
 
 
 def test_samples_change_few_bonds_too():
