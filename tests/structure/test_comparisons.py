@@ -159,8 +159,45 @@ def test_sparse_diagonals_find_a_planted_network(rng):
     model = sktn.SVDinsTNDecomposer(0.01, n_tries=6, **options).fit(X)
     assert model.reconstruction_error_ <= 0.01
     assert model.n_parameters_ <= 1.5 * graph.n_parameters(X.shape, R)
-    first = sktn.SVDinsTNDecomposer(0.01, n_tries=1, gamma=1e-6, **options).fit(X)
-    assert first.n_parameters_ > model.n_parameters_
+
+
+def test_gamma_rises_from_network_to_network(rng):
+    X = rng.normal(size=(9, 7, 6, 5))
+    for axis in range(4):
+        X = X.cumsum(axis)
+    first, second = (
+        sktn.SVDinsTNDecomposer(0.05, n_tries=n, max_rank=4, random_state=0).fit(X) for n in (1, 3)
+    )
+    assert second.reconstruction_error_ <= 0.05
+    assert second.n_parameters_ < first.n_parameters_
+
+
+def test_a_minimization_tells_what_it_passed_through(rng):
+    X = rng.normal(size=(9, 7, 6, 5)).cumsum(0).cumsum(1).cumsum(2)
+    evaluator = Evaluator(Task(X / np.linalg.norm(X), 0.05, np.random.default_rng(0)))
+    scaled = X / np.abs(X).max()
+    begun = svdins._start(evaluator, scaled, 1e-6, 5)
+    begun = svdins._minimized(evaluator, scaled, begun, 1e-4, 1.0, 30)[-1]
+    passed = svdins._minimized(evaluator, scaled, begun, 0.1, 1.0, 30)
+    sizes = [sum(core.size for core in cores) for cores, _ in passed]
+    assert len(sizes) > 2
+    assert sizes == sorted(sizes, reverse=True)
+    assert len({graph.bond_dims(cores).tobytes() for cores, _ in passed}) == len(passed)
+
+
+def test_the_last_network_that_meets_the_target_is_found_in_few_fits():
+    evaluator, asked = Evaluator(Task(np.ones((2, 2, 2)), 0.1, np.random.default_rng(0))), []
+
+    def reached(evaluator, network, scale):
+        asked.append(network)
+        return network in "ab"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(svdins, "_refitted", reached)
+        assert svdins._last_met(evaluator, list("abcd"), 1.0) == "b"
+        assert asked[0] == "d"
+        assert len(asked) == 3
+        assert svdins._last_met(evaluator, list("cd"), 1.0) is None
 
 
 def test_an_evaluator_believes_the_error_itself():

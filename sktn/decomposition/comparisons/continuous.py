@@ -20,13 +20,13 @@ class SVDinsTNDecomposer(SearchDecomposer):
     max_rank : int, default=10
         Largest bond dimension of the start.
     gamma : float, default=1e-3
-        First weight of the diagonals' l1 norm, for data between 0 and 1. A bisection looks for the
-        largest that meets the target.
+        First weight of the diagonals' l1 norm, for data between 0 and 1. It falls until the target
+        is met, then rises, from network to network, as far as the target allows.
     mu : float, default=1.0
         Weight of the cores' squared norms.
     n_sweeps : int, default=100
         Most sweeps with penalties.
-    n_tries : int, default=8
+    n_tries : int, default=16
         Weights that are tried.
     tensor_shape : tuple of int, default=None
         Shape of one sample of a 2-D X. By default, the number of features is factorised.
@@ -90,7 +90,7 @@ class SVDinsTNDecomposer(SearchDecomposer):
         gamma=1e-3,
         mu=1.0,
         n_sweeps=100,
-        n_tries=8,
+        n_tries=16,
         tensor_shape=None,
         time_limit=None,
         callback=None,

@@ -27,6 +27,8 @@ _EPS = 1e-16
 _LARGEST = 1e100
 # Weight of the proximal terms, as published.
 _RHO = 1e-3
+# Steps of gamma below which its networks hardly differ.
+_FINEST = 1.1
 
 
 def bond_quadratic(core, gram, projection, k, bond):
@@ -63,7 +65,10 @@ def _shrunk(values, threshold):
 
 
 def _start(evaluator, X, gamma, max_rank):
-    """Diagonals of the first network: all edges, cut where the network could not be contracted."""
+    """The first network: all edges, cut where the network could not be contracted.
+
+    -> random cores, diagonals
+    """
     order, diagonals = X.ndim, {}
     for i, j in combinations(range(order), 2):
         values = slice_values(X, i, j, evaluator.rng).astype(np.float64)
@@ -81,7 +86,8 @@ def _start(evaluator, X, gamma, max_rank):
             break
         far = max(wide, key=lambda edge: edge[1] - edge[0])
         diagonals[far] = diagonals[far][:1]
-    return diagonals
+    R = _ranks(diagonals, order)
+    return graph.random_cores(X.shape, R, evaluator.rng, X.dtype), diagonals
 
 
 def _ranks(diagonals, order):
@@ -162,53 +168,85 @@ def _rescaled(A, B, shape, k, j, factor, keep):
     return A[np.ix_(kept, kept)] * np.outer(weight, weight), B[:, kept] * weight
 
 
-def _sparse(evaluator, X, gamma, mu, sweeps, max_rank):
-    """The network at the end of the minimization for one gamma, its diagonals absorbed."""
-    deadline = evaluator.task.deadline
-    diagonals = _start(evaluator, X, gamma, max_rank)
-    R = _ranks(diagonals, X.ndim)
-    cores = graph.random_cores(X.shape, R, evaluator.rng, X.dtype)
-    for _ in range(sweeps):
-        before = graph.bond_dims(cores)
+def _minimized(evaluator, X, network, gamma, mu, sweeps):
+    """Sweeps of one gamma until nothing changes: the last network of every structure on the way.
+
+    network (cores, diagonals) -> list of (cores, diagonals)
+    """
+    deadline, passed = evaluator.task.deadline, []
+    cores, diagonals = list(network[0]), dict(network[1])
+    for sweep in range(sweeps):
         last = cores[0]
+        passed.append((list(cores), dict(diagonals)))
         _sweep(X, cores, diagonals, gamma, mu, deadline)
-        still = (graph.bond_dims(cores) == before).all()
+        still = (graph.bond_dims(cores) == graph.bond_dims(passed[-1][0])).all()
+        if still or sweep == 0:  # What has not been swept yet is no network of its structure.
+            passed.pop()
         if deadline.expired():
             break
         if still and np.linalg.norm(cores[0] - last) <= 1e-3 * np.linalg.norm(last):
             break
-    return _absorbed(cores, diagonals, -1)
+    return [*passed, (cores, diagonals)]
 
 
-def search(evaluator, *, max_rank=10, gamma=1e-3, mu=1.0, sweeps=100, tries=8):
+def _refitted(evaluator, network, scale):
+    """The network without penalties, fitted to the tensor and offered; whether it meets the target.
+
+    network (cores, diagonals) of the tensor times scale
+    """
+    task = evaluator.task
+    cores = [core.astype(np.float64) for core in _absorbed(*network, -1)]
+    cores[0] /= scale
+    stop = Stop(2 * evaluator.sweeps, 1e-5, evaluator.budget, deadline=task.deadline)
+    fit = als(task.X, cores, stop)
+    fit = Fit(fit.cores, squared_error(task.X, fit.cores), fit.sweeps)
+    evaluator.offer(fit)
+    return fit.error <= evaluator.budget
+
+
+def _last_met(evaluator, passed, scale):
+    """The last of several networks, ever smaller, that meets the target when it is refitted."""
+    low, high = -1, len(passed)
+    middle = high - 1  # most often it is the last of all, or none
+    while high - low > 1 and not evaluator.expired():
+        if _refitted(evaluator, passed[middle], scale):
+            low = middle
+        else:
+            high = middle
+        middle = (low + high) // 2
+    return passed[low] if low >= 0 else None
+
+
+def search(evaluator, *, max_rank=10, gamma=1e-3, mu=1.0, sweeps=100, tries=16):
     """The smallest of the networks of several gammas that meets the target when it is refitted.
+
+    Gamma falls until the target is met; from then on it rises, each time from the network that met
+    it last, in steps that halve where it is missed. Of the networks that a minimization passes
+    through the last one that meets the target counts. Minimizations that begin anew at every gamma
+    end at minima that have nothing to do with each other: of two neighbouring gammas one left 982
+    parameters, the other 51, and nothing was seen of what lies between.
 
     -> cores
     """
-    task = evaluator.task
+    target = evaluator.task.target
     # The published weights are those of data between 0 and 1.
-    scale = 1.0 / max(float(np.abs(task.X).max()), 1e-300)
-    X = (task.X * scale).astype(np.float32 if task.target >= 1e-3 else np.float64)
-    low, high, weight = None, None, min(gamma, _LARGEST)
+    scale = 1.0 / max(float(np.abs(evaluator.X).max()), 1e-300)
+    X = (evaluator.X * scale).astype(np.float32 if target >= 1e-3 else np.float64)
+    weight, met, step = min(gamma, _LARGEST), None, 10.0
+    enough = weight / step
     for _ in range(tries):
-        cores = _sparse(evaluator, X, weight, mu, sweeps, max_rank)
-        cores = [core.astype(np.float64) for core in cores]
-        cores[0] /= scale
-        stop = Stop(2 * evaluator.sweeps, 1e-5, evaluator.budget, deadline=task.deadline)
-        fit = als(task.X, cores, stop)
-        fit = Fit(fit.cores, squared_error(task.X, fit.cores), fit.sweeps)
-        evaluator.offer(fit)
-        if task.deadline.expired():
+        begun = _start(evaluator, X, weight, max_rank) if met is None else met
+        passed = _minimized(evaluator, X, begun, weight, mu, sweeps)
+        found = _last_met(evaluator, passed, scale)
+        met = met if found is None else found
+        if met is None:
+            weight, enough = enough, enough / step
+        else:
+            if found is passed[-1]:
+                enough = weight
+            else:
+                step = np.sqrt(step)
+            weight = min(step * enough, _LARGEST)
+        if evaluator.expired() or step < _FINEST:
             break
-        if fit.error <= evaluator.budget:
-            low = weight
-        else:
-            high = weight
-        # A tenfold step until both sides are known, then halves of the ratio between them.
-        if low is None:
-            weight = high / 10.0
-        elif high is None:
-            weight = low * 10.0
-        else:
-            weight = np.sqrt(low * high)
     return evaluator.cores
