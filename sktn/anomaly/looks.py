@@ -122,8 +122,7 @@ class Looks(ClosedForm):
             local = LocalOperator.around(projector, self.n_neighbors)
             yield local, local.relative(novelty, x)
             if components:
-                mixture = fit_mixture(x, weight, rng, coordinates, components)
-                yield mixture, mixture.held_out(x, weight)
+                yield fit_mixture(x, weight, rng, coordinates, components)
 
         return looks
 

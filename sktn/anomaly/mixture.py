@@ -35,8 +35,6 @@ class MixtureOperator:
     ----------
     coordinates : Coordinates
     mixture : Mixture
-    common : float
-        Rows that the prior of one covariance counts for.
     total : float
         Sum of the weights of all rows seen.
     missing : float
@@ -45,7 +43,6 @@ class MixtureOperator:
 
     coordinates: Coordinates
     mixture: normal_mixture.Mixture
-    common: float
     total: float
     missing: float = 0.0
 
@@ -70,11 +67,6 @@ class MixtureOperator:
         """(b,) -> (b,)"""
         return log_norms
 
-    def held_out(self, x, weight):
-        """`log_norms` of training coordinates as if each row had been left out: -> (b,)"""
-        logs = _held_out(self.mixture, x, weight, self.common)
-        return logs + self.missing * np.isnan(x).sum(axis=1)
-
     def updated(self, x, weight):
         """The operator that has seen more rows: x (b, n), weight (b,) -> MixtureOperator"""
         mixture = normal_mixture.with_rows(self.mixture, self.total, _table(x), weight)
@@ -97,17 +89,19 @@ def choose_components(x, weight, rng):
 
 
 def fit_mixture(x, weight, rng, coordinates, components):
-    """x (b, n), weight (b,), number of components -> MixtureOperator"""
+    """x (b, n), weight (b,), number of components -> MixtureOperator, its log norms of the rows as if
+    each had been left out (b,)"""
     some, mass = select_rows(x, weight, rng, _ROWS)
     mixture = _fit(some, mass, components, rng)
     if len(some) < len(x):
         joint = normal_mixture.log_joint(mixture, _table(x))
         start = np.exp(joint - normal_mixture.log_density(joint)[:, None])
         mixture = _solve(x, weight, start, _LAST_STEPS)
-    operator = MixtureOperator(coordinates, mixture, _common(x), float(weight.sum()))
-    known = weight @ (~np.isnan(x)).sum(axis=1)
-    logs = _held_out(mixture, x, weight, operator.common)
-    return replace(operator, missing=float(weight @ logs / max(known, 1.0)))
+    operator = MixtureOperator(coordinates, mixture, float(weight.sum()))
+    gaps = np.isnan(x).sum(axis=1)
+    logs = _held_out(mixture, x, weight, _common(x))
+    missing = float(weight @ logs / max(weight @ (x.shape[1] - gaps), 1.0))
+    return replace(operator, missing=missing), logs + missing * gaps
 
 
 def _fit(x, weight, components, rng):
