@@ -97,10 +97,10 @@ def fit_calibration(scores, weight):
 class Combination:
     """A row is strange where a look finds it strange, and stranger where several do.
 
-    The units of every look are how often typical rows score as low; repetitions of a look are
-    averaged. Of different looks the harmonic mean of these shares counts (Wilson, PNAS 116, 2019),
-    nearly that of the strictest look, and is in such units again: it is low by chance in one of
-    many looks. A single operator keeps its own scores.
+    The units of every look are logarithms of how often typical rows score as low; repetitions of a
+    look are averaged. Of different looks the root mean square counts, between the mean, in which
+    one look is drowned by the others, and the largest, which asks one look alone; and it is brought
+    to such units again. A single operator keeps its own scores.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Combination:
     groups : ndarray of int of shape (k,)
         The look that each operator is a repetition of.
     overall : Calibration or None
-        Of the harmonic mean.
+        Of the root mean square.
     """
 
     calibrations: list
@@ -121,9 +121,20 @@ class Combination:
             return scores[0]
         logs = np.array([c.log_p_values(s) for c, s in zip(self.calibrations, scores, strict=True)])
         looks = [logs[self.groups == group].mean(axis=0) for group in np.unique(self.groups)]
-        # In logarithms: a share may be less than the smallest number.
-        mean = np.log(len(looks)) - np.logaddexp.reduce(-np.array(looks), axis=0)
+        seen = np.log(self.calibrations[0].n_rows + 1)
+        strangeness = _within_sight(-np.array(looks), seen)
+        mean = -np.sqrt(np.mean(strangeness**2, axis=0))
         return mean if self.overall is None else self.overall.log_p_values(mean)
+
+
+def _within_sight(logs, seen):
+    """Minus logarithms of shares, of which those beyond the least share that is seen are brought
+    between once and twice it: how much rarer than all rows a row is, is a guess, and must not drown
+    the other looks.
+
+    logs (k, b), seen () -> (k, b)
+    """
+    return np.where(logs > seen, seen * (2 - seen / np.maximum(logs, seen)), logs)
 
 
 def fit_combination(scores, groups, weight):

@@ -67,9 +67,9 @@ class SMPOAnomalyDetector(
         Where P comes from. A string stands for the value with its defaults.
 
         - "looks", :class:`~sktn.anomaly.Looks`: a density, a projector, the same relative to the
-          surroundings of a row, and a mixture of normal distributions; a row is strange where one
-          of them finds it strange, and stranger where several do. Training rows are judged as
-          "robust" does. Closed form.
+          surroundings of a row, the single columns, and a mixture of normal distributions; a row is
+          strange where one of them finds it strange, and stranger where several do. Training rows
+          are judged as "robust" does. Closed form.
         - "projector", :class:`~sktn.anomaly.Projector`: the complement of the leading subspace of
           the training states in a Gaussian product kernel, with a soft edge [2]_. Closed form.
         - "mean-state", :class:`~sktn.anomaly.MeanState`: the mean of the training states, a kernel

@@ -19,10 +19,14 @@ from sktn.anomaly.closed_form import (
     fit_mean_state,
     fit_projector,
 )
+from sktn.anomaly.marginals import fit_marginals
 from sktn.anomaly.mixture import LARGEST_COVARIANCE, choose_components, fit_mixture
 from sktn.anomaly.robust import suspicion
 from sktn.anomaly.units import coordinates_of
 from sktn.solvers import kernel_novelty
+
+# Of the single columns: a tenth of the rows is a neighbourhood, and a tenth may have any value.
+_SHARE, _BACKGROUND = 0.1, 0.1
 
 
 class Looks(ClosedForm):
@@ -30,10 +34,11 @@ class Looks(ClosedForm):
 
     A density, whose width has the largest held-out likelihood; the distance to the subspace of the
     training states at a coarse width, see :class:`Projector`; the same relative to that of the
-    landmarks nearest to a row, as local outlier factors are relative to the neighbours' [1]_; and,
-    of at most 300 columns, a mixture of normal distributions, which sees what hangs together. Each
-    says how likely a held-out training row is as strange as a row; the harmonic mean of these
-    probabilities counts, so that one look is enough to find a row strange [2]_.
+    landmarks nearest to a row, as local outlier factors are relative to the neighbours' [1]_; the
+    densities of the single columns, which see values that are rare by themselves; and, of at most
+    300 columns, a mixture of normal distributions, which sees what hangs together. Each says how
+    likely a held-out training row is as strange as a row; the root mean square of the logarithms of
+    these probabilities counts, so that one look is enough to find a row strange.
 
     Training rows are judged as what may be strange itself: by the looks of :class:`RobustLooks`,
     which a clump of them cannot bend. New rows are judged against the training rows. It is the
@@ -58,8 +63,6 @@ class Looks(ClosedForm):
     ----------
     .. [1] M. M. Breunig, H.-P. Kriegel, R. T. Ng and J. Sander, "LOF: identifying density-based
        local outliers", SIGMOD (2000) 93-104.
-    .. [2] D. J. Wilson, "The harmonic mean p-value for combining dependent tests", PNAS 116 (2019)
-       1195-1200.
 
     Examples
     --------
@@ -121,6 +124,8 @@ class Looks(ClosedForm):
             # The look before it, seen from the surroundings.
             local = LocalOperator.around(projector, self.n_neighbors)
             yield local, local.relative(novelty, x)
+            columns = fit_marginals(x, weight, coordinates, _SHARE, _BACKGROUND)
+            yield columns, columns.held_out(x, weight)
             if components:
                 yield fit_mixture(x, weight, rng, coordinates, components)
 

@@ -89,8 +89,8 @@ def choose_components(x, weight, rng):
 
 
 def fit_mixture(x, weight, rng, coordinates, components):
-    """x (b, n), weight (b,), number of components -> MixtureOperator, its log norms of the rows as if
-    each had been left out (b,)"""
+    """x (b, n), weight (b,), number of components -> MixtureOperator, its `log_norms` of these rows
+    as if each had been left out (b,)"""
     some, mass = select_rows(x, weight, rng, _ROWS)
     mixture = _fit(some, mass, components, rng)
     if len(some) < len(x):

@@ -15,19 +15,12 @@ from sktn.anomaly.closed_form import (
     fit_mean_state,
     select_rows,
 )
+from sktn.anomaly.marginals import fit_marginals
 from sktn.anomaly.units import coordinates_of
 from sktn.solvers import kernel_bandwidth, kernel_novelty
-from sktn.tables.coordinates import Coordinates
 
 # A tenth of so many landmarks is a neighbourhood, whose share is known to a tenth of itself.
 _ROWS = 1000
-
-# Quantiles that a marginal density is made of, and points at which it is tabulated; between them it
-# is interpolated. A neighbourhood holds a tenth of them.
-_GRID = 256
-
-# The table goes on for this many bandwidths beyond the values seen.
-_MARGIN = 3.0
 
 
 class RobustLooks(ClosedForm):
@@ -95,7 +88,7 @@ def fit_robust(x, weight, rng, coordinates, share_and_size):
     )
     density = fit_mean_state(x, weight, rng, coordinates, (size, width))
     reach = ReachOperator(coordinates, density.network, density.total, share)
-    return reach, _fit_marginals(x, weight, coordinates, share)
+    return reach, fit_marginals(x, weight, coordinates, share)
 
 
 def suspicion(x, weight, rng, coordinates, share):
@@ -131,94 +124,3 @@ class ReachOperator(MeanStateOperator):
     def updated(self, x, weight):
         """A representative first batch has the neighbourhoods: -> ReachOperator"""
         return self
-
-
-@dataclass(frozen=True, eq=False)
-class MarginalOperator:
-    """The product of the densities of the columns, up to a constant.
-
-    Attributes
-    ----------
-    coordinates : Coordinates
-    grid, log_density : ndarray of shape (n, g)
-    bandwidth : ndarray of shape (n,)
-    missing : ndarray of shape (n,)
-        Mean log density, which a missing value counts as.
-    """
-
-    coordinates: Coordinates
-    grid: np.ndarray
-    log_density: np.ndarray
-    bandwidth: np.ndarray
-    missing: np.ndarray
-
-    def log_norms(self, X):
-        """sum_i log p_i(x_i): X (b, n_columns) -> (b,)"""
-        return self._by_columns(self.coordinates.transform(X)).sum(axis=1)
-
-    def log_norms_without(self, X, j):
-        """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
-        hidden = X.copy()
-        hidden[:, j] = np.nan
-        return self.log_norms(hidden)
-
-    def transform(self, X):
-        """The log density of every coordinate: X (b, n_columns) -> (b, n)"""
-        return self._by_columns(self.coordinates.transform(X))
-
-    def scores(self, log_norms):
-        """(b,) -> (b,)"""
-        return log_norms
-
-    def held_out(self, x, weight):
-        """`log_norms` of training coordinates. A row is one of many in its neighbourhood: leaving
-        it out changes nothing to speak of. -> (b,)"""
-        return self._by_columns(x).sum(axis=1)
-
-    def updated(self, x, weight):
-        """Wide densities of a representative first batch stay as they are: -> MarginalOperator"""
-        return self
-
-    def _by_columns(self, x):
-        out = np.empty(x.shape)
-        for i, (grid, logs) in enumerate(zip(self.grid, self.log_density, strict=True)):
-            within = np.clip(x[:, i], grid[0], grid[-1])
-            beyond = (x[:, i] - within) / self.bandwidth[i]
-            out[:, i] = np.interp(within, grid, logs) - beyond**2 / 2
-        return np.where(np.isnan(x), self.missing, out)
-
-
-def _fit_marginals(x, weight, coordinates, share):
-    n = x.shape[1]
-    grid, logs = np.empty((n, _GRID)), np.empty((n, _GRID))
-    bandwidth, missing = np.ones(n), np.zeros(n)
-    for i in range(n):
-        known = ~np.isnan(x[:, i])
-        if not known.any():
-            grid[i], logs[i] = np.linspace(-_MARGIN, _MARGIN, _GRID), 0.0
-            continue
-        values, mass = _quantiles(x[known, i], weight[known])
-        h = kernel_bandwidth.choose_wide_bandwidth(
-            values[:, None], mass * np.count_nonzero(known), None, None, share
-        )
-        low, high = values[0] - _MARGIN * h, values[-1] + _MARGIN * h
-        grid[i], bandwidth[i] = np.linspace(low, high, _GRID), h
-        kernel = np.exp(-0.5 * ((grid[i][:, None] - values) / h) ** 2)
-        logs[i] = np.log(np.maximum(kernel @ mass, np.finfo(np.float64).tiny))
-        missing[i] = mass @ np.interp(values, grid[i], logs[i])
-    return MarginalOperator(coordinates, grid, logs, bandwidth, missing)
-
-
-def _quantiles(values, weight):
-    """At most `_GRID` values and their shares, equal values as one: (b,), (b,) -> (q,), (q,)"""
-    levels, index = np.unique(values, return_inverse=True)
-    mass = np.bincount(index, weights=weight)
-    mass = mass / mass.sum()
-    if len(levels) > _GRID:
-        bins = np.minimum((np.cumsum(mass) - mass / 2) * _GRID, _GRID - 1).astype(int)
-        total = np.bincount(bins, weights=mass)
-        means = np.bincount(bins, weights=mass * levels)[total > 0] / total[total > 0]
-        # The ends as they are: what lies beyond them is what has not been seen.
-        means[0], means[-1] = levels[0], levels[-1]
-        levels, mass = means, total[total > 0]
-    return levels, mass

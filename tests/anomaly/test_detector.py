@@ -477,24 +477,33 @@ def test_calibration_is_the_empirical_distribution_with_an_exponential_tail(rng)
     assert np.all(np.diff(calibration.log_p_values(grid)) >= 0)
 
 
-def test_the_harmonic_mean_of_looks_counts_and_repetitions_are_averaged(rng):
+def test_the_root_mean_square_of_looks_counts_and_repetitions_are_averaged(rng):
     typical = rng.normal(size=(3, 500))
     combination = fit_combination(typical, np.array([0, 1, 1]), np.ones(500))
     scores = np.array([[0.0, -9.0, -9.0], [0.0, 0.0, -9.0], [-9.0, 0.0, -9.0]])
     logs = np.array(
         [c.log_p_values(s) for c, s in zip(combination.calibrations, scores, strict=True)]
     )
-    shares = np.exp([logs[0], (logs[1] + logs[2]) / 2])
-    mean = np.log(2 / np.sum(1 / shares, axis=0))
+    looks, seen = -np.array([logs[0], (logs[1] + logs[2]) / 2]), np.log(501)
+    # What is rarer than any row that was seen counts at most twice as much.
+    looks = [[v if v <= seen else seen * (2 - seen / v) for v in look] for look in looks]
+    mean = -np.sqrt(np.mean(np.square(looks), axis=0))
     np.testing.assert_allclose(combination(scores), combination.overall.log_p_values(mean))
     # One look is enough, and both are more.
-    assert combination(scores)[2] < combination(scores)[1] < -5
+    assert combination(scores)[2] < combination(scores)[1] < np.log(0.02)
     # The mean of two is at most p with probability p all the same.
     assert np.mean(combination(typical) <= np.log(0.2)) == pytest.approx(0.2, abs=0.01)
     # Shares below the smallest number are told apart.
     far = combination(np.array([[-1e4, -2e4]] * 3))
     assert np.isfinite(far).all()
-    assert far[1] < far[0] - 1e3
+    assert far[1] < far[0]
+
+
+def test_one_look_far_beyond_what_was_seen_does_not_drown_the_others(rng):
+    typical = rng.normal(size=(3, 500))
+    combination = fit_combination(typical, np.arange(3), np.ones(500))
+    one, two = combination(np.array([[-1e3, -5.0], [0.0, -5.0], [0.0, -5.0]]))
+    assert two < one < np.log(0.01)
 
 
 def test_looks_see_what_a_density_or_a_subspace_alone_does_not(rng):
@@ -506,7 +515,7 @@ def test_looks_see_what_a_density_or_a_subspace_alone_does_not(rng):
     assert np.median(detector.score_samples(beside)) < np.quantile(
         detector.score_samples(typical), 0.1
     )
-    assert len(detector.operators_) == 4
+    assert len(detector.operators_) == 5
 
 
 def test_p_values_are_uniform_on_new_typical_rows(rng):
