@@ -35,10 +35,11 @@ class Looks(ClosedForm):
     A density, whose width has the largest held-out likelihood; the distance to the subspace of the
     training states at a coarse width, see :class:`Projector`; the same relative to that of the
     landmarks nearest to a row, as local outlier factors are relative to the neighbours' [1]_; the
-    densities of the single columns, which see values that are rare by themselves; and, of at most
-    300 columns, a mixture of normal distributions, which sees what hangs together. Each says how
-    likely a held-out training row is as strange as a row; the root mean square of the logarithms of
-    these probabilities counts, so that one look is enough to find a row strange.
+    densities of the single columns, unless these are pixels or alike, which see values that are
+    rare by themselves; and, of at most 300 columns, a mixture of normal distributions, which sees
+    what hangs together. Each says how likely a held-out training row is as strange as a row; the
+    root mean square of the logarithms of these probabilities counts, so that one look is enough to
+    find a row strange.
 
     Training rows are judged as what may be strange itself: by the looks of :class:`RobustLooks`,
     which a clump of them cannot bend. New rows are judged against the training rows. It is the
@@ -124,8 +125,10 @@ class Looks(ClosedForm):
             # The look before it, seen from the surroundings.
             local = LocalOperator.around(projector, self.n_neighbors)
             yield local, local.relative(novelty, x)
-            columns = fit_marginals(x, weight, coordinates, _SHARE, _BACKGROUND)
-            yield columns, columns.held_out(x, weight)
+            # A pixel taken alone says nothing.
+            if not coordinates.one_unit:
+                columns = fit_marginals(x, weight, coordinates, _SHARE, _BACKGROUND)
+                yield columns, columns.held_out(x, weight)
             if components:
                 yield fit_mixture(x, weight, rng, coordinates, components)
 

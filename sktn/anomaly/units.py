@@ -34,7 +34,7 @@ def coordinates_of(rows, scaling):
     largest = coordinates.scale[varying].max()
     total = np.sum((coordinates.scale[varying] / largest) ** 2)
     scale = np.where(numeric, largest * np.sqrt(total / numeric.sum()), coordinates.scale)
-    coordinates = replace(coordinates, scale=scale)
+    coordinates = replace(coordinates, scale=scale, one_unit=True)
     mean, variance = _moments(coordinates.transform(rows.X), rows.weight)
     return replace(coordinates, mean=mean, variance=variance)
 

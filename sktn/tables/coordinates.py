@@ -31,6 +31,8 @@ class Coordinates:
         For every column the shares of its levels, empty for a numeric one.
     mean, variance : ndarray of shape (n,)
         Weighted moments of the training coordinates.
+    one_unit : bool
+        Whether one scale serves all numeric columns, as of pixels.
     """
 
     center: np.ndarray
@@ -38,6 +40,7 @@ class Coordinates:
     shares: tuple
     mean: np.ndarray
     variance: np.ndarray
+    one_unit: bool = False
 
     @property
     def n_columns(self):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sktn import SMPOAnomalyDetector
+from sktn.anomaly import Looks
 from sktn.anomaly.marginals import MarginalOperator, fit_marginals
 from sktn.tables.coordinates import fit_coordinates
 
@@ -61,6 +62,16 @@ def test_rows_elsewhere_become_typical_by_partial_fit(rng):
         detector.partial_fit(elsewhere)
     assert the_columns(detector).log_norms(elsewhere).mean() > before + 3
     assert the_columns(detector).log_norms(X).mean() > before + 1
+
+
+def test_pixels_are_not_looked_at_alone(rng):
+    pixels = rng.integers(0, 17, size=(60, 20)).astype(float)
+    of_pixels, of_columns = (
+        SMPOAnomalyDetector(operator=Looks(scaling=scaling), random_state=0).fit(pixels)
+        for scaling in ("auto", "standard")
+    )
+    assert not any(isinstance(P, MarginalOperator) for P in of_pixels.operators_)
+    assert the_columns(of_columns).grid.shape == (20, 256)
 
 
 def test_gaps_count_as_the_column_on_average(rng):
