@@ -1,5 +1,6 @@
 """Predictions of regressors, the mean of one network or several, and the losses they take."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -48,10 +49,14 @@ class RealScores(Intervals):
 def checked_loss(loss):
     """A loss by its name, or one whose numbers, a plain record's, are checked."""
     kind = LOSSES[loss] if isinstance(loss, str) else loss
-    if isinstance(kind, Quantile) and not 0 < kind.quantile < 1:
+    if isinstance(kind, Quantile) and not _within(kind.quantile, 1):
         raise ValueError(f"Quantile needs a quantile between 0 and 1, got {kind.quantile!r}.")
-    if isinstance(kind, Quantile) and not 0 < kind.width < np.inf:
+    if isinstance(kind, Quantile) and not _within(kind.width, np.inf):
         raise ValueError(f"Quantile needs a positive width, got {kind.width!r}.")
-    if isinstance(kind, Huber) and not 0 < kind.epsilon < np.inf:
+    if isinstance(kind, Huber) and not _within(kind.epsilon, np.inf):
         raise ValueError(f"Huber needs a positive epsilon, got {kind.epsilon!r}.")
     return kind
+
+
+def _within(number, end):
+    return isinstance(number, Real) and 0 < number < end

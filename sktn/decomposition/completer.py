@@ -19,7 +19,7 @@ from sktn.structure import coordinates
 from sktn.structure.gaps import Units
 from sktn.structure.history import History
 from sktn.tables.categories import is_missing, with_plain_gaps
-from sktn.tables.reading import check_target, table_weight
+from sktn.tables.reading import check_target, number_target, table_weight
 
 __all__ = ["RGTNCompleter"]
 
@@ -287,7 +287,7 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
             )
         weight = table_weight(sample_weight, X)
         kept = weight > 0
-        y = y.astype(np.float64)
+        y = number_target(y)
         check_target(y)  # Strings of numbers may have been gaps.
         self._warn_beyond_range(y[kept])
         return X[kept], y[kept], weight[kept]

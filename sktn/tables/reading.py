@@ -188,7 +188,7 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression, of_strings=_N
         if not regression:
             return check_X_y(table, y, **options)
         X, y = check_X_y(table, y, multi_output=True, y_numeric=True, **options)
-        y = y.astype(np.float64, copy=False)
+        y = number_target(y)
         check_target(y)  # Strings of numbers may have been gaps.
         return X, y
     except (TypeError, ValueError) as error:
@@ -256,6 +256,16 @@ def check_target(y):
     if 0 < sum(issubclass(kind, str) for kind in kinds) < len(kinds):
         names = " and ".join(sorted(kind.__name__ for kind in kinds))
         raise ValueError(f"Input y mixes {names}: give them one type, e.g. by astype(str).")
+
+
+def number_target(y):
+    """The target of a regression in double: y ndarray -> ndarray"""
+    if y.dtype.kind in "mM":
+        raise ValueError(
+            f"Input y holds {y.dtype}, which NumPy would turn into a count of its units: subtract "
+            "a first date, and divide by a unit such as np.timedelta64(1, 'D')."
+        )
+    return y.astype(np.float64, copy=False)
 
 
 def _is_none(y):

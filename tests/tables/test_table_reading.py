@@ -181,6 +181,14 @@ def test_targets_are_checked_alike(y, message, categories):
 
 
 @pytest.mark.parametrize("categories", [True, False])
+def test_dates_as_targets_of_regressors_are_refused(categories):
+    X = frame(LEVELS) if categories else np.ones((6, 2))
+    for y in pd.date_range("2020", periods=6), pd.to_timedelta(np.arange(6), unit="D"):
+        with pytest.raises(ValueError, match=r"y holds (date|time).*: subtract"):
+            read_fit(Model(), X, y, categorical="from_dtype", regression=True)
+
+
+@pytest.mark.parametrize("categories", [True, False])
 def test_numbers_as_targets(categories):
     X = frame(LEVELS) if categories else np.ones((6, 2), dtype=np.float32)
     # Double whatever X is: a target of 1.7e9 + signal is centred later.
