@@ -44,10 +44,12 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
     degree : int or "auto", default="auto"
         Largest degree of the basis. With `smoothness` >= 1 it hardly matters once it is large.
         "auto": 8. On tables of 1,000 to 50,000 rows and at most 100 columns every column is also
-        tried on up to 128 cosine waves over its ranks, with a smooth and a rough part and a
-        relevance of its own, those under which the target is likeliest; kept where other rows are
-        told better by a standard error, see `relevance_` and `basis_`. A number, or another
-        `embedding`, `scaling`, `relevance` or `alpha` than the default, rules this out.
+        tried with a relevance of its own, and, where a first look finds that promising, on up to
+        128 cosine waves over its ranks, with a smooth and a rough part: those under which the
+        target is likeliest; kept where other rows are told better by a standard error, see
+        `relevance_` and `basis_`, and without the components that have hardly a share in the
+        prior. A number, or another `embedding`, `scaling`, `relevance` or `alpha` than the default,
+        rules this out.
     scaling : {"quantile", "standard", "minmax", "mixed", "common", "none"}, default="quantile"
         How numeric columns reach the basis: by rank; standardised and clipped at 3 sigma; by
         range; both of the first ("mixed": a linear term in the standardised value and a

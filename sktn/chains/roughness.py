@@ -1,7 +1,12 @@
-"""Whether the columns of a table want a rough prior, each its own: found on some rows by the
-evidence, judged on others, in the convex limit."""
+"""Whether the columns of a table want a relevance each, and a rough part beside the smooth one:
+found on some rows by the evidence, judged on others, in the convex limit.
 
-from dataclasses import replace
+Which prior leads is seen on few rows: a rough part costs two kernels a column, and a hundred waves
+in all that follows. The prior that leads is then found on all rows of the evidence.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +17,7 @@ from sktn.chains.prior import penalised
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem
-from sktn.solvers.relevance import prior_unit, relevances
+from sktn.solvers.relevance import STAGES, prior_unit, relevances
 from sktn.tables.sites import make_sites
 from sktn.tables.spectra import rough_parts, telling_degrees, up_to, with_spectra
 
@@ -20,6 +25,13 @@ from sktn.tables.spectra import rough_parts, telling_degrees, up_to, with_spectr
 _LEAST_ROWS = 1000
 # Rows by whose evidence the parts are found, at most, and by which they are judged.
 _EVIDENCE_ROWS, _JUDGED_ROWS, _LANDMARKS = 1600, 3000, 500
+# Of a first look: rows of evidence, and degrees, which have half of a rough part.
+_LOOK_ROWS, _LOOK_DEGREE = 400, 32
+#: Stages of a search from what a look has found, as of `relevances`, and those of a look.
+FROM_LOOK, _LOOK = ((1.0, 15),), ((1.0, 20),)
+# Numbers that the kernels of all columns may take together: what a step costs (a tenth of a second
+# for 1,000 rows of 30 columns).
+_KERNELS = 2**25
 # Rows of evidence for every column: fewer cannot tell so many factors from chance.
 _ROWS_A_COLUMN = 8
 #: Powers of the relevances that are judged: those found, and half of their logarithms.
@@ -32,43 +44,89 @@ _EMBEDDING = "fourier"
 _SCALING = "capped"
 
 
+class Table(NamedTuple):
+    """What rows are taken from: an estimator, its input read, how gaps are said, and the target."""
+
+    model: object
+    reading: object
+    missing: str
+    target: object
+
+
 class Roughness(NamedTuple):
     """relevance (n_columns,): of every column
     shares (n_columns, 2): of the smooth and the rough part in it
     largest (n_columns,): degree up to which the column is looked at
     alpha : strength, float, where it was chosen
+    decisive : whether the evidence for them is more than what chance gives
     """
 
     relevance: np.ndarray
     shares: np.ndarray
     largest: np.ndarray
     alpha: float | None = None
+    decisive: bool = True
 
     def shrunk(self, power):
         """With relevances nearer to equal ones: what few rows say of them is too much."""
         return self._replace(relevance=self.relevance**power)
 
-    def sites(self, model, reading, target, missing, dtype, rows=slice(None)):
+    def sites(self, table, dtype, rows=slice(None)):
         """Waves over the capped ranks of the columns, as many as each needs."""
-        weight, largest = target.weight[rows], int(self.largest.max())
-        sites = _waves(reading, rows, weight, missing, largest, dtype)
+        sites = _waves(table, rows, int(self.largest.max()), dtype)
         kept = sites.columns.kept
-        basis = with_spectra(sites.basis, model.smoothness, self.shares[kept])
+        basis = with_spectra(sites.basis, table.model.smoothness, self.shares[kept])
         return replace(sites, basis=up_to(basis, self.largest[kept]))
+
+    @property
+    def factors(self):
+        """Of the smooth and the rough part: (n_columns, 2)"""
+        return self.relevance[:, None] * self.shares
+
+    @property
+    def rough(self):
+        """Whether any column has a rough part."""
+        return bool((self.shares[:, 1] > 0).any())
+
+    @property
+    def alone(self):
+        """Without the rough parts."""
+        smooth = np.tile([1.0, 0.0], (len(self.shares), 1))
+        largest = np.minimum(self.largest, prior.SMOOTH_DEGREE)
+        return self._replace(relevance=self.factors[:, 0], shares=smooth, largest=largest)
+
+    @property
+    def smooth_part(self):
+        return Smooth(self.factors[:, 0])
+
+
+class Smooth(NamedTuple):
+    """The smooth prior, with relevances.
+
+    relevance (n_columns,), alpha, decisive: as of :class:`Roughness`
+    """
+
+    relevance: np.ndarray
+    alpha: float | None = None
+    decisive: bool = True
+
+    def shrunk(self, power):
+        """As of :class:`Roughness`."""
+        return self._replace(relevance=self.relevance**power)
 
 
 def posed(model, reading, target, rng, clock, rough=None):
     """A table's sites, the problem with its strength and the relevances of all columns, smooth or
     rough.
 
-    rough: Roughness that a search has found, None: looked for where it may be
+    rough: Roughness that a search has found, None: looked for where there may be any
     """
     sites = prior.table_sites(model, reading, target)
     problem, relevance = prior.pose(model, sites, target, rng)
     clock.say(f"strength alpha={problem.alpha:.3g}")
     smooth = sites, problem, relevance
     if rough is not None:
-        return with_roughness(rough, model, reading, target, smooth, clock)
+        return with_roughness(rough, table_of(model, reading, target), smooth, clock)
     if may_be_rough(model, problem) and not clock.over():
         return roughened(model, reading, target, smooth, rng, clock)
     return smooth
@@ -99,51 +157,90 @@ def _n_evidence(n_rows):
 
 def roughened(model, reading, target, smooth, rng, clock):
     """Sites, problem with its strength, and relevances of all columns: those of the smooth prior,
-    or rough ones where they are better."""
-    missing = said_gaps(model.missing, reading, target)
-    found = find_roughness(model, reading, missing, target, smooth[1], rng, clock.over)
-    return smooth if found is None else with_roughness(found, model, reading, target, smooth, clock)
+    or others where they are better."""
+    table = table_of(model, reading, target)
+    found = find_roughness(table, smooth, rng, clock.over)
+    return smooth if found is None else with_roughness(found, table, smooth, clock)
 
 
-def with_roughness(found, model, reading, target, smooth, clock):
-    """Sites, problem and relevances of all columns with the parts that were found, from those of
-    the smooth prior."""
+def table_of(model, reading, target):
+    return Table(model, reading, said_gaps(model.missing, reading, target), target)
+
+
+def with_roughness(found, table, smooth, clock):
+    """Sites, problem and relevances of all columns with the relevances, and the parts, that were
+    found, from those of the smooth prior.
+
+    found : Roughness or Smooth
+    """
     sites, problem, relevance = smooth
-    missing = said_gaps(model.missing, reading, target)
-    sites = found.sites(model, reading, target, missing, problem.dtype)
+    if isinstance(found, Roughness):
+        sites = found.sites(table, problem.dtype)
+    else:
+        own = found.relevance[sites.columns.kept]
+        largest = telling_degrees(sites.basis, table.model.smoothness, own)
+        sites = replace(sites, basis=up_to(sites.basis, largest))
+    problem = replace(problem, basis=sites.basis, coords=sites.coords)
     relevance = np.where(relevance > 0, found.relevance, 0.0)
     alpha = problem.alpha if found.alpha is None else found.alpha
-    problem = replace(problem, basis=sites.basis, coords=sites.coords, alpha=alpha)
-    problem = penalised(model, problem, relevance[sites.columns.kept])
-    clock.say(f"rough prior, alpha={problem.alpha:.3g}, d={sites.dim}")
+    problem = penalised(table.model, problem.with_alpha(alpha), relevance[sites.columns.kept])
+    kind = "rough prior" if isinstance(found, Roughness) else "relevances"
+    clock.say(f"{kind}, alpha={problem.alpha:.3g}, d={sites.dim}")
     return sites, problem, relevance
 
 
-def find_roughness(model, reading, missing, target, problem, rng, stop=None):
-    """The parts of the columns, None where those rows that had no say in them are not told better
-    by a standard error, or where there is no time for the search to end.
+def find_roughness(table, smooth, rng, stop=None):
+    """The relevances of the columns, and their parts, None where those rows that had no say in them
+    are not told better by a standard error, or where there is no time for the search to end.
 
-    problem : ChainProblem of the smooth prior, its strength chosen, stop : `stop() -> bool`
-    -> Roughness or None
+    smooth : sites, ChainProblem with its strength and relevances of the smooth prior, stop :
+        `stop() -> bool`
+    -> Roughness, Smooth or None
     """
-    first, rows = evidence_rows(target, rng)
-    folds = target.folds(rows, reading.X[rows], rng)
+    first, rows = evidence_rows(table.target, rng)
+    folds = table.target.folds(rows, table.reading.X[rows], rng)
     if folds is None:
         return None
-    found = parts_of(model, reading, missing, target, first, rng, stop)
-    if found is None or (stop is not None and stop()):
+    part = smooth[1].take(rows).astype(np.float32)
+    landmarks = convex.choose_landmarks(part.weight, _LANDMARKS, rng)
+    judge = _Judge(table, smooth[0].columns, part, rows, folds, landmarks)
+
+    def in_time(found):
+        return found.decisive and not (stop is not None and stop())
+
+    looked = look_at(table, first, rng, stop)
+    if stop is not None and stop():
         return None
-    smooth = problem.take(rows).astype(np.float32)
-    sites = found.sites(model, reading, target, missing, np.float32, rows)
-    waves = replace(smooth, basis=sites.basis, coords=sites.coords)
-    equal, candidates = penalised(model, waves, 1.0), [found.shrunk(power) for power in POWERS]
-    near = [problem.alpha * factor for factor in (10**0.5, 1.0, 10**-0.5)]
-    tries = [(smooth, near)]
-    for candidate in candidates:
-        rough = penalised(model, waves, candidate.relevance[sites.columns.kept])
-        tries.append((rough, np.multiply(model._alphas, prior_unit(rough, equal))))
-    gain, error, which, alpha = _gain(tries, folds, rng)
-    return None if gain <= error else candidates[which]._replace(alpha=alpha)
+    near = [smooth[1].alpha * factor for factor in (10**0.5, 1.0, 10**-0.5)]
+    equal, _ = judge.losses(judge.part, near)
+    # What few rows say of relevances is too much.
+    gentle = POWERS[-1:]
+    before = min(equal, judge.best(looked.smooth_part, gentle)[0], key=judge.mean)
+    if looked.rough and judge.mean(judge.best(looked, gentle)[0]) < judge.mean(before):
+        found = parts_of(table, first, rng, stop, looked, FROM_LOOK)
+        best = judge.better(found, equal, before) if in_time(found) else None
+        if best is not None:
+            return best
+    if before is equal:
+        return None
+    found = relevances_from(looked.smooth_part, table.model, smooth, first, rng, stop)
+    return judge.better(found, equal, equal) if in_time(found) else None
+
+
+def relevances_from(near, model, smooth, rows, rng, stop=None):
+    """The relevances of the columns under the smooth prior, by the evidence of some rows: near and
+    result `Smooth`."""
+    (sites, problem, _), kept = smooth, smooth[0].columns.kept
+    part = penalised(model, problem, 1.0).take(rows).astype(np.float32)
+    known, most = near.relevance[kept], _most_rows(part.n_sites)
+    own = relevances(part, rng, FROM_LOOK, max_rows=most, known=known, stop=stop)
+    relevance = np.ones(sites.columns.n_columns)
+    relevance[kept] = own.factors
+    return Smooth(relevance, decisive=own.decisive)
+
+
+def _most_rows(n_kernels):
+    return int(np.sqrt(_KERNELS / n_kernels))
 
 
 def evidence_rows(target, rng):
@@ -154,55 +251,111 @@ def evidence_rows(target, rng):
     return target.telling_rows(others, n_first), judged
 
 
-def parts_of(model, reading, missing, target, rows, rng, stop=None):
-    """The parts of the columns by the evidence of some rows, None where they say too little."""
-    sites = _waves(reading, rows, target.weight[rows], missing, _MAX_DEGREE, np.float32)
+def look_at(table, rows, rng, stop=None):
+    """The parts of the columns by the evidence of few of some rows: -> Roughness"""
+    rows = rng.permutation(rows)[:_LOOK_ROWS]
+    return parts_of(table, rows, rng, stop, stages=_LOOK, degree=_LOOK_DEGREE)
+
+
+def parts_of(table, rows, rng, stop=None, known=None, stages=STAGES, degree=_MAX_DEGREE):
+    """The parts of the columns by the evidence of some rows.
+
+    known : Roughness to begin at, stages : as of :func:`relevances`, degree : the largest
+    -> Roughness
+    """
+    model, target = table.model, table.target
+    sites = _waves(table, rows, degree, np.float32)
     loss, numbers = target.loss(np.float32)
     weight = target.weight[rows].astype(np.float32)
     equal = ChainProblem(sites.basis, sites.coords, loss, numbers[rows], weight, None)
     equal = penalised(model, equal, 1.0)
-    parts = rough_parts(sites.basis, model.smoothness)
-    found = relevances(equal, rng, parts=parts, max_rows=len(rows), stop=stop)
-    if not found.decisive:
-        return None
+    parts, kept = rough_parts(sites.basis, model.smoothness), sites.columns.kept
+    near = None if known is None else known.factors[kept]
+    found = relevances(
+        equal, rng, stages, parts, max_rows=_most_rows(2 * len(kept)), known=near, stop=stop
+    )
     relevance = found.factors.sum(axis=1)
     shares = found.factors / relevance[:, None]
     basis = with_spectra(sites.basis, model.smoothness, shares)
     largest = telling_degrees(basis, model.smoothness, relevance)
     # Columns that are constant in those rows are as they were.
-    n_columns, kept = sites.columns.n_columns, sites.columns.kept
-    every = Roughness(np.ones(n_columns), np.tile([1.0, 0.0], (n_columns, 1)), np.ones(n_columns))
+    n_columns = sites.columns.n_columns
+    one, smooth = np.ones(n_columns), np.tile([1.0, 0.0], (n_columns, 1))
+    every = Roughness(one, smooth, one.copy(), decisive=found.decisive)
     every.relevance[kept], every.shares[kept], every.largest[kept] = relevance, shares, largest
     return every
 
 
-def _waves(reading, rows, weight, missing, degree, dtype):
+def _waves(table, rows, degree, dtype):
     return make_sites(
-        reading.X[rows],
-        weight,
-        reading.is_nominal,
+        table.reading.X[rows],
+        table.target.weight[rows],
+        table.reading.is_nominal,
         embedding=_EMBEDDING,
         degree=degree,
         scaling=_SCALING,
-        missing=missing,
+        missing=table.missing,
         dtype=dtype,
     )
 
 
-def _gain(tries, folds, rng):
-    """What the best of the problems after the first gains on it in loss per unit of weight, all on
-    the same rows: the gain, its standard error, which it is, and its best strength."""
-    first = tries[0][0]
-    landmarks = convex.choose_landmarks(first.weight, _LANDMARKS, rng)
-    judged, losses, chosen = np.flatnonzero(folds >= 0), [], []
-    for problem, strengths in tries:
-        design = convex.make_design(problem, landmarks)
-        scores, means = convex.search(design, problem, folds, strengths)
-        best, part = int(np.argmin(means)), problem.take(judged)
-        losses.append(part.loss.values(scores[best][judged], part.target).astype(np.float64))
-        chosen.append(float(strengths[best]))
-    share = first.weight[judged] / first.weight[judged].sum()
-    which = int(np.argmin(np.array(losses[1:]) @ share))
-    gain = losses[0] - losses[1 + which]
-    mean = float(share @ gain)
-    return mean, float(np.sqrt(share**2 @ (gain - mean) ** 2)), which, chosen[1 + which]
+@dataclass(frozen=True)
+class _Judge:
+    """What priors are compared by: the losses of the same rows, held out.
+
+    table : Table
+    columns : of the smooth prior, part : its problem on these rows
+    rows (N,) of the table, folds (N,), landmarks: indices of these rows
+    """
+
+    table: Table
+    columns: object
+    part: ChainProblem
+    rows: np.ndarray
+    folds: np.ndarray
+    landmarks: np.ndarray
+
+    def losses(self, problem, strengths):
+        """At the best of some strengths, which that is: (m,), ()"""
+        design = convex.make_design(problem, self.landmarks)
+        scores, means = convex.search(design, problem, self.folds, strengths)
+        best, judged = int(np.argmin(means)), problem.take(self.judged)
+        losses = judged.loss.values(scores[best][self.judged], judged.target)
+        return losses.astype(np.float64), float(strengths[best])
+
+    def best(self, found, powers=POWERS):
+        """The losses under the best of powers of Roughness or Smooth, and that, with its best
+        strength."""
+        model, columns, part = self.table.model, self.columns, self.part
+        if isinstance(found, Roughness):
+            sites = found.sites(self.table, np.float32, self.rows)
+            columns, part = sites.columns, replace(part, basis=sites.basis, coords=sites.coords)
+        equal, tries = penalised(model, part, 1.0), []
+        for power in powers:
+            shrunk = found.shrunk(power)
+            own = penalised(model, part, shrunk.relevance[columns.kept])
+            strengths = np.multiply(model._alphas, prior_unit(own, equal))
+            losses, alpha = self.losses(own, strengths)
+            tries.append((losses, shrunk._replace(alpha=alpha)))
+        return min(tries, key=lambda one: self.mean(one[0]))
+
+    def better(self, found, equal, before):
+        """The best of the powers of what was found, None where it is not better than equal
+        relevances by a standard error, or no better than what was found before: losses (m,)"""
+        after, best = self.best(found)
+        gain = equal - after
+        mean = self.mean(gain)
+        error = np.sqrt(self.share**2 @ (gain - mean) ** 2)
+        return best if mean > error and self.mean(after) < self.mean(before) else None
+
+    def mean(self, losses):
+        return float(self.share @ losses)
+
+    @cached_property
+    def judged(self):
+        return np.flatnonzero(self.folds >= 0)
+
+    @cached_property
+    def share(self):
+        weight = self.part.weight[self.judged].astype(np.float64)
+        return weight / weight.sum()

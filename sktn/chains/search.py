@@ -8,7 +8,15 @@ import numpy as np
 from sktn.chains.base import ordered
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
-from sktn.chains.roughness import POWERS, evidence_rows, parts_of, rows_can_tell
+from sktn.chains.roughness import (
+    FROM_LOOK,
+    POWERS,
+    evidence_rows,
+    look_at,
+    parts_of,
+    rows_can_tell,
+    table_of,
+)
 from sktn.chains.selection import complementary
 from sktn.losses import SquaredError
 from sktn.solvers import convex, convex_chain
@@ -205,23 +213,32 @@ class Search:
             return False
         rng = np.random.RandomState(self.seeds["relevance"])
         rows, _ = evidence_rows(self.target, rng)
-        missing = said_gaps(model.missing, self.reading, self.target)
-        found = parts_of(model, self.reading, missing, self.target, rows, rng, stop)
+        table = table_of(model, self.reading, self.target)
+        looked = look_at(table, rows, rng, stop)
+        if not looked.rough or (stop is not None and stop()):
+            return False
+        smooth, rough = (self._look_of(table, point, own) for own in (looked.alone, looked))
+        if smooth <= rough:
+            return False
+        found = parts_of(table, rows, rng, stop, looked, FROM_LOOK)
         left = np.where(np.isin(self.rows, rows), -1, self.folds)
-        late = found is not None and stop is not None and stop()
-        if late or found is None or len(np.unique(left[left >= 0])) <= self.folds.max():
+        late = stop is not None and stop()
+        if late or not found.decisive or len(np.unique(left[left >= 0])) <= self.folds.max():
             return False
         self.folds = left
-        on = model, self.reading, self.target, missing, np.float32, self.rows
-        self.sites[basis] = found.sites(*on)
-        candidates, errors = [found.shrunk(power) for power in POWERS], []
-        for candidate in candidates:
-            self.share_factors[basis] = [candidate.relevance]
-            errors.append(self.look_loss(self.look(point)))
+        candidates = [found.shrunk(power) for power in POWERS]
+        errors = [self._look_of(table, point, candidate) for candidate in candidates]
         self.rough = candidates[int(np.argmin(errors))]
         relevance = self.rough.relevance
         self.factors[basis], self.share_factors[basis] = relevance, [relevance]
         return True
+
+    def _look_of(self, table, point, found):
+        """The loss of a look at a point with the parts of the columns that were found."""
+        basis = basis_of(point)
+        self.sites[basis] = found.sites(table, np.float32, self.rows)
+        self.share_factors[basis] = [found.relevance]
+        return self.look_loss(self.look(point))
 
     def find_relevances(self, point, alphas, rival=None, stop=None):
         """The relevances of the columns by the basis of a point: for every share of the folds those

@@ -57,7 +57,7 @@ def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known
     parts : (p, n, d), default one of ones: what the prior variances of the components are
         multiplied by in each part. Sites with components of one degree have the first part only
     max_rows : rows of the second stage
-    known : (n,), factors near the best ones, of one part, to begin at
+    known : (n,), or (n, p) of several parts, factors near the best ones, to begin at
     stop : `stop() -> bool`, asked after every step: the search then ends where it is
     """
     parts = np.ones((1, *problem.penalty.shape)) if parts is None else parts
@@ -69,7 +69,8 @@ def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known
     start = -np.log(np.repeat(wanted.sum(axis=1), wanted.sum(axis=1)))
     found, decisive = np.append(start, np.log([0.3, 0.5])), False
     if known is not None:
-        found[:n] = np.clip(np.log(known), -_BOUND, _BOUND)
+        known = np.reshape(known, wanted.shape)[wanted]
+        found[:n] = np.log(np.clip(known, np.exp(-_BOUND), np.exp(_BOUND)))
     for share, max_iter in stages:
         size = min(len(rows), int(share * max_rows), max(20, int(np.sqrt(_LARGEST / n))))
         data = _data(problem, y, rows[:size], parts, wanted)

@@ -41,7 +41,9 @@ class SweepOptions(NamedTuple):
     max_sweeps : int
     tol : sweeps end when one of them lowers the loss by less than this share of it
     effort : of the local problems; None for what suits the loss
-    outward : whether single cores are updated on the way to the ends, too, not only back
+    outward : whether single cores are updated on the way to the ends, too, not only back; None:
+        where the loss is squared, whose cores are solved for exactly. Of others a second rough
+        visit gains less than the next sweep
     """
 
     two_site: bool = False
@@ -50,7 +52,7 @@ class SweepOptions(NamedTuple):
     max_sweeps: int = 10
     tol: float = 1e-2
     effort: Effort | None = None
-    outward: bool = True
+    outward: bool | None = None
 
 
 def sweep(network, inputs, problem, options, stop=None):
@@ -128,7 +130,8 @@ def local_problems(problem, options, stop=None):
     effort = options.effort
     if effort is None:
         effort = _QUADRATIC_EFFORT if problem.loss.quadratic else ROUGH_EFFORT
-    return Local(problem, problem.strength, effort, options.outward, stop)
+    outward = problem.loss.quadratic if options.outward is None else options.outward
+    return Local(problem, problem.strength, effort, outward, stop)
 
 
 class Local(NamedTuple):

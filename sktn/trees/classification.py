@@ -44,7 +44,7 @@ default="auto"
         one of :mod:`scipy.cluster.hierarchy`.
     degree : int or "auto", default="auto"
         Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of 1,000 to
-        50,000 rows and at most 100 columns also cosine waves where they are better, as in
+        50,000 rows and at most 100 columns also relevances or cosine waves where better, as in
         :class:`MPSClassifier`.
     scaling : {"quantile", "standard", "minmax", "common", "none"}, default="quantile"
         How numeric columns reach the basis, as in :class:`MPSClassifier`; "common" for pixels.

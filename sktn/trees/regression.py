@@ -33,7 +33,7 @@ default="auto"
         The tree, see :class:`TTNClassifier`.
     degree : int or "auto", default="auto"
         Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of 1,000 to
-        50,000 rows and at most 100 columns also cosine waves where they are better.
+        50,000 rows and at most 100 columns also relevances or cosine waves where better.
     scaling : {"quantile", "standard", "minmax", "common", "none"}, default="quantile"
         How numeric columns reach the basis, as in :class:`MPSRegressor`; "common" for pixels.
     alpha : float or "auto", default="auto"

@@ -71,15 +71,39 @@ def test_numbers_are_rough_as_well():
     assert model.score(X[N:], y[N:]) > smooth.score(X[N:], y[N:]) + 0.05
 
 
-@pytest.mark.slow
-def test_smooth_tables_stay_as_they_are():
+def test_smooth_tables_get_no_waves_and_relevances_where_these_tell_more():
+    rng = np.random.default_rng(2)
+    X = rng.uniform(size=(2 * N, 12))
+    curves = np.sin(4 * X[:, :3])
+    y = labels(rng, 4 * curves[:, 0] * curves[:, 1] + 2 * curves[:, 2])
+    given = {"random_state": 0, "bond_dim": 4, "solver": "convex", "max_landmarks": 300}
+    found, smooth = (MPSClassifier(**given, **d).fit(X[:N], y[:N]) for d in ({}, {"degree": 8}))
+    assert found.basis_.embedding.name == "legendre"
+    assert found.relevance_[:3].min() > 2 * found.relevance_[3:].max()
+    # What the prior hardly gives any variance is left out.
+    dims = found.basis_.mask.sum(axis=1)
+    assert dims[:3].min() > dims[3:].max()
+    losses = [log_loss(y[N:], m.predict_proba(X[N:])) for m in (found, smooth)]
+    assert losses[0] < losses[1] - 0.02
+
+
+def test_no_prior_is_found_where_a_look_does_not_gain(monkeypatch):
     rng = np.random.default_rng(2)
     X = rng.uniform(size=(N, 3))
-    y = labels(rng, 3 * (X.sum(axis=1) - 1.5))
-    given = {"random_state": 0, "bond_dim": 4, "solver": "convex"}
-    found, smooth = (MPSClassifier(**given, **d).fit(X, y) for d in ({}, {"degree": 8}))
-    assert found.basis_.dim == smooth.basis_.dim == 9
-    np.testing.assert_array_equal(found.relevance_, 1)
+    y = rng.integers(2, size=N)
+    asked = []
+    monkeypatch.setattr(roughness, "relevances_from", lambda *_: asked.append(1))
+    inner = roughness.parts_of
+
+    def parts_of(table, rows, *arguments, **more):
+        asked.append(len(rows))
+        return inner(table, rows, *arguments, **more)
+
+    monkeypatch.setattr(roughness, "parts_of", parts_of)
+    given = {"random_state": 0, "bond_dim": 2, "solver": "convex", "max_landmarks": 100}
+    model = MPSClassifier(**given).fit(X, y)
+    assert asked == [400]
+    np.testing.assert_array_equal(model.relevance_, 1)
 
 
 @pytest.mark.parametrize(
@@ -208,8 +232,10 @@ def test_relevances_are_shrunk_where_rows_say_so(monkeypatch):
     y = labels(rng, score)
     inner = roughness.parts_of
 
-    def exaggerated(*arguments):
-        parts = inner(*arguments)
+    def exaggerated(*arguments, **more):
+        parts = inner(*arguments, **more)
+        if "degree" in more:  # Of the first look.
+            return parts
         return parts._replace(relevance=parts.relevance**2)
 
     monkeypatch.setattr(roughness, "parts_of", exaggerated)
