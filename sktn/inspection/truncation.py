@@ -123,12 +123,19 @@ def with_fewest_bonds(member, cores, readout, matrices, max_error, bond_dim=None
     """
     p = member.network.output_site
     sites, error = entanglement.truncate(cores, readout, p, max_error, bond_dim)
-    R = sites.pop(p)
+    return rebuilt(member, sites, matrices), error
+
+
+def rebuilt(member, sites, matrices):
+    """A member's network of other sites: n + 1 arrays (l, s, r) in the orthonormal basis, with the
+    readout in its place -> MPS"""
+    sites = list(sites)
+    R = sites.pop(member.network.output_site)
     D = max(max(site.shape[0], site.shape[2]) for site in [*sites, R])
-    padded = np.zeros((len(cores), D, matrices.shape[2], D))
+    padded = np.zeros((len(sites), D, matrices.shape[2], D))
     for k, site in enumerate(sites):
         padded[k, : site.shape[0], :, : site.shape[2]] = site
     output = np.zeros((D, R.shape[1], D))
     output[: R.shape[0], :, : R.shape[2]] = R
     cores = chains.change_basis(padded, np.linalg.pinv(matrices))
-    return member.with_cores(cores, output), error
+    return member.with_cores(cores, output)

@@ -143,15 +143,19 @@ def truncate(cores, readout, output_site, max_error, bond_dim=None):
     cores (n, D, d, D), readout (D, c, D)
     -> sites: n + 1 arrays (l, s, r), relative error sqrt(sum discarded) / norm
     """
-    sites = dense_sites(cores, readout, output_site)
-    carry = np.ones((1, 1))
+    return cut(dense_sites(cores, readout, output_site), max_error, bond_dim)
+
+
+def cut(sites, max_error, bond_dim=None, norm=None):
+    """The same of n arrays (l, s, r); errors relative to `norm`, None for that of the chain."""
+    sites, carry = list(sites), np.ones((1, 1))
     for k in range(len(sites) - 1, 0, -1):
         core = sites[k] @ carry
         Q, R = np.linalg.qr(core.reshape(core.shape[0], -1).T)
         sites[k] = Q.T.reshape(-1, *core.shape[1:])
         carry = R.T
     sites[0] = sites[0] @ carry
-    norm = np.linalg.norm(sites[0])
+    norm = np.linalg.norm(sites[0]) if norm is None else norm
     budget = (max_error * norm) ** 2 / max(1, len(sites) - 1)
     lost = 0.0
     for k in range(len(sites) - 1):

@@ -35,11 +35,11 @@ def test_a_term_is_what_its_features_do_together(rng, feature_order):
     terms = [(2,), (2, 1), (0, 3, 4)]
     result = remove_terms(model, terms=terms)
     expected = f - sum(term(f, rows, shares, subset) for subset in terms)
-    np.testing.assert_allclose(result.model.predict(rows), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result.model.predict(rows), expected, atol=1e-3 * np.abs(f).max())
     assert result.removed == [("x2",), ("x1", "x2"), ("x0", "x3", "x4")]
     before = variance_shares(model, subsets=terms).subsets
     np.testing.assert_allclose(result.lost_share, before.sum(), rtol=1e-6)
-    assert variance_shares(result.model, subsets=terms).subsets.max() < 1e-9
+    assert variance_shares(result.model, subsets=terms).subsets.max() < 1e-7
     assert "score" not in result
 
 
