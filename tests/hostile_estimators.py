@@ -83,7 +83,7 @@ def chain_options(rng, d):
         bond_dim=[1, 2, 7, 64],
         embedding=[*sorted(set(EMBEDDINGS)), Legendre(3), waves, Product(Legendre(2), 2)],
         degree=[1, 2, 5, 30],
-        scaling=["quantile", "standard", "minmax", "mixed", "common", "none"],
+        scaling=["auto", "quantile", "blended", "standard", "minmax", "mixed", "common", "none"],
         alpha=["auto", 0.0, 1e-12, 1.0, 1e12, 1e300],
         interaction_penalty=[0.0, 1e-3, 5.0, 1e6, 1e300],
         smoothness=[0.0, 0.5, 1.0, 50.0, 1e6],

@@ -28,6 +28,7 @@ from sktn.documentation import DocLinks
 from sktn.embeddings import EMBEDDINGS
 from sktn.fitted import commit, fitted_attributes, refuse_changes, settled
 from sktn.solvers.problem import Clock
+from sktn.tables.column_fit import SCALINGS
 from sktn.tables.lazy import LazyCoordinates
 from sktn.tables.reading import read
 from sktn.tables.sites import Sites
@@ -68,7 +69,7 @@ class BaseChain(
         "bond_dim": [Interval(Integral, 1, None, closed="left")],
         "embedding": [StrOptions(set(EMBEDDINGS)), callable, HasMethods(["evaluate"])],
         "degree": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "scaling": [StrOptions({"quantile", "standard", "minmax", "mixed", "common", "none"})],
+        "scaling": [StrOptions({"auto", *SCALINGS} - {"capped"})],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "interaction_penalty": [Interval(Real, 0, None, closed="left")],
         "smoothness": [Interval(Real, 0, None, closed="left")],
@@ -205,7 +206,7 @@ class BaseChain(
         target = self._make_target(reading.y, sample_weight, model=None if first else self, **known)
         clock, rng = Clock(None, self.verbose), check_random_state(self.random_state)
         if first:
-            sites = prior.table_sites(self, reading, target)
+            sites = prior.table_sites(self, reading, target, rng)
             problem = prior.bare_problem(sites, target)
             relevance = prior.column_relevances(self, sites, problem, rng)
             alpha = prior.DEFAULT_ALPHA if self.alpha == "auto" else float(self.alpha)

@@ -48,14 +48,17 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
         128 cosine waves over its ranks, with a smooth and a rough part: those under which the
         target is likeliest; kept where other rows are told better by a standard error, see
         `relevance_` and `basis_`, and without the components that have hardly a share in the
-        prior. A number, or another `embedding`, `scaling`, `relevance` or `alpha` than the default,
-        rules this out.
-    scaling : {"quantile", "standard", "minmax", "mixed", "common", "none"}, default="quantile"
-        How numeric columns reach the basis: by rank; standardised and clipped at 3 sigma; by
-        range; both of the first ("mixed": a linear term in the standardised value and a
-        polynomial in the rank); all in one unit ("common", for pixels and spectra: centred only,
-        so that a column of little variance is charged more); or as they are ("none": values
-        already in the basis's interval).
+        prior. A number, another `embedding`, `relevance` or `alpha` than the default, or another
+        `scaling` than "auto" and "quantile", rules this out.
+    scaling : {"auto", "quantile", "standard", "blended", "minmax", "mixed", "common", "none"}, \
+default="auto"
+        How numeric columns reach the basis: by rank; standardised and clipped at 3 sigma; by the
+        mean of both; by range; by both of the first ("mixed": a linear term in the standardised
+        value and a polynomial in the rank); all in one unit ("common", for pixels and spectra:
+        centred only, so that a column of little variance is charged more); or as they are ("none":
+        values already in the basis's interval). "auto": ranks or standardised values, whichever
+        tells held-out rows better by a standard error in a ridge regression on 1,000 rows, and the
+        mean of both where neither does; see `columns_`.
     alpha : float or "auto", default="auto"
         Strength of the ridge, against a sum (not a mean) of losses, so one value serves tables of
         any length. "auto": the best of 9 values from 3 to 0.0003 by cross-validation in the
@@ -173,7 +176,7 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
         bond_dim=16,
         embedding="legendre",
         degree="auto",
-        scaling="quantile",
+        scaling="auto",
         alpha="auto",
         interaction_penalty=1.0,
         smoothness=1.0,

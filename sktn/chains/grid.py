@@ -53,7 +53,7 @@ def check_grid(model):
     for value in model.relevances:
         if not isinstance(value, str) or value not in ("equal", "auto"):
             raise ValueError(f'relevances must be "equal" or "auto", got {value!r}.')
-    scalings = BaseChain._parameter_constraints["scaling"][0].options
+    scalings = BaseChain._parameter_constraints["scaling"][0].options - {"auto"}
     for value in model.bases:
         pair = isinstance(value, (tuple, list)) and len(value) == 2
         automatic = pair and isinstance(value[1], str) and value[1] == "auto"

@@ -9,8 +9,9 @@ import warnings
 import numpy as np
 
 from sktn.backend import get_config
-from sktn.chains.folds import search_rows
+from sktn.chains.folds import distinct, random_folds, search_rows
 from sktn.chains.gaps import said_gaps
+from sktn.chains.look import LOOK_ROWS, look
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem
@@ -26,6 +27,10 @@ SMOOTH_DEGREE = 8
 #: The strength where it cannot be chosen: partial_fit, which cannot look ahead, and tables too
 #: small for folds.
 DEFAULT_ALPHA = 0.1
+# Folds of the look by which ranks and values are compared.
+_LOOK_FOLDS = 3
+# The logarithm of a kernel in single precision ends at 88.
+_LARGEST_LOG = 80.0
 # Of `max_memory`: site vectors of landmarks in double precision.
 _WIDE = 1 / 8
 
@@ -64,17 +69,81 @@ def bare_problem(sites, target, max_order=None):
     return ChainProblem(sites.basis, sites.coords, loss, numbers, weight, None, max_order=max_order)
 
 
-def table_sites(model, reading, target):
+def table_sites(model, reading, target, rng):
+    missing, dtype = said_gaps(model.missing, reading, target), _precision(model, reading.X)
+    if model.scaling == "auto":
+        return _told_sites(model, reading, missing, target, dtype, rng)
+    return _sites(model, reading, missing, target, model.scaling, dtype)
+
+
+def _sites(model, reading, missing, target, scaling, dtype, rows=slice(None)):
     return make_sites(
-        reading.X,
-        target.weight,
+        reading.X[rows],
+        target.weight[rows],
         reading.is_nominal,
         embedding=model.embedding,
         degree=least_degree(model),
-        scaling=model.scaling,
-        missing=said_gaps(model.missing, reading, target),
-        dtype=_precision(model, reading.X),
+        scaling=scaling,
+        missing=missing,
+        dtype=dtype,
     )
+
+
+def _told_sites(model, reading, missing, target, dtype, rng):
+    """The sites whose columns are read by ranks or by values, whichever tells held-out rows better
+    by a standard error, and by the mean of both where neither does."""
+
+    def made(scaling, *rows):
+        return _sites(model, reading, missing, target, scaling, dtype, *rows)
+
+    rows = search_rows(target.weight, LOOK_ROWS, rng)
+    folds = random_folds(distinct(reading.X[rows]), _LOOK_FOLDS, rng)
+    if folds is None or not _between(reading, rows):
+        return made("quantile")
+    part, errors, seed = target.merged(rows, target.weight[rows]), [], rng.randint(2**31 - 1)
+    looked = {scaling: made(scaling, rows) for scaling in ("quantile", "standard")}
+    for sites in looked.values():
+        problem = _equal(model, sites, part)
+        if not _in_range(problem):
+            return made("quantile")
+        missed = look([problem.astype(np.float32)], folds, np.random.RandomState(seed))
+        errors.append((missed.astype(np.float64) ** 2).sum(axis=1))
+    share, gain = part.weight / part.weight.sum(), errors[0] - errors[1]
+    mean = share @ gain
+    decisive = abs(mean) > np.sqrt(share**2 @ (gain - mean) ** 2)
+    scaling = "blended" if not decisive else "standard" if mean > 0 else "quantile"
+    if decisive and len(rows) == len(reading.X):
+        return looked[scaling]
+    sites = made(scaling)
+    safe = scaling == "quantile" or _in_range(_equal(model, sites, target))
+    return sites if safe else made("quantile")
+
+
+def _equal(model, sites, target):
+    """The problem in which all columns are charged alike."""
+    return penalised(model, bare_problem(sites, target, model._max_order), 1.0)
+
+
+def _in_range(problem):
+    """Whether kernels stay numbers, though a row may be an outlier in every column at once."""
+    basis = problem.basis
+    largest = basis.mask[:, 1:] * (float(basis.bound) ** 2 / problem.penalty[:, 1:])
+    if np.log1p(largest.sum(axis=1)).sum() < _LARGEST_LOG:
+        return True
+    return all(
+        np.log1p((a[:, :, 1:] ** 2).sum(axis=2)).sum(axis=1).max() < _LARGEST_LOG
+        for _, a in problem.blocks()
+    )
+
+
+def _between(reading, rows):
+    """Whether some column has more than two values, which are the same wherever they are."""
+    X, nominal = reading.X[rows], reading.is_nominal
+    X = X if nominal is None else X[:, ~nominal]
+    there = ~np.isnan(X)
+    low = np.min(X, axis=0, initial=np.inf, where=there)
+    high = np.max(X, axis=0, initial=-np.inf, where=there)
+    return bool(((low < X) & (high > X)).any())
 
 
 def least_degree(model):

@@ -121,7 +121,8 @@ def posed(model, reading, target, rng, clock, rough=None):
 
     rough: Roughness that a search has found, None: looked for where there may be any
     """
-    sites = prior.table_sites(model, reading, target)
+    sites = prior.table_sites(model, reading, target, rng)
+    clock.say(f"columns by {sites.columns.scaling!r}")
     problem, relevance = prior.pose(model, sites, target, rng)
     clock.say(f"strength alpha={problem.alpha:.3g}")
     smooth = sites, problem, relevance
@@ -140,7 +141,9 @@ def may_be_rough(model, problem):
         and model.alpha == "auto"
         and isinstance(model.relevance, str)
         and model.relevance == "equal"
-        and (model.embedding, model.scaling) == ("legendre", "quantile")
+        and isinstance(model.embedding, str)
+        and model.embedding == "legendre"
+        and model.scaling in ("auto", "quantile")
         and rows_can_tell(np.asarray(problem.weight), problem.n_sites)
     )
 

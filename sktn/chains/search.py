@@ -1,6 +1,5 @@
 """What the points of a grid of chains share: rows, folds, bases, relevances, designs."""
 
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from sktn.chains.base import ordered
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
+from sktn.chains.look import LOOK_LANDMARKS, LOOK_ROWS, look, look_loss
 from sktn.chains.roughness import (
     FROM_LOOK,
     POWERS,
@@ -26,20 +26,16 @@ from sktn.solvers.relevance import (
     FROM_KNOWN,
     STAGES,
     prior_unit,
-    prior_variance,
     relevances,
     site_variances,
 )
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.sites import make_sites
 
-# Of a first look, by least squares: rows, landmarks, strengths, which a closed form serves at once.
-_LOOK_ROWS, _LOOK_LANDMARKS = 1000, 200
 # Rows x scores from which a look is cheap beside the path of Newton steps that it may save.
 _LOOK_PAYS = 2000
 # Designs that it leaves of classes, each of which costs a path of Newton steps.
 _MOST_PROMISING = 4
-_LOOK_STRENGTHS = 10.0 ** np.arange(1.5, -5.1, -0.5)
 
 
 def basis_of(point):
@@ -79,7 +75,7 @@ class Search:
     @cached_property
     def look_rows(self):
         rng = np.random.RandomState(self.seeds["landmarks"])
-        return search_rows(self.folds + 1, _LOOK_ROWS, rng)
+        return search_rows(self.folds + 1, LOOK_ROWS, rng)
 
     def add_basis(self, scaling, degree):
         model, weight = self.estimator, self.target.weight[self.rows]
@@ -126,18 +122,13 @@ class Search:
         """By how much scores out of the fold miss the rows looked at, at the best of all strengths,
         the response taken for numbers: (m, c)"""
         parts = [problem.take(self.look_rows) for problem in self._problems(point)[0]]
-        numbers = parts[0].loss.response(parts[0].target).astype(np.float32)
-        parts = [replace(part, loss=SquaredError(), target=numbers) for part in parts]
-        # In units of the prior's variance, which penalties, relevances and levels change.
-        units = [prior_variance(part) for part in parts]
-        strengths = np.outer(_LOOK_STRENGTHS, units)
-        designs = self._designs(parts, _LOOK_LANDMARKS)
-        scores, losses = convex.search(designs, parts[0], self.folds[self.look_rows], strengths)
-        return scores[np.argmin(losses)] - numbers
+        # The same landmarks everywhere: the designs are compared, not the draws.
+        rng = np.random.RandomState(self.seeds["landmarks"])
+        return look(parts, self.folds[self.look_rows], rng)
 
-    def look_loss(self, look):
+    def look_loss(self, missed):
         """Half the mean square of a look: (m, c) -> ()"""
-        return float(self._look_weight() @ SquaredError().values(look.astype(np.float64), 0.0))
+        return look_loss(missed, self._look_weight())
 
     def _look_weight(self):
         weight = self.target.weight[self.rows[self.look_rows]]
@@ -150,8 +141,8 @@ class Search:
         rows = min(n_rows, self.n_landmarks)
         if self.quadratic:
             # A path costs as the square of the rows at least.
-            return rows >= 1.5 * _LOOK_LANDMARKS
-        return rows >= 2 * _LOOK_LANDMARKS and n_rows * self.n_scores >= _LOOK_PAYS
+            return rows >= 1.5 * LOOK_LANDMARKS
+        return rows >= 2 * LOOK_LANDMARKS and n_rows * self.n_scores >= _LOOK_PAYS
 
     def promising(self, looks):
         """The designs to go on with, by their looks, M of (m, c): indices, the best first. Where
@@ -318,11 +309,10 @@ class Search:
         """The problem that relevances of a point are found for."""
         return self.problem({**point, "interaction_penalty": 1.0, "relevance": "equal"})
 
-    def design(self, problem, n_landmarks=None):
+    def design(self, problem):
         # The same landmarks everywhere: the combinations are compared, not the draws.
         rng = np.random.RandomState(self.seeds["landmarks"])
-        n_landmarks = self.n_landmarks if n_landmarks is None else n_landmarks
-        landmarks = convex.choose_landmarks(problem.weight, n_landmarks, rng)
+        landmarks = convex.choose_landmarks(problem.weight, self.n_landmarks, rng)
         return convex.make_design(problem, landmarks)
 
     def _problems(self, point):
@@ -334,8 +324,8 @@ class Search:
         problems = [self.problem(point, own) for own in factors]
         return problems, np.array([self.unit(point, own) for own in factors])
 
-    def _designs(self, problems, n_landmarks=None):
-        return [self.design(problem, n_landmarks) for problem in problems]
+    def _designs(self, problems):
+        return [self.design(problem) for problem in problems]
 
     def path(self, point, alphas):
         """Out-of-fold scores (A, N, c) and losses (A,) of a design, in the convex limit."""

@@ -31,10 +31,10 @@ def input_gradient(model: Any, X: Data) -> np.ndarray:
     -------
     gradient : ndarray of shape (n_samples, n_features) or (n_samples, n_features, n_outputs)
         Score per unit of the column. 0 for categorical columns, missing values and values beyond
-        the training range, where the score is constant. With scaling "quantile" or "mixed" the
-        slope of the rank is that of the straight piece between two training values. No slope is
-        steeper than the largest float. Behind a pipeline per unit of the column that reaches the
-        model.
+        the training range, where the score is constant. With scaling "quantile", "blended" or
+        "mixed" the slope of the rank is that of the straight piece between two training values. No
+        slope is steeper than the largest float. Behind a pipeline per unit of the column that
+        reaches the model.
 
     Examples
     --------

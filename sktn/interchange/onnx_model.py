@@ -11,7 +11,7 @@ from sktn.embeddings import LinearComplement
 from sktn.embeddings.polynomials import Legendre, Mixed, _Recurrence
 from sktn.interchange.onnx_graph import Graph, Value
 from sktn.networks.tree import TTN
-from sktn.tables.columns import GroupedColumns
+from sktn.tables.columns import RANKED, GroupedColumns
 
 # A vector is rescaled after so many sites: in between it stays inside the range of float32.
 _RESCALE = 8
@@ -220,7 +220,7 @@ def _coordinates(X, columns):
     if columns.scaling in ("standard", "minmax", "mixed", "common"):
         unit = (X - columns.center[sites]) / columns.scale[sites]
         channels.append(low + (unit.clip(-1.0, 1.0) + 1.0) * half)
-    if columns.scaling in ("quantile", "mixed"):
+    if columns.scaling in RANKED:
         ranks = _interpolated(X, columns.knots[sites], columns.ranks[sites])
         channels.append(low + (ranks + 1.0) * half)
     bounds = zip(columns.low[sites].T, columns.high[sites].T, strict=True)

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sktn.tables.columns import Columns, GroupedColumns
+from sktn.tables.columns import RANKED, Columns, GroupedColumns
 from sktn.tables.statistics import (
     distribution,
     level_weights,
@@ -25,7 +25,7 @@ from sktn.tables.statistics import (
 )
 
 #: The scalings that :func:`fit_columns` knows.
-SCALINGS = ("standard", "quantile", "capped", "minmax", "mixed", "common", "none")
+SCALINGS = ("standard", "quantile", "capped", "blended", "minmax", "mixed", "common", "none")
 
 # Deviations at which "standard" clips: beyond, a normal column has three values in a thousand.
 _CLIP = 3.0
@@ -62,7 +62,8 @@ def fit_columns(
     scaling : one of `SCALINGS`, default="standard"
         "standard": mean and standard deviation, clipped at three of the latter. "quantile": the
         weighted empirical distribution function, with mid-ranks for ties. "capped": the same, but a
-        value that many rows have counts for a sixteenth of them at most. "minmax": the range.
+        value that many rows have counts for a sixteenth of them at most. "blended": the mean of
+        "quantile" and "standard", both of unit variance. "minmax": the range.
         "mixed": "standard" and "quantile" in two channels. "common": the mean of every column and
         one range for all, the largest. "none": X lives in the domain already.
     categorical : ndarray of shape (n_columns,), bool, default=None
@@ -107,7 +108,7 @@ def fit_columns(
     numeric = ~is_categorical
 
     center, scale = np.zeros(len(kept)), np.ones(len(kept))
-    if scaling in ("standard", "mixed"):
+    if scaling in ("standard", "mixed", "blended"):
         center, deviation = mean_and_deviation(np.where(numeric, X, np.nan), weight)
         with np.errstate(over="ignore"):
             scale = np.where(deviation > 0, np.minimum(deviation * _CLIP, _LARGEST), 1.0)
@@ -124,9 +125,11 @@ def fit_columns(
         largest = min(np.max(distance, initial=0.0, where=numeric), _LARGEST)
         scale = np.full(len(kept), largest if largest > 0 else 1.0)
     knots, ranks = np.zeros((2, len(kept), 0))
-    if scaling in ("quantile", "capped", "mixed"):
+    if scaling in RANKED:
         most = _MOST if scaling == "capped" else 1.0
         knots, ranks = _fit_ranks(X, present & numeric[None, :], weight, most)
+    if scaling == "blended":
+        ranks = _blended(knots, ranks, center, scale)
 
     level_ranks, n_levels = _fit_levels(X[:, is_categorical], weight)
     bounds = (len(kept), 2 if scaling == "mixed" else 1)
@@ -142,8 +145,7 @@ def fit_columns(
         ranks=ranks,
         level_ranks=level_ranks,
         n_levels=n_levels,
-        # Capped ranks are applied as the others are.
-        scaling="quantile" if scaling == "capped" else scaling,
+        scaling=scaling,
         domain=(low, high),
         n_columns=n_columns,
     )
@@ -211,6 +213,22 @@ def _fit_ranks(X, present, weight, most):
         np.stack([np.pad(row, (0, width - len(row)), mode="edge") for row in rows])
         for rows in (knots, ranks)
     )
+
+
+def _blended(knots, ranks, center, scale):
+    """Ranks u and values z, of unit variance each, added at the knots of the ranks,
+
+        sqrt(3) u + min(max(z, -3), 3) :
+
+    rows that are far apart stay so, and those that are crowded are told apart all the same.
+
+    knots, ranks (n, K), center, scale (n,) as "standard" has them -> (n, K) from -1 to 1
+    """
+    with np.errstate(over="ignore"):
+        values = (knots / 2 - center[:, None] / 2) / scale[:, None] * 2
+    mixed = np.sqrt(3) * ranks + _CLIP * np.clip(values, -1, 1)
+    low, high = mixed[:, :1], mixed[:, -1:]
+    return np.where(high > low, 2 * (mixed - low) / np.where(high > low, high - low, 1) - 1, ranks)
 
 
 def _fit_levels(codes, weight):

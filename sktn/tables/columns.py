@@ -18,6 +18,9 @@ import numpy as np
 
 from sktn.tables.rank_cells import rank_cells
 
+#: Scalings that have a map from values at knots, a line between them.
+RANKED = ("quantile", "capped", "blended", "mixed")
+
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -128,6 +131,10 @@ class GroupedColumns:
         return self.columns.n_levels
 
     @property
+    def scaling(self):
+        return self.columns.scaling
+
+    @property
     def low(self):
         return self.columns.low.reshape(self.n_sites, self.channels)
 
@@ -163,7 +170,7 @@ def _coordinates(columns, X, dtype=None, cells=None):
             unit = (X.astype(np.float64) / 2 - columns.center / 2) / columns.scale * 2
         coords[..., 0] = low + (np.clip(unit, -1, 1) + 1) * ((high - low) / 2)
         channel = 1
-    if columns.scaling in ("quantile", "mixed"):
+    if columns.scaling in RANKED:
         ranked, half = coords[..., channel], (high - low) / 2
         numeric = np.flatnonzero(~columns.categorical)
         if cells is not None:
@@ -193,7 +200,7 @@ def _slopes(columns, X):
         coords = columns.domain[0] + (unit + 1) * half
         inside = (coords >= columns.low[:, 0]) & (coords <= columns.high[:, 0])
         slopes[..., 0] = np.where(inside & (np.abs(unit) <= 1), half / columns.scale, 0.0)
-    if columns.scaling in ("quantile", "mixed"):
+    if columns.scaling in RANKED:
         for i in np.flatnonzero(~columns.categorical):
             knots, first = np.unique(columns.knots[i], return_index=True)
             pieces = np.diff(columns.ranks[i][first]) / np.diff(knots)

@@ -197,7 +197,7 @@ def test_early_stopping_keeps_the_best_epoch():
     )
     lines = io.StringIO()
     with contextlib.redirect_stdout(lines):
-        model = fitted(X_BC, Y_BC, solver=solver, verbose=1)
+        model = fitted(X_BC, Y_BC, solver=solver, scaling="quantile", verbose=1)
     held_out = [float(x) for x in re.findall(r"held-out loss ([\d.]+)", lines.getvalue())]
     assert min(held_out) < held_out[-1]
     # The same rows as the solver held out: the generator's first draw is theirs.
@@ -214,7 +214,8 @@ def test_early_stopping_keeps_the_best_epoch():
 def test_steps_are_shorter_where_they_reach_further(params):
     # A step of all entries moves a core's matrices by so much more: at full length the loss rose.
     solver = Adam(**ADAM, max_iter=10, n_iter_no_change=None)
-    model = fitted(X_BC[:200], Y_BC[:200], degree=1, solver=solver, **params)
+    given = {"degree": 1, "scaling": "quantile", "solver": solver}
+    model = fitted(X_BC[:200], Y_BC[:200], **given, **params)
     assert model.loss_curve_[-1] < 0.5 * model.loss_curve_[0]
 
 
@@ -227,8 +228,8 @@ def test_what_rises_in_training_is_the_best_epoch_and_is_said():
 
 
 def _generator_at_the_split(model):
-    """The random numbers of a fit with a fixed strength and an order by correlation, which draw
-    none before the rows are parted."""
+    """The random numbers of a fit with a fixed scaling and strength and an order by correlation,
+    which draw none before the rows are parted."""
     return np.random.RandomState(model.random_state)
 
 

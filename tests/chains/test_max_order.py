@@ -92,7 +92,7 @@ def test_variance_of_the_prior_is_that_of_the_parts(table, max_order, rng):
     model = MPSRegressor(solver=Convex(max_order=max_order), degree=3, alpha=1.0)
     reading = read_fit(model, X, y, regression=True)
     target = model._make_target(reading.y, np.ones(len(y)))
-    sites = table_sites(model, reading, target)
+    sites = table_sites(model, reading, target, np.random.RandomState(0))
     problem, _ = pose(model, sites, target, np.random.RandomState(0))
     a = problem.vectors(np.arange(len(X)))
     own = np.sum(a[:, :, 1:] ** 2, axis=2)

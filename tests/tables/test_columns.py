@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from sktn.tables.column_fit import fit_columns
 
-SCALINGS = ("standard", "quantile", "capped", "minmax", "mixed", "common")
+SCALINGS = ("standard", "quantile", "capped", "blended", "minmax", "mixed", "common")
 every_scaling = pytest.mark.parametrize("scaling", SCALINGS)
 tables = arrays(np.float64, (12, 3), elements=st.integers(-20, 20).map(float))
 
@@ -60,6 +60,14 @@ def test_mixed_scaling_is_both(rng):
     both = coordinates(X, scaling="mixed")
     np.testing.assert_array_equal(both[..., :1], coordinates(X, scaling="standard"))
     np.testing.assert_array_equal(both[..., 1:], coordinates(X, scaling="quantile"))
+
+
+def test_blended_scaling_is_the_mean_of_both(rng):
+    X = np.exp(2 * rng.normal(size=(200, 2)))
+    rank, value = (coordinates(X, scaling=s)[:, :, 0] for s in ("quantile", "standard"))
+    mean = np.sqrt(3) * rank + 3 * value
+    mean = 2 * (mean - mean.min(axis=0)) / np.ptp(mean, axis=0) - 1
+    np.testing.assert_allclose(coordinates(X, scaling="blended")[:, :, 0], mean, atol=1e-12)
 
 
 def test_no_scaling_only_clips():

@@ -19,7 +19,7 @@ def table(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("scaling", ["quantile", "capped", "mixed"])
+@pytest.mark.parametrize("scaling", ["quantile", "capped", "blended", "mixed"])
 def test_cells_give_the_same_coordinates(rng, table, dtype, scaling):
     categorical = np.arange(5) == 3
     columns = fit_columns(table, scaling=scaling, categorical=categorical, domain=Legendre.domain)

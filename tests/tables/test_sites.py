@@ -18,7 +18,9 @@ def table(rng):
     return X, np.array([False, False, True, False])
 
 
-@pytest.mark.parametrize("scaling", ["quantile", "standard", "minmax", "mixed", "common"])
+@pytest.mark.parametrize(
+    "scaling", ["quantile", "standard", "blended", "minmax", "mixed", "common"]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sites_know_their_table(table, scaling, dtype):
     X, is_categorical = table
