@@ -33,6 +33,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--max-iter", type=int, default=100)
     parser.add_argument("--classes", type=int, nargs="+", default=range(10))
+    parser.add_argument("--detectors", nargs="+", default=list(detectors(1)), help="names")
     parser.add_argument("--out", help="file of results")
     arguments = parser.parse_args()
     results = Results(arguments.out, key=("detector", "digit"))
@@ -41,6 +42,8 @@ def main():
     X = X.astype(np.float32)
     print(f"{'detector':20s}", *(f"{c:>5d}" for c in arguments.classes), "   mean    min")
     for name, detector in detectors(arguments.max_iter).items():
+        if name not in arguments.detectors:
+            continue
         areas = []
         for digit in arguments.classes:
             train = np.flatnonzero(y == digit)[::2]

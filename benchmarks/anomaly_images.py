@@ -42,9 +42,9 @@ def areas(make, data, digits, n_train, n_test):
     return found
 
 
-def settings(part):
+def settings(part, names):
     if part == "detectors":
-        return {name: (lambda name=name: DETECTORS[name](0)) for name in NAMES}
+        return {name: (lambda name=name: DETECTORS[name](0)) for name in names}
     return {
         f"spacing {spacing}, bond dimension {bond_dim}": lambda s=spacing, D=bond_dim: (
             SMPOAnomalyDetector(operator=TrainedSMPO(spacing=s, bond_dim=D), random_state=0)
@@ -60,6 +60,7 @@ def main():
     )
     parser.add_argument("--data", required=True, help=".npz file of images")
     parser.add_argument("--part", choices=("detectors", "spacing"), default="detectors")
+    parser.add_argument("--detectors", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--digits", type=int, nargs="+", default=range(10))
     parser.add_argument("--train", type=int, default=500)
     parser.add_argument("--test", type=int, default=2000)
@@ -71,7 +72,7 @@ def main():
     results.used("images", *data)
     data = pooled(data[0]), data[1], pooled(data[2]), data[3]
     print(f"{'':32s}", *(f"{digit:>5d}" for digit in arguments.digits), "  mean")
-    for name, make in settings(arguments.part).items():
+    for name, make in settings(arguments.part, arguments.detectors).items():
         found = areas(make, data, arguments.digits, arguments.train, arguments.test)
         numbers = " ".join(f"{area:5.3f}" for area in found)
         print(f"{name:32s} {numbers} {np.mean(found):.4f}", flush=True)
