@@ -131,7 +131,7 @@ def _summary(model, chain, X, y):
     networks = [member.network for member in members]
     facts = [
         ("model", type(chain).__name__),
-        ("rows, columns", f"{len(y)}, {np.shape(X)[1]}"),
+        ("rows, columns", f"{len(y)}, {int(np.prod(np.shape(X)[1:]))}"),
         ("networks in the average", str(len(networks))),
         ("largest bond dimension", str(max(int(net.bond_dims.max()) for net in networks))),
         ("numbers in the networks", f"{sum(net.n_parameters for net in networks):,}"),

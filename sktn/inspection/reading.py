@@ -30,7 +30,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn.chains.members import check_chain
 from sktn.tables.features import feature_names
-from sktn.tables.reading import read
+from sktn.tables.reading import flattened, read
 
 # Transformers whose output columns are functions of one input column each, and named after it.
 _COLUMN_TO_COLUMN = (
@@ -72,7 +72,8 @@ class Reading:
 
     def rows(self, X):
         """X as the user gives it -> the columns explained, in their container."""
-        return through(self.head, X)
+        rows = through(self.head, X)
+        return rows if self.head or self.tail else flattened(self.model, rows)
 
     def table(self, rows):
         """The columns explained -> numbers and category codes of the model in float64."""

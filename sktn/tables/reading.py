@@ -119,13 +119,7 @@ def read_more(estimator, X, y=_NO_TARGET, *, regression=False):
     Parameters as in :func:`read_fit` -> Reading
     """
     check_is_fitted(estimator)
-    X, shape = _flat(X, estimator)
-    known = getattr(estimator, "tensor_shape_", None)
-    if shape is not None and shape != known:
-        fitted = "a table" if known is None else f"tensors of shape {known}"
-        name = type(estimator).__name__
-        raise ValueError(f"X has tensors of shape {shape}, but {name} was fitted to {fitted}.")
-    X = _as_table(X, estimator)
+    X = _as_table(flattened(estimator, X), estimator)
     given = {} if _is_none(y) else {"y": y}
     is_categorical, encoder = estimator.is_categorical_, estimator.encoder_
     validate_data(estimator, X, **given, reset=False, skip_check_array=True)
@@ -270,6 +264,18 @@ def number_target(y):
 
 def _is_none(y):
     return isinstance(y, str) and y == _NO_TARGET
+
+
+def flattened(estimator, X):
+    """Tensors as rows in C order, where a fitted estimator knows those of their shape; what is no
+    tensor as it is."""
+    X, shape = _flat(X, estimator)
+    known = getattr(estimator, "tensor_shape_", None)
+    if shape is not None and shape != known:
+        fitted = "a table" if known is None else f"tensors of shape {known}"
+        name = type(estimator).__name__
+        raise ValueError(f"X has tensors of shape {shape}, but {name} was fitted to {fitted}.")
+    return X
 
 
 def _flat(X, estimator):

@@ -47,7 +47,7 @@ from sktn.trees.topology import NAMES, choose, named_candidates, read_topology
 # Parameters that mean what those of chains mean.
 SHARED = (
     *("alpha", "bond_dim", "categorical_features", "degree", "interaction_penalty"),
-    *("max_landmarks", "missing", "random_state", "time_limit", "verbose"),
+    *("max_landmarks", "missing", "random_state", "scaling", "time_limit", "verbose"),
 )
 # Relative decrease of the loss in a sweep at which sweeps end, squared losses apart, whose sweeps
 # are cheap: those of chains.
@@ -62,7 +62,6 @@ class BaseTree(
     _parameter_constraints: dict = {
         **{name: BaseChain._parameter_constraints[name] for name in SHARED},
         "topology": [StrOptions(set(NAMES)), "array-like"],
-        "scaling": [StrOptions({"quantile", "standard", "minmax", "common", "none"})],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
     }
 

@@ -46,7 +46,8 @@ default="auto"
         Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of 1,000 to
         50,000 rows and at most 100 columns also relevances or cosine waves where better, as in
         :class:`MPSClassifier`.
-    scaling : {"quantile", "standard", "minmax", "common", "none"}, default="quantile"
+    scaling : {"auto", "quantile", "standard", "blended", "minmax", "mixed", "common", "none"}, \
+default="auto"
         How numeric columns reach the basis, as in :class:`MPSClassifier`; "common" for pixels.
     alpha : float or "auto", default="auto"
         Strength of the ridge, against a sum (not a mean) of losses. "auto": the best of 9 values
@@ -147,7 +148,7 @@ default="auto"
         bond_dim=16,
         topology="auto",
         degree="auto",
-        scaling="quantile",
+        scaling="auto",
         alpha="auto",
         interaction_penalty=1.0,
         max_iter=100,

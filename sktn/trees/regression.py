@@ -34,7 +34,8 @@ default="auto"
     degree : int or "auto", default="auto"
         Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of 1,000 to
         50,000 rows and at most 100 columns also relevances or cosine waves where better.
-    scaling : {"quantile", "standard", "minmax", "common", "none"}, default="quantile"
+    scaling : {"auto", "quantile", "standard", "blended", "minmax", "mixed", "common", "none"}, \
+default="auto"
         How numeric columns reach the basis, as in :class:`MPSRegressor`; "common" for pixels.
     alpha : float or "auto", default="auto"
         Strength of the ridge, against a sum (not a mean) of losses, in units of the target's
@@ -116,7 +117,7 @@ basis_
         bond_dim=16,
         topology="auto",
         degree="auto",
-        scaling="quantile",
+        scaling="auto",
         alpha="auto",
         interaction_penalty=1.0,
         max_iter=100,
@@ -164,7 +165,7 @@ basis_
 
     def _learn_spread(self, reading, target, rows, scores, seed):
         errors = target.errors(rows, scores[None])
-        chain = MPSRegressor(**{name: getattr(self, name) for name in (*SHARED, "scaling")})
+        chain = MPSRegressor(**{name: getattr(self, name) for name in SHARED})
         spread = fit_spread(chain, reading, rows, errors, target.weight[rows], seed)
         return {"spread_": spread}
 

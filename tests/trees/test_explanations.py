@@ -5,6 +5,7 @@ import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
 from sktn import MPSClassifier, MPSRegressor, TTNClassifier, TTNRegressor, inspection
+from sktn.display import MarginalEffectDisplay
 
 PARAMS = {"bond_dim": 24, "degree": 2, "alpha": 0.1, "random_state": 0}
 # Of which no chain has the shape.
@@ -61,6 +62,21 @@ def test_interactions_of_a_model(regressors):
         np.testing.assert_allclose(found.values, expected.values, atol=0.05 * scale)
     single = inspection.interactions(tree, X[:5], order=1)
     np.testing.assert_allclose(single.values, inspection.shapley_values(tree, X[:5]).values)
+
+
+def test_tensors_are_explained_entry_by_entry(regressors):
+    X, y = regressors[0].reshape(-1, 2, 3), regressors[0][:, 0]
+    model = TTNRegressor(**PARAMS, topology="grid", max_iter=0).fit(X, y)
+    flat = X.reshape(len(X), -1)
+    np.testing.assert_array_equal(inspection.shapley_values(model, X[:3]).data, flat[:3])
+    for density in (False, True):
+        found, expected = (
+            MarginalEffectDisplay.from_estimator(model, rows, 0, density=density).effect.average
+            for rows in (X, flat)
+        )
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="fitted to tensors"):
+        inspection.shapley_values(model, X.swapaxes(1, 2))
 
 
 def test_columns_without_a_site_interact_with_none(regressors):
