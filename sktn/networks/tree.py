@@ -86,13 +86,13 @@ class TTN:
         return replace(self, leaves=leaves)
 
     def astype(self, dtype):
+        """With every array in the order of its axes, as it comes back from a pickle."""
         leaves, cores = (
-            tuple(core.astype(dtype, copy=False) for core in part)
+            tuple(np.asarray(core, dtype, order="C") for core in part)
             for part in (self.leaves, self.cores)
         )
-        return replace(
-            self, leaves=leaves, cores=cores, readout=self.readout.astype(dtype, copy=False)
-        )
+        readout = np.asarray(self.readout, dtype, order="C")
+        return replace(self, leaves=leaves, cores=cores, readout=readout)
 
     def isfinite(self):
         every = [self.readout, *self.leaves, *self.cores]
