@@ -346,11 +346,11 @@ def warn_if_cut(name, R, sizes):
 
     R (N, N), sizes (N,)
     """
-    widest = modes.capacity(sizes)
+    widest = modes.carried(sizes, R)
     for i, j in np.argwhere(widest < R)[:1]:
         warnings.warn(
             f"{name} gives bond {R[i, j]} between modes {i} and {j}, which carry no more than "
-            f"{widest[i, j]}: it is cut to that.",
+            f"{widest[i, j]} beside their other bonds: it is cut to that.",
             UserWarning,
             stacklevel=6,
         )

@@ -73,7 +73,7 @@ def fit(task, R, sweeps, target=0.0):
 
     R (N, N), target squared error at which the sweeps end -> cores
     """
-    R = np.minimum(R, modes.capacity(task.X.shape))
+    R = modes.carried(task.X.shape, R)
     _refuse_giants(task.X.shape, R)
     best = None
     for _ in range(sweeps.starts):

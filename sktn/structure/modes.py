@@ -1,5 +1,6 @@
 """The modes of a tensor: shapes of samples, modes of length one, and what bonds they can carry."""
 
+from itertools import combinations
 from math import prod
 from numbers import Integral
 
@@ -8,6 +9,7 @@ import numpy as np
 __all__ = [
     "bond_matrix",
     "capacity",
+    "carried",
     "ordered",
     "small_modes",
     "squeezed",
@@ -101,6 +103,26 @@ def capacity(sizes):
     widest = np.minimum.outer(rest, rest)
     np.fill_diagonal(widest, 1)
     return np.minimum(widest, np.iinfo(np.int32).max).astype(int)
+
+
+def carried(sizes, R):
+    """Bonds without what is redundant beside the others.
+
+    A bond of core k need not be wider than its mode and its other bonds together: the core, with
+    that bond against all else, has no more rows than that which are independent.
+
+    sizes (N,), R (N, N) -> (N, N)
+    """
+    R = np.minimum(R, capacity(sizes)).astype(object)
+    shrunk = True
+    while shrunk:
+        shrunk = False
+        for i, j in sorted(combinations(range(len(sizes)), 2), key=lambda pair: -R[pair]):
+            limit = min(sizes[k] * prod(R[k]) // R[i, j] for k in (i, j))
+            if R[i, j] > limit:
+                R[i, j] = R[j, i] = limit
+                shrunk = True
+    return R.astype(int)
 
 
 def ordered(given, shape, least=16):

@@ -66,6 +66,19 @@ def test_a_bond_is_no_wider_than_all_other_modes_of_either_end():
     assert modes.capacity((10**6,) * 4)[0, 1] == np.iinfo(np.int32).max
 
 
+def test_a_bond_is_no_wider_than_the_rest_of_either_core():
+    R = np.full((3, 3), 999)
+    np.fill_diagonal(R, 1)
+    cut = modes.carried((3, 257, 3), R)
+    assert_array_equal(cut, [[1, 9, 27], [9, 1, 9], [27, 9, 1]])
+    assert_array_equal(modes.carried((3, 257, 3), cut), cut)
+    # A ring of enough room is left as it is; a train is cut to what its ends carry.
+    ring = np.array([[1, 4, 4], [4, 1, 4], [4, 4, 1]])
+    assert_array_equal(modes.carried((3, 5, 6), ring), ring)
+    train = np.array([[1, 4, 1], [4, 1, 9], [1, 9, 1]])
+    assert_array_equal(modes.carried((3, 5, 6), train), [[1, 3, 1], [3, 1, 6], [1, 6, 1]])
+
+
 def test_modes_of_sixteen_entries_are_taken_for_ordered():
     assert modes.ordered("auto", (15, 16, 3, 17)) == [1, 3]
     assert modes.ordered([-1, 0, 3], (15, 16, 3, 17)) == [0, 3]
