@@ -55,7 +55,7 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
         Networks that are grown, from different starts and with what is "auto" tried in turn. Those
         that predict the held-out entries best are averaged. "auto" takes 8, of tensors with more
         than 200,000 entries 3. All go through the coarse scales, but only as many through the
-        finest as have 600,000 entries together, at least one.
+        finest as have 2,400,000 entries together, at least one.
     n_scales : int, default=3
         Scales, the data themselves included; 1 turns coarse-graining off.
     validation_fraction : "auto" or float, default="auto"
