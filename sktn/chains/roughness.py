@@ -1,8 +1,8 @@
 """Whether the columns of a table want a relevance each, and a rough part beside the smooth one:
 found on some rows by the evidence, judged on others, in the convex limit.
 
-Which prior leads is seen on few rows: a rough part costs two kernels a column, and a hundred waves
-in all that follows. The prior that leads is then found on all rows of the evidence.
+A rough part costs two kernels a column, and a hundred waves in all that follows: a look at few rows
+says where it is not to be looked for. What may lead is found on all rows of the evidence.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ import numpy as np
 
 from sktn.chains import prior
 from sktn.chains.gaps import said_gaps
+from sktn.chains.look import clearly_worse
 from sktn.chains.prior import penalised
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.solvers import convex
@@ -208,26 +209,28 @@ def find_roughness(table, smooth, rng, stop=None):
     landmarks = convex.choose_landmarks(part.weight, _LANDMARKS, rng)
     judge = _Judge(table, smooth[0].columns, part, rows, folds, landmarks)
 
-    def in_time(found):
-        return found.decisive and not (stop is not None and stop())
-
     looked = look_at(table, first, rng, stop)
     if stop is not None and stop():
         return None
-    near = [smooth[1].alpha * factor for factor in (10**0.5, 1.0, 10**-0.5)]
-    equal, _ = judge.losses(judge.part, near)
+    strengths = [smooth[1].alpha * factor for factor in (10**0.5, 1.0, 10**-0.5)]
+    equal, _ = judge.losses(judge.part, strengths)
     # What few rows say of relevances is too much.
     gentle = POWERS[-1:]
     before = min(equal, judge.best(looked.smooth_part, gentle)[0], key=judge.mean)
-    if looked.rough and judge.mean(judge.best(looked, gentle)[0]) < judge.mean(before):
-        found = parts_of(table, first, rng, stop, looked, FROM_LOOK)
-        best = judge.better(found, equal, before) if in_time(found) else None
-        if best is not None:
-            return best
-    if before is equal:
-        return None
-    found = relevances_from(looked.smooth_part, table.model, smooth, first, rng, stop)
-    return judge.better(found, equal, equal) if in_time(found) else None
+    searches = []
+    if looked.rough and not clearly_worse(judge.best(looked, gentle)[0], before, judge.share):
+        searches.append(lambda: parts_of(table, first, rng, stop, looked, FROM_LOOK))
+    if before is not equal:
+        near = looked.smooth_part
+        searches.append(lambda: relevances_from(near, table.model, smooth, first, rng, stop))
+    better = []
+    for search in searches:
+        found = search()
+        if stop is not None and stop():
+            break
+        if found.decisive:
+            better += judge.better(found, equal)
+    return min(better, key=lambda one: judge.mean(one[0]), default=(None, None))[1]
 
 
 def relevances_from(near, model, smooth, rows, rng, stop=None):
@@ -342,14 +345,13 @@ class _Judge:
             tries.append((losses, shrunk._replace(alpha=alpha)))
         return min(tries, key=lambda one: self.mean(one[0]))
 
-    def better(self, found, equal, before):
-        """The best of the powers of what was found, None where it is not better than equal
-        relevances by a standard error, or no better than what was found before: losses (m,)"""
-        after, best = self.best(found)
-        gain = equal - after
+    def better(self, found, equal):
+        """Of the powers of what was found the best, in a list, which is empty where it is not
+        better than equal relevances by a standard error: as of `best`"""
+        best = self.best(found)
+        gain = equal - best[0]
         mean = self.mean(gain)
-        error = np.sqrt(self.share**2 @ (gain - mean) ** 2)
-        return best if mean > error and self.mean(after) < self.mean(before) else None
+        return [best] if mean > np.sqrt(self.share**2 @ (gain - mean) ** 2) else []
 
     def mean(self, losses):
         return float(self.share @ losses)

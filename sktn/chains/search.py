@@ -7,7 +7,7 @@ import numpy as np
 from sktn.chains.base import ordered
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
-from sktn.chains.look import LOOK_LANDMARKS, LOOK_ROWS, look, look_loss
+from sktn.chains.look import LOOK_LANDMARKS, LOOK_ROWS, clearly_worse, look, look_loss
 from sktn.chains.roughness import (
     FROM_LOOK,
     POWERS,
@@ -209,7 +209,7 @@ class Search:
         if not looked.rough or (stop is not None and stop()):
             return False
         smooth, rough = (self._look_of(table, point, own) for own in (looked.alone, looked))
-        if smooth <= rough:
+        if clearly_worse(rough, smooth, self._look_weight()):
             return False
         found = parts_of(table, rows, rng, stop, looked, FROM_LOOK)
         left = np.where(np.isin(self.rows, rows), -1, self.folds)
@@ -219,17 +219,17 @@ class Search:
         self.folds = left
         candidates = [found.shrunk(power) for power in POWERS]
         errors = [self._look_of(table, point, candidate) for candidate in candidates]
-        self.rough = candidates[int(np.argmin(errors))]
+        self.rough = candidates[int(np.argmin(errors @ self._look_weight()))]
         relevance = self.rough.relevance
         self.factors[basis], self.share_factors[basis] = relevance, [relevance]
         return True
 
     def _look_of(self, table, point, found):
-        """The loss of a look at a point with the parts of the columns that were found."""
+        """The losses (m,) of a look at a point with the parts of the columns that were found."""
         basis = basis_of(point)
         self.sites[basis] = found.sites(table, np.float32, self.rows)
         self.share_factors[basis] = [found.relevance]
-        return self.look_loss(self.look(point))
+        return SquaredError().values(self.look(point).astype(np.float64), 0.0)
 
     def find_relevances(self, point, alphas, rival=None, stop=None):
         """The relevances of the columns by the basis of a point: for every share of the folds those
