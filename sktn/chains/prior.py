@@ -91,7 +91,8 @@ def _sites(model, reading, missing, target, scaling, dtype, rows=slice(None)):
 
 def _told_sites(model, reading, missing, target, dtype, rng):
     """The sites whose columns are read by ranks or by values, whichever tells held-out rows better
-    by a standard error, and by the mean of both where neither does."""
+    by a standard error. Where neither does, by the mean of both, or by ranks if the table has more
+    rows than were looked at: from ranks rough parts are told."""
 
     def made(scaling, *rows):
         return _sites(model, reading, missing, target, scaling, dtype, *rows)
@@ -111,8 +112,12 @@ def _told_sites(model, reading, missing, target, dtype, rng):
     share, gain = part.weight / part.weight.sum(), errors[0] - errors[1]
     mean = share @ gain
     decisive = abs(mean) > np.sqrt(share**2 @ (gain - mean) ** 2)
-    scaling = "blended" if not decisive else "standard" if mean > 0 else "quantile"
-    if decisive and len(rows) == len(reading.X):
+    whole = len(rows) == len(reading.X)
+    if decisive:
+        scaling = "standard" if mean > 0 else "quantile"
+    else:
+        scaling = "blended" if whole else "quantile"
+    if decisive and whole:
         return looked[scaling]
     sites = made(scaling)
     safe = scaling == "quantile" or _in_range(_equal(model, sites, target))

@@ -61,7 +61,7 @@ default="auto"
         centred only, so that a column of little variance is charged more); or as they are ("none":
         values already in the basis's interval). "auto": ranks or standardised values, whichever
         tells held-out rows better by a standard error in a ridge regression on 1,000 rows, and the
-        mean of both where neither does; see `columns_`.
+        mean of both where neither does (of longer tables ranks); see `columns_`.
     alpha : float or "auto", default="auto"
         Strength of the ridge, against a sum (not a mean) of losses, so one value serves tables of
         any length, in units of the target's variance. "auto": the best of 14 values from 30 to

@@ -32,6 +32,11 @@ def test_both_are_taken_where_nothing_tells_them_apart(rng):
     assert chosen(X, rng.normal(size=len(X))) == "blended"
 
 
+def test_ranks_stay_where_a_part_of_the_rows_does_not_tell(rng):
+    _, X = skewed(rng, 1100)
+    assert chosen(X, rng.normal(size=len(X))) == "quantile"
+
+
 def test_tables_of_two_values_are_not_looked_at(rng, monkeypatch):
     monkeypatch.setattr(prior, "look", None)
     X = rng.integers(2, size=(100, 3)).astype(float)
