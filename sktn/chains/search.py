@@ -24,6 +24,7 @@ from sktn.solvers.problem import ChainProblem
 from sktn.solvers.relevance import (
     FIRST_ROWS,
     FROM_KNOWN,
+    MAX_ROWS,
     STAGES,
     prior_unit,
     relevances,
@@ -257,7 +258,9 @@ class Search:
             unit = np.maximum(site_variances(part), np.finfo(np.float32).tiny)
             known = None if first is None else first[k][columns.kept] / unit
             stages = (STAGES if known is None else FROM_KNOWN)[:1]
-            own = relevances(part, rng, stages, known=known, stop=stop)
+            # Half of the rows: the fewer, the more of their relevances is chance.
+            most = max(MAX_ROWS, part.n_rows)
+            own = relevances(part, rng, stages, max_rows=most, known=known, stop=stop)
             late = stop is not None and stop()
             if (late or not own.decisive) and not needed:
                 return
