@@ -36,8 +36,8 @@ def look_loss(missed, weight):
 
 
 def clearly_worse(losses, others, share):
-    """Whether rows lose more than they did by more than two standard errors: (m,) each, shares of
-    the rows that add up to 1 -> bool"""
+    """Whether rows lose more than they did by more than three standard errors, which chance alone
+    hardly ever is: (m,) each, shares of the rows that add up to 1 -> bool"""
     excess = losses - others
     mean = share @ excess
-    return bool(mean > 2 * np.sqrt(share**2 @ (excess - mean) ** 2))
+    return bool(mean > 3 * np.sqrt(share**2 @ (excess - mean) ** 2))
