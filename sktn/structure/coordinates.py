@@ -218,13 +218,11 @@ def _effects(data, model, network):
         # A variance of zero has no inverse; at this one effects no longer leave their centre.
         precision = model.noise / max(variances[k], 1e-12)
         curvature = weight + precision
-        seen = weight > 0
-        # The likeliest centre, of means of levels as sure as their rows and the spread make them:
-        # a mean of effects would stay where it was once the spread is nothing.
+        # The likeliest; a mean of effects would stay where it was once the spread is nothing.
         centers[k] = np.sum(total / curvature) / np.sum(weight / curvature)
         effects[k] = (total + precision * centers[k]) / curvature
         spread = (effects[k] - centers[k]) ** 2 + model.noise / curvature
-        variances[k] = spread[seen].mean()
+        variances[k] = spread[weight > 0].mean()
     return replace(model, effects=effects, centers=centers, variances=variances)
 
 
