@@ -1,9 +1,11 @@
 """Arguments of methods that are no tables: levels of quantiles, scores, codes."""
 
+from typing import Any
+
 import numpy as np
 
 
-def numbers(values, name):
+def numbers(values: Any, name: str) -> np.ndarray:
     """Values in double, NaN where they are; said by name where they are no real numbers.
 
     array-like of any shape, name of the argument -> ndarray
