@@ -132,6 +132,14 @@ def in_unit_scale(members, output=None):
     return [replace(member, scale=scale) for member, scale in scaled], factor
 
 
+def in_units(score, factor, offset=0.0):
+    """A score of unit scale in the units of the target; what is beyond the floats is the largest of
+    them."""
+    largest = np.finfo(np.float64).max
+    with np.errstate(over="ignore"):
+        return np.clip(score * factor + offset, -largest, largest)
+
+
 def estimators_of(model):
     """The estimators that hold the networks: those of an average, or the model itself."""
     return getattr(model, "estimators_", [model])

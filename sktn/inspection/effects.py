@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch, _safe_indexing
 
 from sktn.annotations import Data
-from sktn.chains.members import estimators_of, in_unit_scale, networks_of, output_names
+from sktn.chains.members import estimators_of, in_unit_scale, in_units, networks_of, output_names
 from sktn.inspection.reading import read_model
 from sktn.networks.readings import kernels_of
 from sktn.tables.features import feature_indices
@@ -97,9 +97,9 @@ def marginal_effect(
             K = conditional_mean(chain, mean_vectors, sites)
             for factor in factors:
                 K = np.tensordot(K, factor, axes=(0, 1))
-            average[c] += member.weight * _in_units(K.reshape(here), scale, member.offset[c])
+            average[c] += member.weight * in_units(K.reshape(here), scale, member.offset[c])
             centre = conditional_mean(chain, mean_vectors, [])
-            mean[c] += member.weight * _in_units(centre, scale, member.offset[c])
+            mean[c] += member.weight * in_units(centre, scale, member.offset[c])
     effect = Bunch(
         average=average,
         grid_values=list(labels),
@@ -111,13 +111,6 @@ def marginal_effect(
     if all(getattr(estimator, "certainty_", None) is not None for estimator in estimators):
         effect.std = _standard_errors(reading, estimators, indices, grids)
     return effect
-
-
-def _in_units(score, scale, offset):
-    """In the units of the target; what is beyond the floats is the largest of them."""
-    largest = np.finfo(np.float64).max
-    with np.errstate(over="ignore"):
-        return np.clip(score * scale + offset, -largest, largest)
 
 
 def _standard_errors(reading, estimators, indices, grids):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sktn.annotations import Data
-from sktn.chains.members import networks_of, output_names
+from sktn.chains.members import in_unit_scale, in_units, networks_of, output_names
 from sktn.inspection.background import averaged
 from sktn.inspection.reading import read_model
 from sktn.networks.readings import kernels_of
@@ -105,13 +105,13 @@ def shapley_values(model: Any, X: Data, *, background: ArrayLike | None = None) 
     True
     """
     reading = read_model(model, trees=True)
-    members = networks_of(reading.model)
+    members, unit = in_unit_scale(networks_of(reading.model))
     rows = reading.rows(X)
     table = reading.table(rows)
     absent = None if background is None else reading.table(reading.rows(background))
     n_outputs = len(members[0].scale)
     values = np.zeros((len(table), len(reading.names), n_outputs))
-    base = np.zeros(n_outputs)
+    base, offset = np.zeros(n_outputs), np.zeros(n_outputs)
     for member in members:
         outputs, order, mean = member.outputs()
         phi = member.site_vectors(table)[:, order]
@@ -122,7 +122,8 @@ def shapley_values(model: Any, X: Data, *, background: ArrayLike | None = None) 
             kernel = partial(kernels.shapley_values, chain)
             values[:, place, c] += member.weight * averaged(kernel, vectors, phi)
             base[c] += np.sum(member.weight / len(vectors) * kernels.evaluate(chain, vectors))
-            base[c] += member.weight * member.offset[c]
+            offset[c] += member.weight * member.offset[c]
+    values, base = in_units(values, unit), in_units(base, unit, offset)
     base = np.broadcast_to(base, (len(table), n_outputs)).copy()
     single = n_outputs == 1
     return ShapleyValues(

@@ -514,3 +514,14 @@ def test_an_effect_beyond_the_floats_is_the_largest_of_them(rng):
     np.testing.assert_array_equal(effect.average[0, [0, 1], [1, 0]], [-largest, largest])
     assert np.isfinite(effect.average).all()
     assert np.isfinite(effect.mean).all()
+
+
+def test_shapley_values_beyond_the_floats_are_the_largest_of_them(rng):
+    X = np.r_[np.zeros((40, 2)), np.eye(2), np.ones((2, 2))]
+    y = X[:, 0] - X[:, 1]
+    model = MPSRegressor(alpha=1e-3, bond_dim=4, random_state=0).fit(X, y)
+    model.target_scale_ = np.full_like(model.target_scale_, 1.7e308)
+    for background in (None, X[:3]):
+        values = shapley_values(model, X[40:42], background=background).values
+        assert np.isfinite(values).all()
+        assert values[0, 0] > 1e308
