@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sktn.annotations import Data
-from sktn.chains.members import networks_of
+from sktn.chains.members import in_unit_scale, networks_of
 from sktn.inspection.reading import read_model
 from sktn.networks import chain as chains
 from sktn.tables.basis import embed
@@ -47,7 +47,7 @@ def input_gradient(model: Any, X: Data) -> np.ndarray:
     True
     """
     reading = read_model(model)
-    members = networks_of(reading.model)
+    members, scale = in_unit_scale(networks_of(reading.model))
     table = reading.table(reading.rows(X))
     n_outputs = len(members[0].scale)
     gradient = np.zeros((len(table), len(reading.names), n_outputs))
@@ -64,7 +64,7 @@ def input_gradient(model: Any, X: Data) -> np.ndarray:
         for c, chain in enumerate(outputs):
             slope = chains.gradient(chain, phi, moved[:, order])
             with np.errstate(over="ignore"):
-                gradient[:, place, c] += member.weight * slope * unit[:, order]
+                gradient[:, place, c] += member.weight * slope * unit[:, order] * scale
     gradient = np.nan_to_num(gradient)
     return gradient[..., 0] if n_outputs == 1 else gradient
 

@@ -525,3 +525,14 @@ def test_shapley_values_beyond_the_floats_are_the_largest_of_them(rng):
         values = shapley_values(model, X[40:42], background=background).values
         assert np.isfinite(values).all()
         assert values[0, 0] > 1e308
+
+
+def test_slopes_of_a_target_beyond_the_floats_are_numbers(rng):
+    X = rng.uniform(-1, 1, size=(60, 2))
+    y = X[:, 0] * X[:, 1]
+    model = MPSRegressor(alpha=1e-3, bond_dim=4, random_state=0).fit(X, y)
+    wanted = input_gradient(model, X) * (2.0**1000 / model.target_scale_)
+    model.target_scale_ = np.full_like(model.target_scale_, 2.0**1000)
+    np.testing.assert_allclose(input_gradient(model, X), wanted, rtol=1e-9)
+    model.target_scale_ = np.full_like(model.target_scale_, 1.7e308)
+    assert np.isfinite(input_gradient(model, X)).all()
