@@ -137,7 +137,8 @@ def in_units(score, factor, offset=0.0):
     them."""
     largest = np.finfo(np.float64).max
     with np.errstate(over="ignore"):
-        return np.clip(score * factor + offset, -largest, largest)
+        scaled = np.asarray(score * factor + offset)
+    return np.clip(scaled, -largest, largest, out=scaled)
 
 
 def estimators_of(model):

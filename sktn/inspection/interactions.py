@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sktn.annotations import Data
-from sktn.chains.members import networks_of, output_names
+from sktn.chains.members import in_unit_scale, in_units, networks_of, output_names
 from sktn.inspection.background import averaged
 from sktn.inspection.reading import read_model
 from sktn.networks import interactions as kernel
@@ -158,7 +158,7 @@ def interactions(
             f"index must be one of {', '.join(map(repr, kernel.INDICES))}, got {index!r}."
         )
     reading = read_model(model, trees=True)
-    members = networks_of(reading.model)
+    members, unit = in_unit_scale(networks_of(reading.model))
     player_features, player_names = players(groups, reading.names)
     n = len(player_names)
     if not 1 <= order <= n:
@@ -175,7 +175,8 @@ def interactions(
         )
     subsets = [s for size in range(1, order + 1) for s in combinations(range(n), size)]
     where = {subset: k for k, subset in enumerate(subsets)}
-    values, base = np.zeros((len(table), n_subsets, n_outputs)), np.zeros(n_outputs)
+    values = np.zeros((len(table), n_subsets, n_outputs))
+    base, offset = np.zeros(n_outputs), np.zeros(n_outputs)
     for member in members:
         outputs, site_order, mean = member.outputs()
         phi = member.site_vectors(table)[:, site_order]
@@ -185,7 +186,8 @@ def interactions(
             found, own = _of_chain(chain, vectors, phi, (place, player_features), (index, order))
             values[:, [where[subset] for subset in found], c] += member.weight * own
             base[c] += member.weight * kernels_of(chain).evaluate(chain, vectors).mean()
-            base[c] += member.weight * member.offset[c]
+            offset[c] += member.weight * member.offset[c]
+    values, base = in_units(values, unit), in_units(base, unit, offset)
     base = np.broadcast_to(base, (len(table), n_outputs)).copy()
     single = n_outputs == 1
     return Interactions(

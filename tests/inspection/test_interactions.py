@@ -155,6 +155,16 @@ def test_all_sets_together_make_the_score(index):
     np.testing.assert_array_equal(found.values[:, idle], 0)
 
 
+def test_values_beyond_the_floats_are_the_largest_of_them():
+    X = np.r_[np.zeros((40, 2)), np.eye(2), np.ones((2, 2))]
+    model = MPSRegressor(alpha=1e-3, bond_dim=4, random_state=0).fit(X, X[:, 0] - X[:, 1])
+    model.target_scale_ = np.full_like(model.target_scale_, 1.7e308)
+    found = interactions(model, X[40:42])
+    assert np.isfinite(found.values).all()
+    assert np.isfinite(found.base_values).all()
+    assert np.abs(found.values).max() > 1e308
+
+
 def test_order_one_is_the_shapley_value(model):
     model, X = model
     for index in ("shapley", "shapley-taylor", "faithful"):
