@@ -15,6 +15,7 @@ from sktn.inspection.truncation import rebuilt
 from sktn.inspection.variance import variance_shares
 from sktn.networks import chain as chains
 from sktn.networks import entanglement, sobol
+from sktn.networks.averages import added
 from sktn.networks.mps import dense_sites
 from sktn.tables.features import feature_indices
 
@@ -158,10 +159,10 @@ def _without(member, reading, terms):
     parts = [entanglement.cut(_part(whole, own, p), _EXACT, norm=norm)[0] for own in where]
     while len(parts) > 1:
         pairs = zip(parts[::2], parts[1::2], strict=False)
-        sums = [entanglement.cut(_added(*pair), _EXACT, norm=norm)[0] for pair in pairs]
+        sums = [entanglement.cut(added(*pair), _EXACT, norm=norm)[0] for pair in pairs]
         parts = sums + parts[len(parts) - len(parts) % 2 :]
     (gone,) = parts
-    less = _added(whole, [-gone[0], *gone[1:]])
+    less = added(whole, [-gone[0], *gone[1:]])
     return rebuilt(member, entanglement.cut(less, _EXACT, norm=norm)[0], matrices)
 
 
@@ -173,17 +174,4 @@ def _part(whole, sites, p):
         at = k if k < p else k + 1
         found[at] = found[at].copy()
         found[at][:, slice(0, 1) if k in sites else slice(1, None)] = 0
-    return found
-
-
-def _added(a, b):
-    """The sum of two chains: n arrays (l, s, r) each."""
-    found = []
-    for k, (x, y) in enumerate(zip(a, b, strict=True)):
-        (l, s, r), (m, _, q) = x.shape, y.shape
-        above, beside = (0 if k == 0 else l), (0 if k == len(a) - 1 else r)
-        both = np.zeros((max(l, above + m), s, max(r, beside + q)))
-        both[:l, :, :r] += x
-        both[above : above + m, :, beside : beside + q] += y
-        found.append(both)
     return found

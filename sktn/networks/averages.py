@@ -64,6 +64,19 @@ def weighted_sum(chains, weights, tol=1e-6):
     return compressed(total, tol)
 
 
+def added(a, b):
+    """The sum of two chains of one order of sites: n arrays (l, s, r) each, as the result."""
+    found = []
+    for k, (x, y) in enumerate(zip(a, b, strict=True)):
+        (l, s, r), (m, _, q) = x.shape, y.shape
+        above, beside = (0 if k == 0 else l), (0 if k == len(a) - 1 else r)
+        both = np.zeros((max(l, above + m), s, max(r, beside + q)))
+        both[:l, :, :r] += x
+        both[above : above + m, :, beside : beside + q] += y
+        found.append(both)
+    return found
+
+
 def compressed(chain, tol):
     """The chain with its bonds cut at a relative error of about `tol`: -> (n, D', d, D')"""
     sites = _trimmed(right_canonical(chain))
