@@ -159,6 +159,9 @@ def test_bonds_beyond_what_modes_carry_are_cut_by_name():
     with pytest.warns(UserWarning, match="rank gives bond 50 between modes 1 and 2"):
         sktn.TRDecomposer(rank=[2, 50, 2], random_state=0).fit(T)
     assert sktn.FCTNDecomposer(rank=50, random_state=0).fit(T).bond_dims_.max() == 9
+    # Beside the other bonds of its core, of 3 x 9, a wider one is redundant.
+    wide = sktn.FCTNDecomposer(rank=999, n_sweeps=1, random_state=0).fit(noise(3, 20, 3))
+    assert wide.bond_dims_[0, 2] == 27
     with pytest.raises(ValueError, match="bonds of mode 0 multiply to 40000"):
         sktn.FCTNDecomposer(rank=200).fit(noise(30, 20, 20))
     with pytest.raises(ValueError, match="operations"):
