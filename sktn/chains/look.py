@@ -33,11 +33,3 @@ def look_loss(missed, weight):
     """Half the mean square of a look: (m, c), (m,) -> ()"""
     errors = SquaredError().values(missed.astype(np.float64), 0.0)
     return float(weight @ errors / weight.sum())
-
-
-def clearly_worse(losses, others, share):
-    """Whether rows lose more than they did by more than three standard errors, which chance alone
-    hardly ever is: (m,) each, shares of the rows that add up to 1 -> bool"""
-    excess = losses - others
-    mean = share @ excess
-    return bool(mean > 3 * np.sqrt(share**2 @ (excess - mean) ** 2))

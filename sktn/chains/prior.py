@@ -12,6 +12,7 @@ from sktn.backend import get_config
 from sktn.chains.folds import distinct, random_folds, search_rows
 from sktn.chains.gaps import said_gaps
 from sktn.chains.look import LOOK_ROWS, look
+from sktn.chains.selection import gain
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem
@@ -109,17 +110,13 @@ def _told_sites(model, reading, missing, target, dtype, rng):
             return made("quantile")
         missed = look([problem.astype(np.float32)], folds, np.random.RandomState(seed))
         errors.append((missed.astype(np.float64) ** 2).sum(axis=1))
-    share, gain = part.weight / part.weight.sum(), errors[0] - errors[1]
-    mean = share @ gain
-    decisive = abs(mean) > np.sqrt(share**2 @ (gain - mean) ** 2)
+    mean, error = gain(*errors, part.weight / part.weight.sum())
     whole = len(rows) == len(reading.X)
-    if decisive:
+    if abs(mean) > error:
         scaling = "standard" if mean > 0 else "quantile"
     else:
         scaling = "blended" if whole else "quantile"
-    if decisive and whole:
-        return looked[scaling]
-    sites = made(scaling)
+    sites = looked[scaling] if whole and scaling in looked else made(scaling)
     safe = scaling == "quantile" or _in_range(_equal(model, sites, target))
     return sites if safe else made("quantile")
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from sktn.chains import prior
 from sktn.chains.gaps import said_gaps
-from sktn.chains.look import clearly_worse
 from sktn.chains.prior import penalised
+from sktn.chains.selection import clearly_worse, gain
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem
@@ -349,9 +349,8 @@ class _Judge:
         """Of the powers of what was found the best, in a list, which is empty where it is not
         better than equal relevances by a standard error: as of `best`"""
         best = self.best(found)
-        gain = equal - best[0]
-        mean = self.mean(gain)
-        return [best] if mean > np.sqrt(self.share**2 @ (gain - mean) ** 2) else []
+        mean, error = gain(equal, best[0], self.share)
+        return [best] if mean > error else []
 
     def mean(self, losses):
         return float(self.share @ losses)

@@ -7,7 +7,7 @@ import numpy as np
 from sktn.chains.base import ordered
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
-from sktn.chains.look import LOOK_LANDMARKS, LOOK_ROWS, clearly_worse, look, look_loss
+from sktn.chains.look import LOOK_LANDMARKS, LOOK_ROWS, look, look_loss
 from sktn.chains.roughness import (
     FROM_LOOK,
     POWERS,
@@ -17,7 +17,7 @@ from sktn.chains.roughness import (
     rows_can_tell,
     table_of,
 )
-from sktn.chains.selection import complementary
+from sktn.chains.selection import clearly_worse, complementary, gain
 from sktn.losses import SquaredError
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.problem import ChainProblem
@@ -189,9 +189,7 @@ class Search:
         judged = np.flatnonzero((self.folds if folds is None else folds) >= 0)
         rows, (loss, numbers) = self.rows[judged], self.target.loss(np.float32)
         lost = [loss.values(part[judged], numbers[rows]).astype(float) for part in (before, after)]
-        gain, weight = lost[0] - lost[1], self.target.weight[rows] / self.target.weight[rows].sum()
-        mean = weight @ gain
-        return mean, np.sqrt(weight**2 @ (gain - mean) ** 2)
+        return gain(*lost, self.target.weight[rows] / self.target.weight[rows].sum())
 
     def add_roughness(self, point, stop=None):
         """The basis of a point, whose columns have the parts that some rows say, as in a model with
@@ -209,7 +207,8 @@ class Search:
         looked = look_at(table, rows, rng, stop)
         if not looked.rough or (stop is not None and stop()):
             return False
-        smooth, rough = (self._look_of(table, point, own) for own in (looked.alone, looked))
+        tried = (looked.alone, looked)
+        (smooth,), (rough,) = (self._losses_of(table, point, [one]) for one in tried)
         if clearly_worse(rough, smooth, self._look_weight()):
             return False
         found = parts_of(table, rows, rng, stop, looked, FROM_LOOK)
@@ -219,18 +218,21 @@ class Search:
             return False
         self.folds = left
         candidates = [found.shrunk(power) for power in POWERS]
-        errors = [self._look_of(table, point, candidate) for candidate in candidates]
-        self.rough = candidates[int(np.argmin(errors @ self._look_weight()))]
+        errors = self._losses_of(table, point, candidates) @ self._look_weight()
+        self.rough = candidates[int(np.argmin(errors))]
         relevance = self.rough.relevance
         self.factors[basis], self.share_factors[basis] = relevance, [relevance]
         return True
 
-    def _look_of(self, table, point, found):
-        """The losses (m,) of a look at a point with the parts of the columns that were found."""
-        basis = basis_of(point)
-        self.sites[basis] = found.sites(table, np.float32, self.rows)
-        self.share_factors[basis] = [found.relevance]
-        return SquaredError().values(self.look(point).astype(np.float64), 0.0)
+    def _losses_of(self, table, point, found):
+        """The losses of looks at a point with the parts of the columns that were found: list of k,
+        which differ in their relevances alone -> (k, m)"""
+        basis, losses = basis_of(point), []
+        self.sites[basis] = found[0].sites(table, np.float32, self.rows)
+        for one in found:
+            self.share_factors[basis] = [one.relevance]
+            losses.append(SquaredError().values(self.look(point).astype(np.float64), 0.0))
+        return np.array(losses)
 
     def find_relevances(self, point, alphas, rival=None, stop=None):
         """The relevances of the columns by the basis of a point: for every share of the folds those

@@ -1,9 +1,24 @@
-"""Averages of models, chosen by what they say of rows that they have not seen."""
+"""Choices between models, and averages of them, by what they say of rows they have not seen."""
 
 import numpy as np
 
 # Steps of the greedy selection: shares are multiples of one in so many.
 _SELECTION_STEPS = 25
+
+
+def gain(before, after, share):
+    """By how much the same rows lose less than before, and its standard error: losses (m,) each,
+    shares (m,) of the rows that add up to 1 -> (), ()"""
+    less = before - after
+    mean = share @ less
+    return mean, np.sqrt(share**2 @ (less - mean) ** 2)
+
+
+def clearly_worse(losses, others, share):
+    """Whether rows lose more than they did by more than three standard errors, which chance alone
+    hardly ever is: as of :func:`gain` -> bool"""
+    mean, error = gain(losses, others, share)
+    return bool(mean > 3 * error)
 
 
 def greedy_average(candidate_losses, n_candidates, n_steps=_SELECTION_STEPS):

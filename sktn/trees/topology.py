@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 
 from sktn.chains.folds import search_rows
+from sktn.chains.selection import gain
 from sktn.networks import topology
 from sktn.networks.tree import contract
 from sktn.solvers import convex, convex_tree
@@ -79,9 +80,8 @@ def choose(candidates, problem, target, bond_dim, plan):
     means = {kind: float(share @ values) for kind, values in losses.items()}
     clock.say("held-out losses of trees: " + ", ".join(f"{k} {v:.4f}" for k, v in means.items()))
     best = min(means, key=means.get)
-    gain = losses["chain"] - losses[best]
-    error = np.sqrt(share**2 @ (gain - share @ gain) ** 2)
-    return candidates[best if share @ gain > error else "chain"]
+    mean, error = gain(losses["chain"], losses[best], share)
+    return candidates[best if mean > error else "chain"]
 
 
 def _limit(problem, rng):

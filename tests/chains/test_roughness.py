@@ -9,7 +9,6 @@ from sklearn.metrics import log_loss
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor, TTNRegressor
 from sktn.chains import roughness
-from sktn.chains.look import clearly_worse
 from sktn.chains.roughness import evidence_rows, may_be_rough
 from sktn.chains.solvers import exact
 from sktn.chains.target import class_target, real_target
@@ -284,12 +283,3 @@ def test_fewer_numbers_than_labels_are_evidence():
     rows, judged = evidence_rows(target, rng)
     assert len(rows) == 800
     assert len(np.intersect1d(rows, judged)) == 0
-
-
-def test_only_three_standard_errors_are_clearly_worse():
-    n = 10_000
-    others, share = np.zeros(n), np.full(n, 1 / n)
-    noise = np.tile([-1.0, 1.0], n // 2)  # a standard error of the mean is 0.01
-    assert not clearly_worse(others + noise + 0.029, others, share)
-    assert clearly_worse(others + noise + 0.031, others, share)
-    assert not clearly_worse(others, others, share)

@@ -11,7 +11,7 @@ from sktn.chains import search as search_module
 from sktn.chains.exploration import Exploration
 from sktn.chains.grid import grid_of
 from sktn.chains.search import Search, basis_of
-from sktn.chains.selection import complementary, greedy_average
+from sktn.chains.selection import clearly_worse, complementary, greedy_average
 from sktn.losses import Gamma, SquaredError
 from sktn.solvers.problem import Clock
 from sktn.tables.reading import table_weight
@@ -301,6 +301,22 @@ def test_relevances_compete_where_they_are_better_by_a_standard_error():
     np.testing.assert_allclose(Rows(True).gain(before, more[0]), [0.15, 0.025])
 
 
+@pytest.mark.parametrize(("n_rows", "most"), [(300, {500}), (1500, {500, 1000})])
+def test_relevances_are_found_by_half_of_the_rows_of_a_share(rng, monkeypatch, n_rows, most):
+    asked, find = [], search_module.relevances
+
+    def limited(*args, max_rows, **known):
+        asked.append(max_rows)
+        return find(*args, max_rows=300, **known)
+
+    monkeypatch.setattr(search_module, "relevances", limited)
+    model = MPSRegressorCV(bases=[("quantile", 4)], smoothnesses=[1.0], bond_dims=[24], cv=3)
+    search = searched(model, *planted(rng, n_rows))
+    point = next(p for p in grid_of(model) if p["relevance"] == "auto")
+    search.find_relevances(point, model.alphas)
+    assert set(asked) == most  # of two shares, one of one fold, one of two
+
+
 def test_factors_of_a_share_are_those_of_the_other_rows(rng):
     model = MPSRegressorCV(bases=[("quantile", 8)], smoothnesses=[1.0], bond_dims=[24])
     X, y = planted(rng)
@@ -393,3 +409,12 @@ def test_parameters_that_are_searched_give_way_with_a_warning(rng):
     ):
         model.fit(X, X[:, 0] > 0)
     assert model.estimators_[0].max_landmarks == 30
+
+
+def test_only_three_standard_errors_are_clearly_worse():
+    n = 10_000
+    others, share = np.zeros(n), np.full(n, 1 / n)
+    noise = np.tile([-1.0, 1.0], n // 2)  # a standard error of the mean is 0.01
+    assert not clearly_worse(others + noise + 0.029, others, share)
+    assert clearly_worse(others + noise + 0.031, others, share)
+    assert not clearly_worse(others, others, share)
