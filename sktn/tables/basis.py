@@ -209,8 +209,9 @@ def fit_basis(
     weight = unit_weights(weight)
     absent = np.isnan(rows).any(axis=-1)
     says = indicated(missing, columns.n_columns)[columns.kept]
-    # Nothing is to be told apart where all are missing.
-    lost = np.where(says & ~absent.all(axis=0), weight @ absent / weight.sum(), 0.0)
+    # Nothing is to be told apart where all are missing, or all of the weight but for rounding.
+    lost = weight @ absent / weight.sum()
+    lost = np.where(says & ~absent.all(axis=0) & (lost < 1), lost, 0.0)
     limit = max_value if orthonormalize else np.inf
 
     numeric = np.flatnonzero(~columns.categorical)

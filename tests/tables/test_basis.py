@@ -276,6 +276,13 @@ def test_degenerate_tables(name, X):
     assert basis.dim == min(len(np.unique(X[:, 0])), 2)
 
 
+def test_rows_without_a_value_may_have_all_of_the_weight():
+    X, weight = np.array([[1.0], [np.nan]]), np.array([1e-17, 0.5])
+    _, basis, phi = fit(X, Legendre(2), sample_weight=weight, missing="indicator")
+    assert basis.dim == 1
+    np.testing.assert_array_equal(phi, 1)
+
+
 def test_bases_stack_and_pickle(table):
     X, categorical, weight = table
     columns = fit_columns(X, categorical=categorical)
