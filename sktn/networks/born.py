@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sktn.backend import executor_of, namespace
-from sktn.networks.linalg import power_of_two_scale
+from sktn.networks.linalg import outer, power_of_two_scale
 
 
 def _scale(x, axis):
@@ -46,7 +46,7 @@ def log_squares(cores, phi):
     def absorb(carry, site):
         vector, log_scale = carry
         core, x = site
-        vector = (vector[:, :, None] * x[:, None, :]).reshape(b, D * d) @ core.reshape(D * d, D)
+        vector = outer(vector, x) @ core.reshape(D * d, D)
         # A product of n numbers leaves float32's range after a few dozen sites.
         scale = _scale(vector, axis=-1)
         return (vector / scale, log_scale + xp.log(scale[:, 0])), None

@@ -5,6 +5,7 @@ nearest tree (`networks.tree_rounding`), whose readout is found again and whose 
 import numpy as np
 
 from sktn.backend import executor_for
+from sktn.networks.linalg import outer
 from sktn.networks.topology import depth
 from sktn.networks.tree import root_messages, root_messages_padded
 from sktn.networks.tree_rounding import compress_tree
@@ -59,7 +60,7 @@ def root_products(network, problem, run):
     for _, a in problem.blocks():
         left, right, log_scale = run.get(program(leaves, cores, merges, run.put_rows(a)))
         scaled = left[:, :l] * np.exp(log_scale)[:, None]
-        parts.append((scaled[:, :, None] * right[:, None, :r]).reshape(len(a), l * r))
+        parts.append(outer(scaled, right[:, :r]))
     return np.concatenate(parts)
 
 

@@ -9,6 +9,8 @@ With z_i = x_i (x) y_i, rows of the matrix Z, and v the same of the constant,
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from sktn.networks.linalg import outer
+
 # What an application of the Hessian costs beside its products, in multiplications.
 _OVERHEAD = 2e6
 
@@ -62,7 +64,7 @@ def _by_entries(X, Y, constant, target, weight, strength):
     """(Z^T W Z + strength (1 - v v^T)) A = Z^T W target"""
     x, y = constant
     root = np.sqrt(weight).astype(X.dtype)
-    Z = (X[:, :, None] * (root[:, None] * Y)[:, None, :]).reshape(len(X), -1)
+    Z = outer(X, root[:, None] * Y)
     v = (x[0][:, None] * y[0]).ravel().astype(np.float64)
     hessian = (Z.T @ Z).astype(np.float64) - strength * v[:, None] * v
     rounding = np.finfo(X.dtype).eps * hessian.diagonal().max()
