@@ -15,8 +15,8 @@ __all__ = ["compacted", "denoised", "exact", "gapped", "needed", "planted"]
 _GAP = 5.0
 # A bond of four or less that is one narrower costs every cut through it this share of its rank.
 _NARROWER = 0.2
-# Squared singular values of noise are nearly equal: none is that many times the least.
-_FLAT = 4.0
+# Noise is told from few values: what is no further above its level may be noise all the same.
+_SLACK = 1.5
 # Share of the squared error allowed, beyond the gaps, that is noise; it hides the last of so many
 # singular values.
 _NOISE, _HIDDEN = 0.01, 15
@@ -55,9 +55,7 @@ def _without_noise(core, target, noise, fewest):
     for k in range(core.ndim):
         values, basis = tucker.leading(core, k)
         rank, gap = tomography.gap_rank(values, target)
-        # Noise is the same in all directions: what rises above it belongs to the tensor.
-        level = max(_FLAT * noise * core.size / len(values), _NOISE * target)
-        rank = max(rank, int(np.count_nonzero(values > level)))
+        rank = max(rank, _above_noise(values, core.size, noise, target))
         dropped = float(values[rank:].sum())
         if gap <= _GAP or dropped > left or len(values) - rank < fewest:
             rank, dropped = len(values), 0.0
@@ -65,6 +63,20 @@ def _without_noise(core, target, noise, fewest):
         factors.append(basis[:, :rank])
         core = tucker.along(core, k, factors[-1].T)
     return core, factors, left
+
+
+def _above_noise(values, size, noise, target):
+    """How many values are too large for noise, whose squared singular values end at
+
+        s^2 (sqrt(m) + sqrt(n))^2
+
+    (Marchenko and Pastur): the smallest ones of the tensor itself may lie beyond a gap.
+
+    values (m,) squared, of an unfolding of size = m n entries, noise s^2 of an entry -> int
+    """
+    m = len(values)
+    edge = noise * (np.sqrt(m) + np.sqrt(size / m)) ** 2
+    return int(np.count_nonzero(values > max(_SLACK * edge, _NOISE * target)))
 
 
 def denoised(values, target):
@@ -168,9 +180,17 @@ def _ranks(problem, measured, least):
 
     -> ranks (n_subsets,), whether each is sure, rank
     """
-    wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for _, v in measured), strict=True)
+    size, spectra = problem.X.size, [v for _, v in measured]
+    wide, gaps = zip(*(tomography.gap_rank(v, problem.target) for v in spectra), strict=True)
     sure = np.array(gaps) > _GAP
-    ranks = tuple(np.where(sure, wide, least).tolist())
-    beyond = [float(v[r:].sum()) for (_, v), r in zip(measured, wide, strict=True)]
-    noisy = float(np.median(beyond)) > _NOISE * problem.target
+    # Beyond the gap of an m x n unfolding of rank r noise has (m - r) (n - r) directions.
+    left = np.array(
+        [(len(v) - r) * (size / len(v) - r) for v, r in zip(spectra, wide, strict=True)]
+    )
+    beyond = np.array([float(v[r:].sum()) for v, r in zip(spectra, wide, strict=True)])
+    told = sure & (left > 0)
+    noise = float(np.median(beyond[told] / left[told])) if told.any() else 0.0
+    above = [_above_noise(v, size, noise, problem.target) for v in spectra]
+    ranks = tuple(np.where(sure, np.maximum(wide, above), least).tolist())
+    noisy = beyond.max(where=told, initial=0.0) > _NOISE * problem.target
     return ranks, sure, _HIDDEN if noisy else tomography.LARGE

@@ -340,6 +340,18 @@ def test_weak_directions_are_not_left_out_as_noise(rank, weak, length):
     assert readings.compacted(task)[0].X.shape[:2] == (rank, 9)
 
 
+def test_a_weak_direction_counts_where_noise_is_weaker_still():
+    noise = 1e-6  # squared, of an entry of 8 x 8 x 8
+    flat = np.r_[np.ones(4), np.full(4, 64 * noise)]
+    weak = np.r_[np.ones(7), 300 * noise]
+    spectra = [((0,), flat), ((1,), weak), ((2,), np.r_[np.ones(7), 64 * noise])]
+    task = SimpleNamespace(X=np.zeros((8, 8, 8)), target=530 * noise)
+    assert [tomography.gap_rank(v, task.target)[0] for _, v in spectra] == [4, 7, 7]
+    ranks, sure, _ = readings._ranks(task, spectra, [4, 7, 7])
+    assert ranks == (4, 8, 7)
+    assert sure.all()
+
+
 def test_trees_count_noise_once():
     X, planted = noisy_network(7, 0.01, 2)
     task = steps.Problem(X, X.shape, 0.0102**2, np.random.default_rng(0))
