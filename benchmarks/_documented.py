@@ -14,7 +14,7 @@ TABLES, RESULTS = {}, {}
 
 # How the text may call a model, and how results call it.
 RIVALS = {
-    "random forest": ("random forest (300)",),
+    "random forest": ("random forest (300)", "random forest"),
     "explainable boosting": ("EBM",),
     "LightGBM": ("LightGBM",),
     "hist. boosting": ("hist. boosting",),
@@ -175,57 +175,6 @@ def tabular_ranks(kind, results):
         f"{numbered(folds).capitalize()}-fold cross-validation on {n_tables} tables of "
         f"{sizes(rows)}, every model with its own preprocessing, ours with their defaults:",
         text_table(kind, header, [[model, *cell] for model, cell in zip(best, cells, strict=True)]),
-    )
-
-
-@table("glass box", "glass_box.json")
-def glass_box(kind, results):
-    from glass_box import MODELS
-    from tabular import mean_ranks, mean_scores
-
-    rows, runs = results
-    names, models, accuracy = mean_scores(rows, "accuracy", MODELS)
-    used = [row for row in rows if row["table"] in names]
-    ranks = mean_ranks(used, MODELS)
-    loss, seconds = (mean_scores(used, name, MODELS)[2] for name in ("log_loss", "fit_seconds"))
-    values = []
-    for k, model in enumerate(models):
-        terms = [row["terms"] for row in used if row["model"] == model]
-        terms = np.nan if None in terms else np.mean(terms)
-        means = accuracy[:, k].mean(), loss[:, k].mean(), seconds[:, k].mean(), terms
-        values.append((*ranks[model], *means))
-    order = np.argsort([rank for _, rank, *_ in values])
-    formats = ("{:.1f}", "{:.1f}", "{:.3f}", "{:.3f}", "{:.2g}!", "{:.0f}!")
-    cells = columns(values, formats, (True, True, False, True, True, True))
-    header = ["model", "accuracy, rank", "log-loss, rank", "accuracy", "log-loss"]
-    header += ["seconds, fit", "terms"]
-    folds = numbered(len({row["fold"] for row in used}))
-    return page(
-        f"{len(names)} tables of {sizes(used)}, {folds} of three stratified folds; mean rank among "
-        f"{numbered(len(models))} models, and means over the tables ({origin(used, runs)})",
-        code(kind, [runs[k] for k in sorted({row["run"] for row in used})]),
-        text_table(kind, header, [[models[k], *cells[k]] for k in order]),
-    )
-
-
-@table("intervals", "intervals.json")
-def intervals(kind, results):
-    from intervals import COVERAGES, mean_over_tables
-
-    rows, runs = results
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    lines = []
-    for model in models:
-        cells = [mean_over_tables(rows, model, coverage) for coverage in COVERAGES]
-        numbers = [number(v, "{:.3f}") for own in cells for v in own[:2]]
-        lines.append([model, *numbers, f"{cells[0][3]:.2g}"])
-    header = ["model", *(f"{c:.0%}, {what}" for c in COVERAGES for what in ("in it", "width"))]
-    n_tables = len({row["table"] for row in rows})
-    return page(
-        f"{n_tables} tables of at most 800 rows, three folds: share of targets inside and width of "
-        f"intervals, in standard deviations of the target ({origin(rows, runs)})",
-        code(kind, runs),
-        text_table(kind, [*header, "seconds, fit"], lines),
     )
 
 

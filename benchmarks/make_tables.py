@@ -17,7 +17,8 @@ import argparse
 import re
 from pathlib import Path
 
-import _documented_large  # noqa: F401 -- files its table
+import _documented_explanations  # noqa: F401 -- files its tables
+import _documented_large  # noqa: F401
 import _documented_structures  # noqa: F401
 import _documented_studies  # noqa: F401
 from _documented import RESULTS, RIVALS, TABLES
