@@ -189,6 +189,7 @@ def test_evicted_programs_free_their_memory_maps():
     programs = backend.programs.Programs(4)
     leaf = np.ones(1, np.float32)
     programs.get("warm", _double, {})(leaf)
+    assert programs.n_compiled == 1
     start = maps()
     for k in range(30):
         programs.get(k, _double, {})(np.ones(k + 50, np.float32))

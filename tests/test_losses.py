@@ -28,6 +28,11 @@ every_loss = pytest.mark.parametrize(
 )
 
 
+def test_the_parabola_of_huber_ends_where_it_is_95_per_cent_efficient():
+    value = losses.Huber().values(np.array([[1.0]]), np.array([[3.0]]))
+    assert value == pytest.approx(1.345 * (2 - 1.345 / 2), abs=0.01)
+
+
 @every_loss
 def test_slope_and_curvature_are_derivatives(rng, loss, target):
     F = rng.normal(size=(4, 3, loss.n_scores(target)))

@@ -16,6 +16,8 @@ def test_images_share_a_unit_and_tables_do_not(rng):
     assert share_a_unit(X[y == 3])
     X[::5, 30] = np.nan
     assert share_a_unit(1e305 * X)
+    # No matter where the unit begins.
+    assert share_a_unit(X + 1000)
     assert not share_a_unit(X[:, :15])
     for table in (
         load_breast_cancer().data,

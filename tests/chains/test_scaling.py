@@ -5,6 +5,8 @@ import pytest
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor
 from sktn.chains import prior
+from sktn.chains.target import fit_scaling
+from sktn.losses import Huber, Quantile, SquaredError
 
 GIVEN = {"bond_dim": 2, "degree": 4, "alpha": 0.1, "solver": "convex", "random_state": 0}
 
@@ -25,6 +27,14 @@ def test_the_better_of_ranks_and_values_is_taken(rng):
     values = np.clip(X, None, 8).sum(axis=1)
     assert chosen(X, values + 0.1 * noise) == "standard"
     assert chosen(X, (values > np.median(values)).astype(int), MPSClassifier) != "quantile"
+
+
+@pytest.mark.parametrize("loss", [SquaredError(), Quantile(0.5), Huber()], ids=str)
+def test_a_unit_of_the_target_is_its_standard_deviation(rng, loss):
+    y = 3 + 7 * rng.normal(size=20_000)
+    center, scale = fit_scaling(y[:, None], np.ones(len(y)), loss)
+    assert center == pytest.approx(3, abs=0.2)
+    assert scale == pytest.approx(7, rel=0.03)
 
 
 def test_both_are_taken_where_nothing_tells_them_apart(rng):

@@ -59,6 +59,13 @@ def test_the_smallest_terms_go_until_a_share_is_lost(rng):
     assert remove_terms(model, max_share=0).removed == []
 
 
+def test_the_share_of_a_weak_term_is_of_what_there_is(rng):
+    X = rng.normal(size=(200, 2))
+    y = 0.02 * X[:, 0] + rng.normal(size=200)
+    model = MPSRegressor(degree=1, alpha=10.0, random_state=0).fit(X, y)
+    assert remove_terms(model, terms=[(0,), (1,), (0, 1)]).lost_share == pytest.approx(1)
+
+
 def test_terms_of_averages_classes_pipelines_and_gaps(rng):
     X, y = load_iris(return_X_y=True)
     X[::9, 1] = np.nan
