@@ -64,8 +64,9 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
     class_weight : dict or "balanced", default=None
         None: that of `estimator`.
     cv : int, splitter or iterable, default=None
-        A splitter whose held-out parts are a partition of the rows. None: 5 stratified folds
-        below 600 rows, 3 beyond.
+        A splitter whose parts train on all rows that they do not hold out. Rows that are never
+        held out, as a PredefinedSplit has them, are trained on and not judged. None:
+        5 stratified folds below 600 rows, 3 beyond.
     scoring : {"neg_log_loss", "accuracy"}, default="neg_log_loss"
         What ranks the combinations in `cv_results_` and names `best_params_`. The average is
         always built by log-loss.

@@ -17,7 +17,7 @@ from sktn.backend import one_blas_thread
 from sktn.chains.base import ONE_THREAD_ROWS, BaseChain
 from sktn.chains.copies import without_copies
 from sktn.chains.exploration import Exploration
-from sktn.chains.folds import search_rows
+from sktn.chains.folds import folds_of_parts, search_rows
 from sktn.chains.grid import grid_of
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.progress import Progress
@@ -155,31 +155,18 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
                     f"{type(template).__name__} with a fixed alpha."
                 )
             return Search(template, reading, target, rows, folds, seeds)
-        # A splitter, or a list of its parts, speaks of all rows.
-        folds = np.full(len(reading.X), -1)
         splitter = check_cv(self.cv, reading.y, classifier=is_classifier(self))
         with np.errstate(invalid="ignore"):  # a stratified one reads numbers as labels
-            parts = [held_out for _, held_out in splitter.split(X, reading.y, groups)]
-        for k, held_out in enumerate(parts):
-            try:
-                folds[held_out] = k
-            except IndexError as error:
-                raise ValueError(
-                    f"cv holds out rows that X, of {len(folds)} rows, does not have ({error}): its "
-                    "parts belong to another table."
-                ) from error
-        if (folds[rows] < 0).any():
+            parts = splitter.split(X, reading.y, groups)
+            folds = folds_of_parts(parts, target.weight)[rows]
+        # Parts without a row that the search looks at do not count.
+        folds = np.unique(folds, return_inverse=True)[1] - int(folds.min() < 0)
+        if folds.min() == folds.max():
             raise ValueError(
-                f"cv={self.cv!r} leaves {np.sum(folds[rows] < 0)} rows out of all held-out parts: "
-                "use a splitter that partitions the rows, like StratifiedKFold or KFold."
+                f"cv holds out all rows of positive weight ({len(rows)}) at once, or none: give "
+                "weight to more rows, or use a splitter that divides them."
             )
-        if folds[rows].min() == folds[rows].max():
-            raise ValueError(
-                f"cv={self.cv!r} holds out all rows of positive weight ({len(rows)}) at once, and "
-                "none is left to train on: give weight to more rows, or use a splitter that "
-                "divides them."
-            )
-        return Search(template, reading, target, rows, folds[rows], seeds)
+        return Search(template, reading, target, rows, folds, seeds)
 
     def _choose(self, search, points, scores, losses, candidates):
         """`cv_results_`, the shares of the average, and the attributes that describe the choice."""

@@ -4,6 +4,8 @@ Folds are dealt to distinct rows, in an order that does not depend on how often 
 where: a row of weight two is the same as two rows, and no row is judged by a copy of itself.
 """
 
+import warnings
+
 import numpy as np
 
 
@@ -57,3 +59,40 @@ def random_folds(groups, n_folds, rng):
     if n_folds < 2:
         return None
     return rng.permutation(np.arange(len(distinct_groups)) % n_folds)[group]
+
+
+def folds_of_parts(parts, weight):
+    """A fold for every row from the parts of a splitter; -1, never held out, for rows in none.
+
+    parts: pairs of rows trained on and held out, weight (N,): rows without any may be anywhere
+    -> (N,) integers
+    """
+    n_rows, matters = len(weight), np.asarray(weight) > 0
+    folds, again = np.full(n_rows, -1), 0
+    for k, part in enumerate(parts):
+        masks = np.zeros((2, n_rows), bool)
+        try:
+            for mask, rows in zip(masks, part, strict=True):
+                mask[rows] = True
+        except IndexError as error:
+            raise ValueError(
+                f"cv has rows that X, of {n_rows} rows, does not have ({error}): its parts belong "
+                "to another table."
+            ) from error
+        trained, held_out = masks & matters
+        if np.any(trained == held_out, where=matters):
+            raise ValueError(
+                f"Part {k} of cv trains on {trained.sum()} rows and holds out {held_out.sum()} of "
+                f"{matters.sum()}: the search needs parts that train on all other rows, like those "
+                "of KFold, GroupKFold or PredefinedSplit. For others, such as a TimeSeriesSplit, "
+                "put the model with a list of alphas into a GridSearchCV."
+            )
+        again += np.sum(held_out & (folds >= 0))
+        folds[held_out & (folds < 0)] = k
+    if again:
+        warnings.warn(
+            f"cv holds out rows more than once, {again} times in all: the search judges a row in "
+            "the first of its parts alone.",
+            stacklevel=2,
+        )
+    return folds

@@ -56,8 +56,9 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         structure, a small bond dimension is the better restriction. The first fold says at which
         strength, and ends it where a bound does not help.
     cv : int, splitter or iterable, default=None
-        A splitter whose held-out parts are a partition of the rows. None: 5 random folds
-        below 600 rows, 3 beyond.
+        A splitter whose parts train on all rows that they do not hold out. Rows that are never
+        held out, as a PredefinedSplit has them, are trained on and not judged. None:
+        5 random folds below 600 rows, 3 beyond.
     max_members : int, default=5
         Combinations in the average; 1 keeps the best alone.
     n_jobs : int, default=None

@@ -18,7 +18,14 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import (
+    GridSearchCV,
+    PredefinedSplit,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -482,11 +489,37 @@ def test_members_of_small_shares_are_left_out_where_they_hardly_matter(
     assert loss == (without if expected else 1.0)
 
 
-def test_cv_refuses_splitters_that_leave_rows_out():
-    from sklearn.model_selection import ShuffleSplit
+def test_cv_refuses_splitters_that_train_on_some_of_the_other_rows():
+    for cv in (TimeSeriesSplit(3), ShuffleSplit(2, test_size=0.2, train_size=0.5)):
+        with pytest.raises(ValueError, match=r"Part 0 of cv trains on .* PredefinedSplit"):
+            MPSClassifierCV(cv=cv).fit(X_IRIS, Y_IRIS)
+    with pytest.raises(ValueError, match="does not have"):
+        MPSClassifierCV(cv=StratifiedKFold(3).split(X_IRIS, Y_IRIS)).fit(X_IRIS[:90], Y_IRIS[:90])
+    with pytest.raises(ValueError, match="at once, or none"):
+        MPSClassifierCV(cv=[(np.arange(150), [])]).fit(X_IRIS, Y_IRIS)
 
-    with pytest.raises(ValueError, match="partitions the rows"):
-        MPSClassifierCV(cv=ShuffleSplit(2, random_state=0)).fit(X_IRIS, Y_IRIS)
+
+SMALL = {"bases": [("quantile", 3)], "alphas": [0.01, 1.0], "bond_dims": [2], "random_state": 0}
+
+
+def test_cv_takes_validation_rows_that_are_given():
+    held_out = np.where(np.arange(150) % 3 == 0, 0, -1)
+    model = MPSClassifierCV(**SMALL, cv=PredefinedSplit(held_out), relevances=["equal", "auto"])
+    model.fit(X_IRIS, Y_IRIS)
+    # Those rows alone are judged: others may say what they like.
+    wrong = np.where(held_out == 0, (Y_IRIS + 1) % 3, Y_IRIS)
+    misled = clone(model).fit(X_IRIS, wrong)
+    assert model.best_score_ > -0.4
+    assert misled.best_score_ < -1
+
+
+def test_cv_judges_a_row_once():
+    repeated = RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0)
+    parts = list(repeated.split(X_IRIS, Y_IRIS))
+    with pytest.warns(UserWarning, match="more than once, 150 times"):
+        model = MPSClassifierCV(**SMALL, cv=repeated).fit(X_IRIS, Y_IRIS)
+    first = MPSClassifierCV(**SMALL, cv=parts[:3]).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_array_equal(model.predict_proba(X_IRIS), first.predict_proba(X_IRIS))
 
 
 def test_greedy_average_takes_complementary_members():
