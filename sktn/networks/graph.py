@@ -153,7 +153,8 @@ def to_dense(cores, max_entries=2**27):
     if plan[3] <= max(max_entries, 2 * prod(sizes)) or sizes[longest] == 1:
         run = executor_for_tensor(plan[3])
         with run.precision(np.float64):
-            return run.get(run_plan(plan, run.put(arrays)))
+            # In order: whoever goes through all entries does so several times faster.
+            return np.ascontiguousarray(run.get(run_plan(plan, run.put(arrays))))
     dense = np.empty(sizes, dtype=np.result_type(*cores))
     step = max(1, sizes[longest] // int(np.ceil(plan[3] / max_entries) + 1))
     for start in range(0, sizes[longest], step):

@@ -179,6 +179,20 @@ def normal_equations(X, cores, k, squares=None):
         return run.get(products(run_plan(routes.env, run.put(arms)), X, k=k, width=width))
 
 
+def projected(X, cores, k, max_entries=2**27):
+    """B = <X, env_k> alone, without the environment where that is cheaper.
+
+    X (I_1, .., I_N), cores N arrays -> (I_k, P_k)
+    """
+    size, width = cores[k].shape[k], cores[k].size // cores[k].shape[k]
+    routes = _routes(tuple(core.shape for core in cores), k)
+    if routes.beside[3] > max(max_entries, 2 * X.size):
+        return _normal_equations_in_slices(X, cores, k, width)[1]
+    others = _but(k, len(cores))
+    arms = [cores[j].reshape(s) for j, s in zip(others, routes.arms, strict=True)]
+    return _beside(X, routes.beside, arms).reshape(size, width)
+
+
 def _beside(X, plan, arrays):
     """A tensor and other operands contracted where the tensor is."""
     run = executor_of(X)

@@ -25,6 +25,8 @@ __all__ = ["Penalty", "Prior", "penalty", "prior", "smooth_residual"]
 
 # A longer mode has too many covariances to be learned from a few observations.
 _LONGEST_JOINT = 16
+# Entries of one block of slices, so that all that is done with them finds them in the cache.
+_BLOCK = 2**16
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,27 @@ class Penalty:
 
     def gradient(self, values):
         """Half the gradient, sum_j D_j^T w_j D_j P values."""
-        out = np.zeros_like(values)
-        low, high = slice(None, -1), slice(1, None)
-        for axis, weight in self.weights.items():
-            step = np.diff(values, axis=axis)
-            step *= weight
-            before = (slice(None),) * axis
-            out[(*before, low)] -= step
-            out[(*before, high)] += step
-        return _mixed(out, self.metrics)
+        n = len(values)
+        rows = n if 0 in self.metrics else max(1, _BLOCK * n // values.size)
+        out = np.empty(values.shape, values.dtype)
+        carried = 0.0  # what the step from one block to the next adds to the next
+        for start in range(0, n, rows):
+            part = slice(start, start + rows)
+            block = np.zeros(out[part].shape, out.dtype)
+            block[0] += carried
+            for axis, weight in self.weights.items():
+                before = (slice(None),) * axis
+                # Along the first axis the block's last slice has a neighbour in the next block.
+                these = values[start : start + rows + (axis == 0)]
+                step = these[(*before, slice(1, None))] - these[(*before, slice(None, -1))]
+                step *= weight[part]
+                low, high = block.shape[axis], block.shape[axis] - 1
+                block[(*before, slice(None, step.shape[axis]))] -= step
+                block[(*before, slice(1, None))] += step[(*before, slice(None, high))]
+                if axis == 0:
+                    carried = step[low - 1] if len(step) == low else 0.0
+            out[part] = _mixed(block, self.metrics)
+        return out
 
     def diagonal(self, shape):
         """Diagonal of the form's matrix."""

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sktn.networks import graph
-from sktn.solvers import smoothness
+from sktn.solvers import als_masked, smoothness
 from sktn.solvers.als_masked import Observed, masked_sweep, observed_error, update
 from sktn.solvers.conjugate import conjugate_gradient
 from sktn.structure.fixed import complete_matrix
@@ -66,6 +66,18 @@ def test_form_gradient_and_diagonal(problem):
     assert_allclose(np.moveaxis(moved, 0, 1), form.gradient(V), atol=1e-12)
 
 
+@pytest.mark.parametrize("first", [0, 2])
+def test_gradient_in_blocks_is_that_of_the_whole(problem, monkeypatch, first):
+    """The steps between blocks count, and a joint first mode (mode 2) is never cut."""
+    X, observed, rng = problem
+    form = smoothness.penalty(X, smoothness.prior(observed, (0, 1)), 1e-2).along(first)
+    V = rng.normal(size=np.moveaxis(X, first, 0).shape)
+    whole = form.gradient(V)
+    for rows in (1, 7):
+        monkeypatch.setattr(smoothness, "_BLOCK", rows * V[0].size)
+        assert_allclose(form.gradient(V), whole, atol=1e-12)
+
+
 def test_edges_are_penalised_less_and_rare_directions_more(problem):
     X, observed, _ = problem
     stepped = X.copy()
@@ -93,6 +105,17 @@ def test_masked_sweeps_lower_the_penalised_objective(problem):
         assert objective(cores) < last
         last = objective(cores)
     assert objective(masked_sweep(observed, cores, form, ridge=0.0)) < last
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_updates_do_without_the_environment(problem, monkeypatch, k):
+    X, observed, rng = problem
+    cores = graph.random_cores(X.shape, complete_matrix(2, 3), rng)
+    form = smoothness.penalty(graph.to_dense(cores), smoothness.prior(observed, (0, 1)), 1e-2)
+    with_it = update(observed, cores, k, form)
+    monkeypatch.setattr(als_masked, "_SHORT", 0.0)
+    monkeypatch.setattr(als_masked.graph, "environment", None)
+    assert_allclose(update(observed, cores, k, form), with_it, rtol=1e-8)
 
 
 def test_smooth_residual_fills_what_a_network_leaves(problem):
