@@ -257,6 +257,10 @@ def test_an_effect_shows_where_the_rows_are(rng):
     model = MPSRegressor(degree=2, random_state=0).fit(both, both.prod(axis=1))
     pair = MarginalEffectDisplay.from_estimator(model, both, (0, 1), density=True)
     np.testing.assert_array_equal(pair.ax_.lines[0].get_xdata(), both[:, 0])
+    # White is the mean of all, and the reach on both sides the same.
+    low, high = pair.ax_.collections[0].get_clim()
+    assert high - low == pytest.approx(2 * np.abs(pair.effect.average - pair.effect.mean[0]).max())
+    assert (low + high) / 2 == pytest.approx(pair.effect.mean[0])
 
 
 def test_reliability_of_probabilities(rng):

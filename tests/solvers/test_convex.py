@@ -250,6 +250,13 @@ def test_squared_losses_are_solved_at_once(rng, strength):
     np.testing.assert_allclose(path[1], expected, rtol=1e-8)
 
 
+def test_problems_leave_when_they_are_solved(rng):
+    Z, labels = with_constant(rng.normal(size=(80, 3))), rng.integers(0, 2, 80)
+    effort = Effort(max_iter=50, tol=1e-9)
+    *_, losses = convex.solve(Z, Labels(labels, 2), np.ones((2, 80)), [1e6, 1e-3], effort)
+    assert len(losses) < 15
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 70])
 def test_a_path_of_ridges_is_a_solution_for_every_strength(rng, monkeypatch, size):
     factor = rng.normal(size=(size + 3, size))

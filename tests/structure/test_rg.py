@@ -71,9 +71,12 @@ def test_growth_is_the_exact_decrease(fitted):
     assert squared_error(X, wider) == pytest.approx(np.vdot(residual, residual) - gain, rel=1e-6)
 
 
-def test_local_gauge_keeps_the_network(fitted):
+@pytest.mark.parametrize("wide", [None, 1, 3])
+def test_local_gauge_keeps_the_network(fitted, wide):
     _, cores, _ = fitted
     grams = [normal.normal_equations(None, cores, k)[0] for k in range(4)]
+    if wide is not None:  # too wide for an environment
+        grams[wide] = None
     Xi, Xj, _ = moves.local_gauge(cores, grams, 1, 3)
     assert_allclose(Xi @ Xj.T, np.eye(len(Xi)), atol=1e-8)
     assert_allclose(
@@ -95,6 +98,18 @@ def test_removal_costs_are_the_refitted_errors(fitted):
         less = moves.remove_component(solved, option.bond, [0], gauges[option.bond])
         _, after, _ = update(X, less, k, norm2, 1e-13)
         assert after - before == pytest.approx(again.cost, rel=1e-3, abs=1e-8)
+
+
+def test_bonds_without_a_core_in_common_grow_at_once():
+    # Two pairs of modes, each entangled: both bonds are missing.
+    rng = np.random.default_rng(0)
+    pairs = [rng.normal(size=(6, 2)) @ rng.normal(size=(2, 6)) for _ in range(2)]
+    X = np.multiply.outer(*pairs)
+    X /= np.linalg.norm(X)
+    start = steps.Problem(X, X.shape, 1e-6, rng)
+    state = start.fit(graph.random_cores(X.shape, np.ones((4, 4), int), rng), 20, tol=1e-9)
+    grown = steps.expand(start, state, fraction=1.0, max_steps=1)
+    assert graph.bond_dims(grown.cores)[[0, 2], [1, 3]].tolist() == [2, 2]
 
 
 def test_removal_on_a_chain_is_the_schmidt_weight():

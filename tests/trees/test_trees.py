@@ -105,6 +105,12 @@ def test_auto_takes_the_tree_that_tells_other_rows_better(rng):
     assert model.loss_curve_[-1] < chain.loss_curve_[-1]
 
 
+def test_truncation_error_is_the_share_that_a_tree_cannot_carry(cancer):
+    X, y = cancer
+    errors = [TTNClassifier(**{**FAST, "bond_dim": D}).fit(X, y).truncation_error_ for D in (2, 40)]
+    assert 1 > errors[0] > 1e-4 > errors[1]
+
+
 def test_topologies_that_are_given(cancer):
     X, y = cancer
     names = list("abcdef")
