@@ -225,6 +225,10 @@ class ProjectorOperator(KernelOperator):
         Eigenvalues of the second moment of the training states that Q keeps.
     mass : ndarray of shape (m,)
         Weight of the rows nearest to each landmark.
+    own : ndarray of shape (m,)
+        Weight of the rows that are landmarks.
+    lacking : ndarray of shape (m,)
+        Novelty that landmarks lack even if left out, see `kernel_novelty.lacking_novelty`.
     ridge : float
     output_dim : int or None
     """
@@ -233,29 +237,32 @@ class ProjectorOperator(KernelOperator):
     network: product_sum.DiagonalNetwork
     spectrum: np.ndarray
     mass: np.ndarray
+    own: np.ndarray
+    lacking: np.ndarray
     ridge: float
     output_dim: int | None
 
     @classmethod
-    def of(cls, coordinates, moments, ridge, output_dim):
+    def of(cls, coordinates, moments, own, ridge, output_dim):
         network, spectrum = kernel_novelty.projector(moments, ridge, output_dim)
-        return cls(coordinates, network, spectrum, moments.mass, ridge, output_dim)
+        lacking = kernel_novelty.lacking_novelty(moments.frame, network, spectrum, ridge, own)
+        return cls(coordinates, network, spectrum, moments.mass, own, lacking, ridge, output_dim)
 
     def log_norms_at(self, x, own=None):
         """`log_norms` of coordinates x (b, n); own as in `kernel_novelty.novelty` -> (b,)"""
-        return np.log(kernel_novelty.novelty(self.network, self.spectrum, self.ridge, x, own))
+        filtered = self.network, self.spectrum, self.ridge
+        return np.log(kernel_novelty.novelty(*filtered, x, own, self.lacking))
 
     def held_out(self, x, weight):
         """`log_norms` of training coordinates as if each row had been left out: -> (b,)"""
-        return np.log(
-            kernel_novelty.held_out_novelty(self.network, self.spectrum, self.ridge, x, weight)
-        )
+        filtered = self.network, self.spectrum, self.ridge
+        return np.log(kernel_novelty.held_out_novelty(*filtered, x, weight, self.lacking))
 
     def updated(self, x, weight):
         """The operator that has seen more rows: x (b, n), weight (b,) -> ProjectorOperator"""
         moments = kernel_novelty.restore(self.network, self.spectrum, self.ridge)
         moments = kernel_novelty.add_rows(replace(moments, mass=self.mass), x, weight)
-        return self.of(self.coordinates, moments, self.ridge, self.output_dim)
+        return self.of(self.coordinates, moments, self.own, self.ridge, self.output_dim)
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,35 +305,29 @@ class MeanStateOperator(KernelOperator):
 def fit_projector(x, weight, rng, coordinates, value_and_width):
     """x (b, n), weight (b,), (value, width) -> ProjectorOperator"""
     value, width = value_and_width
-    start = _start(x, weight, rng, coordinates, value._size, width)
+    rows = kernel_novelty.choose_landmarks(weight, value._size, rng)
+    bandwidth = width * np.sqrt(x.shape[1])
+    start = kernel_novelty.start_moments(x[rows], bandwidth, coordinates.mean, coordinates.variance)
     moments = kernel_novelty.add_rows(start, x, weight)
-    return ProjectorOperator.of(coordinates, moments, value.ridge, value.output_dim)
+    return ProjectorOperator.of(coordinates, moments, weight[rows], value.ridge, value.output_dim)
 
 
 def fit_mean_state(x, weight, rng, coordinates, size_and_width):
     """x (b, n), weight (b,), (landmarks at most, width) -> MeanStateOperator"""
     size, width = size_and_width
-    landmarks = kernel_novelty.choose_landmarks(x, weight, size, rng)
+    rows = kernel_novelty.choose_landmarks(weight, size, rng)
     network = product_sum.DiagonalNetwork(
-        landmarks,
-        np.zeros((len(landmarks), 1)),
+        x[rows],
+        np.zeros((len(rows), 1)),
         float(width * np.sqrt(x.shape[1])),
         coordinates.mean,
         coordinates.variance,
     )
-    if landmarks is x:  # Every row is its own landmark.
+    if len(rows) == len(x):  # Every row is its own landmark.
         return MeanStateOperator(
             coordinates, kernel_novelty.mean_state(network, weight), float(weight.sum())
         )
     return MeanStateOperator(coordinates, network, 0.0).updated(x, weight)
-
-
-def _start(x, weight, rng, coordinates, size, width):
-    landmarks = kernel_novelty.choose_landmarks(x, weight, size, rng)
-    bandwidth = width * np.sqrt(x.shape[1])
-    return kernel_novelty.start_moments(
-        landmarks, bandwidth, coordinates.mean, coordinates.variance
-    )
 
 
 def choose_widths(x, weight, rng, coordinates, ridge, levels):

@@ -128,8 +128,8 @@ class SMPOAnomalyDetector(
     the landmarks as if it alone had been left out.
 
     Several operators give logarithms of the share of training rows, held-out ones where in closed
-    form, that score as low: repetitions are averaged, and of different looks the harmonic mean of
-    the shares counts.
+    form, that score as low: repetitions are averaged, and of different looks the root mean square
+    counts.
 
     Only the ratios of the sample weights matter.
 

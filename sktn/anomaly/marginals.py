@@ -44,7 +44,11 @@ class MarginalOperator:
 
     def log_norms(self, X):
         """sum_i log p_i(x_i): X (b, n_columns) -> (b,)"""
-        return self._by_columns(self.coordinates.transform(X)).sum(axis=1)
+        return self.log_norms_at(self.coordinates.transform(X))
+
+    def log_norms_at(self, x):
+        """`log_norms` of coordinates x (b, n) -> (b,)"""
+        return self._by_columns(x).sum(axis=1)
 
     def log_norms_without(self, X, j):
         """`log_norms` if column j were missing: X (b, n_columns) -> (b,)"""
@@ -61,9 +65,11 @@ class MarginalOperator:
         return log_norms
 
     def held_out(self, x, weight):
-        """`log_norms` of training coordinates. A row is one of many in its neighbourhood: leaving
-        it out changes nothing to speak of. -> (b,)"""
-        return self._by_columns(x).sum(axis=1)
+        """`log_norms` of training coordinates as if each row had been left out. Among many columns
+        there is often one whose largest value it has. -> (b,)"""
+        own = np.minimum(weight, 1.0)[:, None]
+        shares = own / np.maximum(weight @ ~np.isnan(x), own)
+        return self._by_columns(x, shares).sum(axis=1)
 
     def updated(self, x, weight):
         """The operator that has seen more rows: x (b, n), weight (b,) -> MarginalOperator"""
@@ -83,12 +89,13 @@ class MarginalOperator:
             missing[i] = old * missing[i] + (1 - old) * (w @ logs)
         return replace(self, grid=grid, density=density, total=self.total + mass, missing=missing)
 
-    def _by_columns(self, x):
+    def _by_columns(self, x, own=None):
+        """x (b, n), own (b, n) shares of the density of a column that are the row's own -> (b, n)"""
         gaps = np.isnan(x)
         out = np.where(gaps, 0.0, x)
         columns = zip(self.grid, self.density, self.bandwidth, self.background, strict=True)
         for i, column in enumerate(columns):
-            out[:, i] = _log_density(out[:, i], *column)
+            out[:, i] = _log_density(out[:, i], *column, None if own is None else own[:, i])
         return np.where(gaps, self.missing, out)
 
 
@@ -120,12 +127,18 @@ def fit_marginals(x, weight, coordinates, share, background=0.0):
     )
 
 
-def _log_density(values, grid, density, bandwidth, background):
-    """Logarithms between the points of the grid, and the tails of a kernel beyond: (b,) -> (b,)"""
+def _log_density(values, grid, density, bandwidth, background, own=None):
+    """Logarithms between the points of the grid, and the tails of a kernel beyond; without the
+    shares that are the rows' own: (b,) -> (b,)"""
     tiny = np.finfo(np.float64).tiny
     within = np.clip(values, grid[0], grid[-1])
     beyond = (values - within) / bandwidth
     logs = np.interp(within, grid, np.log(np.maximum(density, tiny))) - beyond**2 / 2
+    if own is not None:
+        every = np.exp(logs)
+        others = (every - own) / np.maximum(1 - own, 1e-9)
+        # Another row is at most as far away as the table goes on.
+        logs = np.log(np.clip(others, own * np.exp(-(_MARGIN**2) / 2), np.maximum(every, tiny)))
     return np.logaddexp(logs, np.log(background)) if background > 0 else logs
 
 

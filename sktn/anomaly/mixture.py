@@ -13,7 +13,9 @@ from sktn.tables.coordinates import Coordinates
 LARGEST_COVARIANCE = 300
 _MOST_NUMBERS = 800
 
-# Numbers of components that are tried on at most this many rows, which need some rows each.
+# Numbers of components that are tried on at most this many rows. Each needs some rows, and as many
+# as there are columns: of fewer, where a component is depends on each of them, and a row would be
+# near a component that it made.
 _COMPONENTS = (1, 2, 4, 8, 16, 32)
 _ROWS, _ROWS_PER_COMPONENT = 1000, 5
 
@@ -76,9 +78,10 @@ class MixtureOperator:
 def choose_components(x, weight, rng):
     """The number of components of largest held-out likelihood: x (b, n), weight (b,) -> int"""
     x, weight = select_rows(x, weight, rng, _ROWS)
+    n = x.shape[1]
     best, best_quality, worse = 1, -np.inf, 0
     for K in _COMPONENTS:
-        too_many = len(x) < K * _ROWS_PER_COMPONENT or K * x.shape[1] > _MOST_NUMBERS
+        too_many = len(x) < K * max(_ROWS_PER_COMPONENT, n) or K * n > _MOST_NUMBERS
         if worse == 2 or (K > 1 and too_many):
             break
         logs = _held_out(_fit(x, weight, K, rng), x, weight, _common(x))

@@ -97,8 +97,9 @@ def suspicion(x, weight, rng, coordinates, share):
 
     x (b, n), weight (b,), share of the rows in a neighbourhood -> (b,)
     """
-    operators = fit_robust(x, weight, rng, coordinates, (share, _ROWS))
-    scores = np.array([operator.held_out(x, weight) for operator in operators])
+    reach, columns = fit_robust(x, weight, rng, coordinates, (share, _ROWS))
+    # A value counts as one of its column: left out, it would be stranger than one of a clump.
+    scores = np.array([reach.held_out(x, weight), columns.log_norms_at(x)])
     return fit_combination(scores, np.zeros(2, int), weight)(scores)
 
 

@@ -116,51 +116,97 @@ def projector(moments, ridge, output_dim=None):
     return network, spectrum[:r]
 
 
-def held_out_novelty(network, spectrum, ridge, x, weight):
-    """The novelty of training rows as if each had been left out of C. The basis of landmarks stays
-    as it is.
+def lacking_novelty(frame, network, spectrum, ridge, weight):
+    """What the novelty of landmarks still lacks when their rows are left out of C: the direction
+    of a landmark is in their span, and that of a new row is not.
 
-    network, spectrum of `projector`, x (b, n), weight (b,) -> (b,) in (0, 1]
+    In terms of overlaps, Q^T Q = G^-1 - ridge T^-1 with the Gram matrix G and T = S + ridge G, S
+    the second moment of the overlaps. The inverse of a matrix without its row and column i is the
+    inverse less the outer product of its column i with itself, divided by the element i, i.
+
+    frame of `Moments`, network, spectrum of `projector`, weight (m,) of the landmarks' rows, of
+    which one copy is left out -> (m,)
     """
-    return product_sum.by_rows(_held_out, network, (x, weight), spectrum, float(ridge))
+    y = product_sum.by_rows(product_sum.outputs, network, network.landmarks)
+    of_gram = np.sum(frame.readout**2, axis=1)
+    own = np.minimum(weight, 1.0)
+    # Of T^-1 with the overlaps k of landmark i: k T^-1 k, (T^-1 k)_i and (T^-1)_ii.
+    both, one, none = (
+        y**2 @ (1 / np.maximum(spectrum, TINY)),
+        (1 - np.sum(network.readout * y, axis=1)) / ridge,
+        np.maximum(of_gram - np.sum(network.readout**2, axis=1), 0) / ridge,
+    )
+    left = np.maximum(1 - own * both, 1e-12)
+    rest = both / left - (one / left) ** 2 / np.maximum(none + own * one**2 / left, TINY)
+    without = np.minimum(1 / of_gram + ridge * np.maximum(rest, 0), 1)
+    lacking = without - _without_own_share(y, y, spectrum, ridge, own)
+    # Where copies remain, so does the direction.
+    return np.maximum(lacking, 0) * np.clip(2 - weight, 0, 1)
 
 
-def _held_out(network, spectrum, ridge, rows):
+def held_out_novelty(network, spectrum, ridge, x, weight, lacking=None):
+    """The novelty of training rows as if each had been left out of C, and of the landmarks.
+
+    network, spectrum of `projector`, x (b, n), weight (b,), lacking (m,) of `lacking_novelty`;
+    None: the landmarks stay as they are -> (b,) in (0, 1]
+    """
+    lacking = _or_nothing(lacking, network)
+    return product_sum.by_rows(_held_out, network, (x, weight), spectrum, float(ridge), lacking)
+
+
+def _held_out(network, spectrum, ridge, lacking, rows):
     x, weight = rows
-    y = product_sum.outputs(network, x)
-    return _without_own_share(y, y, spectrum, ridge, weight)
+    kappa = product_sum.overlaps(network, x)
+    y = kappa @ network.readout
+    _known, lacks = _landmarks_among(kappa, lacking)
+    return namespace(y).minimum(_without_own_share(y, y, spectrum, ridge, weight) + lacks, 1.0)
 
 
-def novelty(network, spectrum, ridge, x, own=None):
+def novelty(network, spectrum, ridge, x, own=None, lacking=None):
     """||P Phi(x)||^2 = 1 - ||Q Phi(x)||^2, P^2 = 1 - Q^T Q, of new rows.
 
     Landmarks get their `held_out_novelty`: they are training rows, and their own share of C would
     make them look more typical than any new row can be. `own` are the rows that x was made from by
     hiding values: what has no own share in C is not to be told by a hidden value.
 
-    network, spectrum of `projector`, x (b, n), own (b, n) or None for x -> (b,) in (0, 1]
+    network, spectrum of `projector`, x (b, n), own (b, n) or None for x, lacking as in
+    `held_out_novelty` -> (b,) in (0, 1]
     """
     kernel, rows = (_novelty, x) if own is None else (_novelty_of_hidden, (x, own))
-    return product_sum.by_rows(kernel, network, rows, spectrum, float(ridge))
+    lacking = _or_nothing(lacking, network)
+    return product_sum.by_rows(kernel, network, rows, spectrum, float(ridge), lacking)
 
 
-def _novelty(network, spectrum, ridge, x):
+def _or_nothing(lacking, network):
+    return np.zeros(network.bond_dim) if lacking is None else lacking
+
+
+def _novelty(network, spectrum, ridge, lacking, x):
     kappa = product_sum.overlaps(network, x)
-    return _novelty_of_overlaps(network, spectrum, ridge, kappa, kappa)
+    return _novelty_of_overlaps(network, (spectrum, ridge, lacking), kappa, kappa)
 
 
-def _novelty_of_hidden(network, spectrum, ridge, rows):
+def _novelty_of_hidden(network, spectrum, ridge, lacking, rows):
     kappa, of_own = (product_sum.overlaps(network, x) for x in rows)
-    return _novelty_of_overlaps(network, spectrum, ridge, kappa, of_own)
+    return _novelty_of_overlaps(network, (spectrum, ridge, lacking), kappa, of_own)
 
 
-def _novelty_of_overlaps(network, spectrum, ridge, kappa, of_own):
+def _novelty_of_overlaps(network, how, kappa, of_own):
+    spectrum, ridge, lacking = how
     xp = namespace(kappa)
     y = kappa @ network.readout
     y_own = y if of_own is kappa else of_own @ network.readout
-    known = xp.max(of_own, axis=1) > 1 - _SAME
+    known, lacks = _landmarks_among(of_own, lacking)
     new = positive(1 - xp.sum(y * y, axis=1))
-    return xp.where(known, _without_own_share(y, y_own, spectrum, ridge, 1.0), new)
+    without = xp.minimum(_without_own_share(y, y_own, spectrum, ridge, 1.0) + lacks, 1.0)
+    return xp.where(known, without, new)
+
+
+def _landmarks_among(kappa, lacking):
+    """Which rows are landmarks, and what these lack: overlaps (b, m), lacking (m,) -> (b,), (b,)"""
+    xp = namespace(kappa)
+    known = xp.max(kappa, axis=1) > 1 - _SAME
+    return known, xp.where(known, lacking[xp.argmax(kappa, axis=1)], 0.0)
 
 
 def _without_own_share(y, y_own, spectrum, ridge, weight):
@@ -330,12 +376,11 @@ def _log(mass):
     return xp.where(mass > 0, xp.log(xp.maximum(mass, TINY)), -xp.inf)
 
 
-def choose_landmarks(x, weight, size, rng):
-    """At most `size` distinct rows, drawn with their weights: x (b, n), weight (b,) -> (m, n)."""
-    if len(x) <= size:
-        return x
-    chosen = rng.choice(len(x), size, replace=False, p=weight / weight.sum())
-    return x[np.sort(chosen)]
+def choose_landmarks(weight, size, rng):
+    """At most `size` distinct rows, drawn with their weights: weight (b,) -> indices (m,)"""
+    if len(weight) <= size:
+        return np.arange(len(weight))
+    return np.sort(rng.choice(len(weight), size, replace=False, p=weight / weight.sum()))
 
 
 def inverse_factor(gram):

@@ -9,8 +9,8 @@ from sktn.anomaly.marginals import MarginalOperator, fit_marginals
 from sktn.tables.coordinates import fit_coordinates
 
 
-def operator_of(X, background=0.1):
-    weight = np.ones(len(X))
+def operator_of(X, background=0.1, weight=None):
+    weight = np.ones(len(X)) if weight is None else weight
     coordinates = fit_coordinates(X, weight)
     return fit_marginals(coordinates.transform(X), weight, coordinates, 0.1, background)
 
@@ -40,6 +40,36 @@ def test_a_value_that_nobody_has_is_news_but_no_more_than_that(rng):
     assert strict.log_norms(farther)[0] < strict.log_norms(far)[0] - 100
     assert lenient.log_norms(farther)[0] == pytest.approx(lenient.log_norms(far)[0], abs=0.01)
     assert lenient.log_norms(far)[0] < np.quantile(lenient.log_norms(X), 0.25)
+
+
+def test_values_are_held_out(rng):
+    X = rng.normal(size=(40, 2))
+    X[0], weight = 20.0, np.ones(40)
+    operator = operator_of(X, background=0.0)
+    x = operator.coordinates.transform(X)
+    kernel = np.exp(-(((x[:, None] - x) / operator.bandwidth) ** 2) / 2)
+    # A lonely value has what a value three bandwidths away would have.
+    others = np.maximum((kernel.sum(axis=1) - 1) / 39, np.exp(-4.5) / 40)
+    found = operator.held_out(x, weight)
+    np.testing.assert_allclose(found, np.log(others).sum(axis=1), atol=0.1)
+    # Of a row that is there twice, one copy is left out.
+    weight[0] = 2.0
+    operator = operator_of(X, background=0.0, weight=weight)
+    [twice, *_] = operator.held_out(operator.coordinates.transform(X), weight)
+    assert twice == pytest.approx(2 * np.log(1 / 40), abs=0.2)
+
+
+@pytest.mark.parametrize("n_rows, n_columns, bond_dim", [(60, 25, None), (400, 5, 100)])
+def test_new_rows_have_the_p_values_of_typical_ones(n_rows, n_columns, bond_dim):
+    found = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(n_rows + 500, n_columns))
+        detector = SMPOAnomalyDetector(operator=Looks(bond_dim=bond_dim), random_state=0)
+        detector.fit(X[:n_rows])
+        found.append(detector.score_to_pvalue(detector.score_samples(X[n_rows:])))
+    assert 0.4 < np.mean(found) < 0.6
+    assert 0.05 < np.mean(np.array(found) < 0.1) < 0.15
 
 
 def test_more_rows_are_as_if_they_had_been_there(rng):

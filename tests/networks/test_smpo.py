@@ -240,6 +240,33 @@ def test_projector_is_gaussian_process_variance_and_its_held_out_values_are_exac
     np.testing.assert_allclose(held_out, exact, atol=2e-3)
 
 
+@pytest.mark.parametrize("m", [5, 12, 40])
+@pytest.mark.parametrize("h", [0.5, 2.0])
+def test_a_landmark_that_is_left_out_is_no_landmark_either(rng, m, h):
+    x, weight, landmarks, mean, variance = landmark_problem(rng, m=m)
+    weight[2] = 0.4
+
+    def projector_of(rows, kept):
+        start = kernel_novelty.start_moments(x[kept], h, mean, variance)
+        moments = kernel_novelty.add_rows(start, x[rows], weight[rows])
+        return moments.frame, *kernel_novelty.projector(moments, 0.05)
+
+    rows, kept = np.arange(len(x)), np.arange(m)
+    found = projector_of(rows, kept)
+    lacking = kernel_novelty.lacking_novelty(*found, 0.05, weight[:m])
+    held_out = kernel_novelty.held_out_novelty(*found[1:], 0.05, x, weight, lacking)
+    for j in rows:
+        _, *rest = projector_of(rows[rows != j], kept[kept != j])
+        [expected] = kernel_novelty.novelty(*rest, 0.05, x[[j]])
+        assert held_out[j] == pytest.approx(expected, abs=1e-5)
+    # Whoever meets it again: as far as it was a whole row.
+    again = kernel_novelty.novelty(*found[1:], 0.05, landmarks, lacking=lacking)
+    whole = weight[:m] == 1
+    np.testing.assert_allclose(again[whole], held_out[:m][whole], atol=1e-7)
+    # A copy of a row that has another is not new.
+    assert np.all(kernel_novelty.lacking_novelty(*found, 0.05, np.full(m, 2.0)) == 0)
+
+
 @given(st.integers(1, 30), st.floats(0.2, 3.0), st.integers(0, 10))
 def test_novelty_is_a_share(m, h, seed):
     rng = np.random.default_rng(seed)
