@@ -19,6 +19,7 @@ from sktn.inspection.effects import marginal_effect
 from sktn.inspection.entropies import bond_entropy, mutual_information
 from sktn.inspection.gradients import input_gradient
 from sktn.inspection.interactions import Interactions, interactions
+from sktn.inspection.monotonicity import make_monotonic
 from sktn.inspection.orders import limit_order
 from sktn.inspection.pruning import prune
 from sktn.inspection.shapley import ShapleyValues, shapley_values
@@ -36,6 +37,7 @@ __all__ = [
     "input_gradient",
     "interactions",
     "limit_order",
+    "make_monotonic",
     "marginal_effect",
     "mutual_information",
     "prune",
