@@ -22,7 +22,6 @@ VARIANTS = {
     "no information flow": {"search": RGSearch(information=False)},
     "no exchange": {"search": RGSearch(n_cycles=0)},
     "no race": {"search": RGSearch(race=False)},
-    "no mending": {"search": RGSearch(mending=False)},
     "no random starts": {"search": RGSearch(random_starts=False)},
     "as published": {"search": "paper"},
 }

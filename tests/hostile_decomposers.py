@@ -22,7 +22,7 @@ def search_options(rng, callback=True):
 
 def rgtn_decomposer(rng, order):
     bonds = rng.integers(1, 4, (order, order))
-    names = "reduction", "tomography", "information", "race", "mending", "random_starts"
+    names = "reduction", "tomography", "information", "race", "random_starts"
     switches = some(rng, 0.5, **{name: [False] for name in names})
     searches = ["paper", sktn.RGSearch(**switches, n_cycles=int(rng.integers(3)))]
     options = search_options(rng) | some(

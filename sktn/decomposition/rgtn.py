@@ -39,8 +39,6 @@ class RGSearch(BaseEstimator):
     race : bool, default=True
         Whether the moves of the last phase compete over many sweeps, which tells slow fits from
         failures. Otherwise all are judged by twelve.
-    mending : bool, default=True
-        Whether what the networks that failed in the last phase miss is bought at another bond.
     random_starts : bool, default=True
         Whether the last phase fits structures from random starts as well.
 
@@ -58,7 +56,6 @@ class RGSearch(BaseEstimator):
         "information": ["boolean"],
         "n_cycles": [Interval(Integral, 0, None, closed="left")],
         "race": ["boolean"],
-        "mending": ["boolean"],
         "random_starts": ["boolean"],
     }
 
@@ -70,7 +67,6 @@ class RGSearch(BaseEstimator):
         information=True,
         n_cycles=100,
         race=True,
-        mending=True,
         random_starts=True,
     ):
         self.reduction = reduction
@@ -78,7 +74,6 @@ class RGSearch(BaseEstimator):
         self.information = information
         self.n_cycles = n_cycles
         self.race = race
-        self.mending = mending
         self.random_starts = random_starts
 
 
@@ -329,7 +324,7 @@ class RGTNDecomposer(GraphDecomposer):
             tomography=search.tomography,
             information=search.information,
             cycles=search.n_cycles,
-            descent=Descent(search.race, search.mending, search.random_starts),
+            descent=Descent(search.race, search.random_starts),
         )
 
     def _solved(self, task, norm):

@@ -5,9 +5,8 @@ components from one bond to another, an edge added for one dropped. What a move 
 known beforehand, all other cores fixed: removals have a closed form, and the slices that take over
 what was removed are found against what is then missing. Those that promise most are fitted, in a
 race, since what is known beforehand tells little of where sweeps will end: good structures were
-dismissed after twelve sweeps that meet the target after a hundred. Three bonds change where what a
-failed network misses is bought at another bond; random starts see what no warm one leads to, of
-structures near by and of those that the spectra of the unfoldings promise most of.
+dismissed after twelve sweeps that meet the target after a hundred. Random starts see what no warm
+one leads to, of structures near by and of those that the spectra of the unfoldings promise most of.
 """
 
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ _LONGEST = 400
 # Parameters times entries up to which structures are fitted from random starts as well, and how
 # many of those that failed from warm ones.
 _QUICK, _AFRESH = 1e9, 8
-# How many of those that failed are mended.
-_PARENTS = 8
 # Structures that are sampled have at least this share of the parameters, and races of random
 # starts that fail, one after the other, before there are no more.
 _NEAR, _PATIENCE = 0.85, 4
@@ -50,12 +47,11 @@ _PRICED, _FEW_PRICED = 300, 60
 class Descent:
     """What the last phase uses; each mechanism can be switched off.
 
-    race whether moves compete over many sweeps, else all are judged by a few, mending whether what
-    failed networks miss is bought at another bond, random_starts whether there are any
+    race whether moves compete over many sweeps, else all are judged by a few, random_starts whether
+    there are any
     """
 
     race: bool = True
-    mending: bool = True
     random_starts: bool = True
 
 
@@ -157,23 +153,15 @@ def _smaller(problem, best, descent):
     most = int(np.clip(_WORK / (best.size * problem.X.size), *_CANDIDATES))
     quick = best.size * problem.X.size < _QUICK
     few, longest = (6, _LONGEST) if descent.race else (12, 12)
-    seen, mending = set(), quick and descent.mending
-
-    def raced(found, name):
-        runners = []
-        for move in found:
-            R = graph.bond_dims(move.cores)
-            if len(runners) == most or problem.expired():
-                break
-            if R.tobytes() not in seen and problem.possible(R):
-                seen.add(R.tobytes())
-                runners.append((move.cores, move.solve, move.bond))
-        return _race(problem, runners, few, name, longest)
-
-    trial, failed = raced(_moves(problem, best), "neighbour")
-    if trial is None and mending:
-        trial, others = raced(_mended(problem, best, failed), "mended")
-        failed += others
+    seen, runners = set(), []
+    for move in _moves(problem, best):
+        R = graph.bond_dims(move.cores)
+        if len(runners) == most or problem.expired():
+            break
+        if R.tobytes() not in seen and problem.possible(R):
+            seen.add(R.tobytes())
+            runners.append((move.cores, move.solve, move.bond))
+    trial, failed = _race(problem, runners, few, "neighbour", longest)
     # Above order six random starts begin as products, and end far above.
     if trial is not None or not (quick and descent.random_starts) or len(best.cores) > 6:
         return trial
@@ -186,9 +174,7 @@ def _smaller(problem, best, descent):
         tried |= {R.tobytes() for R in structures}
         drawn = [graph.random_cores(shape, R, problem.rng, dtype) for R in structures]
         drawn = [(cores, None, None) for cores in drawn]
-        trial, others = _race(problem, drawn, 12, "afresh", longest)
-        if trial is None and mending:
-            trial, _ = raced(_mended(problem, best, others), "mended")
+        trial, _ = _race(problem, drawn, 12, "afresh", longest)
         if trial is not None:
             return trial
     return None
@@ -224,31 +210,6 @@ def _race(problem, runners, sweeps, name, longest=_LONGEST):
         before = [trial.error for trial, _ in ranked]
         sweeps *= 2
     return None, out + ranked
-
-
-def _mended(problem, best, failed):
-    """What networks that failed miss, bought elsewhere for less than they save.
-
-    So moves of three bonds are found without a look at all of them.
-
-    failed list of (State, bond) -> list of _Move, the most promising first
-    """
-    found = []
-    failed = sorted(failed, key=lambda f: (f[0].error - problem.target) / (best.size - f[0].size))
-    for trial, _ in failed[:_PARENTS]:
-        R = graph.bond_dims(trial.cores)
-        residual = problem.X - graph.to_dense(trial.cores)
-        for other in combinations(range(len(R)), 2):
-            saved = _saved(problem, best, R, other, 1)
-            if saved <= 0 or problem.expired():
-                continue
-            with np.errstate(over="ignore", invalid="ignore"):
-                first, second, gain = moves.growth(residual, trial.cores, *other, 1, problem.rng)
-            if np.isfinite(gain):
-                cores = moves.append_slices(trial.cores, *other, first, second)
-                found.append(_Move(other, cores, trial.error - gain, saved, None))
-    found.sort(key=lambda m: _missing(problem, m))
-    return found
 
 
 def _structures(problem, best, failed, tried, most):
