@@ -134,8 +134,12 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     def _error_target(self, dtype):
         """The error that the result must meet, with room for rounding to the data's precision."""
         eps = float(np.finfo(dtype).eps)
-        target = getattr(self, "target_error", 0.0)
+        target = self._wanted_error()
         return 1.0 if target >= 1.0 else max(target - 4.0 * eps, 32.0 * eps)
+
+    def _wanted_error(self):
+        """The error that the parameters ask for, 0 where they ask for none."""
+        return getattr(self, "target_error", 0.0)
 
     def _store(self, cores, T, history):
         self.cores_ = [np.ascontiguousarray(core.astype(T.dtype)) for core in cores]

@@ -1,5 +1,6 @@
 """Tensor network decomposition with an automatic or a fixed structure."""
 
+from dataclasses import replace
 from math import prod
 from numbers import Integral
 
@@ -16,6 +17,7 @@ from sktn.structure.neighbours import Descent
 
 __all__ = ["RGSearch", "RGTNDecomposer"]
 
+_DEFAULT_ERROR = 0.1
 # Least target error at which foldings are looked for: squares below are rounding of the spectra.
 _FINEST = 1e-6
 
@@ -87,15 +89,17 @@ class RGTNDecomposer(GraphDecomposer):
 
     Parameters
     ----------
-    target_error : float, default=0.1
-        Relative error ``||X - TN|| / ||X||`` that the network must meet. 0 asks for a
+    target_error : float, default=None
+        Relative error ``||X - TN|| / ||X||`` that the network must meet, None for 0.1. 0 asks for a
         reconstruction to rounding, 1 for the best rank-one network.
     max_parameters : int, default=None
         Most parameters. If given, the error is lowered as far as these allow, and
         ``target_error`` only ends the search early.
     bond_dims : array-like of shape (N, N), default=None
-        Symmetric bond dimensions. If given there is no search, only a fit. With a folding given as
-        well, N counts the modes of the folded tensor.
+        Symmetric bond dimensions, such as the ``bond_dims_`` of another fit. With
+        ``target_error=None`` there is no search, only a fit of a network with these bonds. With an
+        error given they are widened until it is met, and trimmed to what it needs: a fraction of
+        the time of a search. With a folding given as well, N counts the modes of the folded tensor.
     tensor_shape : tuple of int, default=None
         Shape of one sample of a 2-D X. By default, the number of features is factorised.
     ordered_modes : "auto" or list of int, default="auto"
@@ -193,6 +197,7 @@ class RGTNDecomposer(GraphDecomposer):
     _parameter_constraints: dict = {
         **GraphDecomposer._parameter_constraints,
         **SEARCH_CONSTRAINTS,
+        "target_error": [None, *SEARCH_CONSTRAINTS["target_error"]],
         "max_parameters": [None, Interval(Integral, 1, None, closed="left")],
         "bond_dims": [None, "array-like"],
         "ordered_modes": [StrOptions({"auto"}), "array-like"],
@@ -202,7 +207,7 @@ class RGTNDecomposer(GraphDecomposer):
 
     def __init__(
         self,
-        target_error=0.1,
+        target_error=None,
         *,
         max_parameters=None,
         bond_dims=None,
@@ -253,7 +258,7 @@ class RGTNDecomposer(GraphDecomposer):
         """Whether foldings are tried: where the error is asked for, of a tensor without gaps."""
         searched = self.fold == "auto" and self.bond_dims is None and self.max_parameters is None
         # 0 asks for a reconstruction to rounding, of which spectra tell nothing; 1 for rank one.
-        real = _FINEST <= self.target_error < 1.0
+        real = _FINEST <= self._wanted_error() < 1.0
         return (
             searched and real and self.search != "paper" and not np.isnan(T).any() and bool(T.any())
         )
@@ -286,8 +291,13 @@ class RGTNDecomposer(GraphDecomposer):
         return tuple(range(len(self.folded_shape_[0])))
 
     def _promised(self):
-        free = self.max_parameters is None and self.bond_dims is None
-        return self.target_error if free else None
+        fixed_bonds = self.bond_dims is not None and self.target_error is None
+        return None if fixed_bonds or self.max_parameters is not None else self._wanted_error()
+
+    def _wanted_error(self):
+        if self.target_error is not None:
+            return self.target_error
+        return _DEFAULT_ERROR if self.bond_dims is None else 0.0
 
     def _check_task(self, task):
         smallest = sum(task.shape)
@@ -344,7 +354,10 @@ class RGTNDecomposer(GraphDecomposer):
         R = self._given(task)
         if R is not None:
             warn_if_cut("bond_dims", R, task.X.shape)
-            return fixed.fit(task, R, fixed.Sweeps(), target=task.target**2)
+            cores = fixed.fit(task, R, fixed.Sweeps(), target=task.target**2)
+            if self._promised() is None:
+                return cores
+            return rg.search(replace(task, start=cores), replace(self._settings(), stage="trim"))
         spare = len(task.shape) - len(task.kept)  # modes of length one cost one parameter each
         budget = None if self.max_parameters is None else self.max_parameters - spare
         if self.search == "paper" and task.X.ndim > 2:

@@ -213,7 +213,8 @@ def plot_history(estimator: Any, ax: Any = None) -> Any:
     limited: tuple[str, Any] = ("n_parameters", budget)
     wanted = ("relative_error", "relative error")
     if budget is None:
-        limited = ("relative_error", getattr(estimator, "target_error", None) or np.inf)
+        promised = estimator._promised() if hasattr(estimator, "_promised") else None
+        limited = ("relative_error", promised or np.inf)
         wanted = ("n_parameters", "parameters")
     y = np.array([entry[wanted[0]] for entry in history], dtype=float)
     # A hair of room: the error of an entry is rounded, the target is not.

@@ -36,7 +36,8 @@ class Settings:
 
     cycles of exchange, ceiling parameters of a network that is known already: what ends far above
     it is not finished, gaps whether what was planted is read off first, stage "starts" leaves out
-    the last phase, "finish" all before it, "whole" neither, descent what the last phase uses
+    the last phase, "finish" all before it, "trim" all but growth of the task's start and removals,
+    "whole" none of it, descent what the last phase uses
     """
 
     reduction: bool = True
@@ -57,7 +58,7 @@ def search(task, settings, budget=None):
     """
     if task.X.ndim == 2:
         return matrix(task.X, task.target, budget)
-    if settings.gaps and budget is None:
+    if settings.gaps and settings.stage != "trim" and budget is None:
         known, exact = read(task, settings)
         if exact:
             return known
@@ -157,6 +158,8 @@ def _verified(whole, cores):
 
 
 def _to_target(problem, settings, begun, read):
+    if settings.stage == "trim":
+        return _pruned(problem, settings, begun)
     measured = _spectra(problem) if settings.tomography else []
     if settings.stage == "finish":
         problem = replace(problem, cuts=readings.needed(problem, measured))

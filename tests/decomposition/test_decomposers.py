@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sktn
 from sktn.networks import graph
-from sktn.structure.fixed import ring_matrix
+from sktn.structure.fixed import chain_matrix, complete_matrix, ring_matrix
 from sktn.structure.modes import small_modes
 
 SEARCHES = [
@@ -280,3 +280,30 @@ def test_order_ten_with_ten_million_entries():
     model = sktn.RGTNDecomposer(0.01, random_state=0).fit(X)
     assert model.reconstruction_error_ <= 0.01
     assert model.n_parameters_ <= graph.n_parameters(X.shape, R)
+
+
+def test_given_bonds_are_widened_and_trimmed_to_the_error_that_is_asked_for():
+    rng = np.random.default_rng(0)
+    R = ring_matrix([2, 3, 2, 3])
+    X = graph.to_dense(graph.random_cores((9, 8, 7, 6), R, rng))
+    E = rng.standard_normal(X.shape)
+    X += 0.05 * np.linalg.norm(X) / np.linalg.norm(E) * E
+    loose, tight = (complete_matrix(r, 4) for r in (3, 2))
+    for given, target in ((R, 0.06), (loose, 0.06), (chain_matrix([1, 2, 1]), 0.06), (tight, 0.5)):
+        model = sktn.RGTNDecomposer(target, bond_dims=given, random_state=0).fit(X)
+        assert model.reconstruction_error_ <= target
+        assert {entry["action"] for entry in model.history_} <= {
+            "fit",
+            "start",
+            "expand",
+            "compress",
+            "direct",
+        }
+        assert model.size_bound_ <= model.n_parameters_
+    assert model.n_parameters_ < graph.n_parameters(X.shape, tight)
+    kept = sktn.RGTNDecomposer(0.06, bond_dims=R, random_state=0).fit(X)
+    assert_array_equal(kept.bond_dims_, R)
+    alone = sktn.RGTNDecomposer(bond_dims=loose, random_state=0).fit(X)
+    assert_array_equal(alone.bond_dims_, loose)  # no error is asked for
+    assert alone.reconstruction_error_ < kept.reconstruction_error_
+    assert alone.size_bound_ is None
