@@ -20,7 +20,7 @@ from sktn.anomaly.closed_form import (
     fit_projector,
 )
 from sktn.anomaly.marginals import fit_marginals
-from sktn.anomaly.mixture import LARGEST_COVARIANCE, choose_components, fit_mixture
+from sktn.anomaly.mixture import LARGEST_COVARIANCE, fit_mixture
 from sktn.anomaly.robust import suspicion
 from sktn.anomaly.units import coordinates_of
 from sktn.solvers import kernel_novelty
@@ -112,8 +112,6 @@ class Looks(ClosedForm):
             self.bond_dim or DENSITY_LANDMARKS,
             choose_density_width(x, weight, rng, coordinates),
         )
-        wanted = x.shape[1] <= LARGEST_COVARIANCE
-        components = choose_components(x, weight, rng) if wanted else 0
         value = Projector(ridge=self.ridge, bond_dim=self.bond_dim)
 
         def looks():
@@ -129,8 +127,8 @@ class Looks(ClosedForm):
             if not coordinates.one_unit:
                 columns = fit_marginals(x, weight, coordinates, _SHARE, _BACKGROUND)
                 yield columns, columns.held_out(x, weight)
-            if components:
-                yield fit_mixture(x, weight, rng, coordinates, components)
+            if x.shape[1] <= LARGEST_COVARIANCE:
+                yield fit_mixture(x, weight, rng, coordinates)
 
         return looks
 

@@ -11,6 +11,9 @@ from sktn.tables.coordinates import Coordinates
 # is interpolated. A neighbourhood holds a tenth of them.
 _GRID = 256
 
+# Quantiles that find the width of a neighbourhood, which is as wide as several of them.
+_COARSE = 64
+
 # The table goes on for this many bandwidths beyond the values seen.
 _MARGIN = 3.0
 
@@ -113,10 +116,11 @@ def fit_marginals(x, weight, coordinates, share, background=0.0):
         if not known.any():
             grid[i], density[i] = np.linspace(-_MARGIN, _MARGIN, _GRID), 1.0
             continue
-        values, mass = _quantiles(x[known, i], weight[known])
+        few, share_of = _quantiles(x[known, i], weight[known], _COARSE)
         h = kernel_bandwidth.choose_wide_bandwidth(
-            values[:, None], mass * np.count_nonzero(known), None, None, share
+            few[:, None], share_of * np.count_nonzero(known), None, None, share
         )
+        values, mass = _quantiles(x[known, i], weight[known])
         low, high = values[0] - _MARGIN * h, values[-1] + _MARGIN * h
         grid[i], bandwidth[i] = np.linspace(low, high, _GRID), h
         density[i] = _smooth(grid[i], values, mass, h)
@@ -157,13 +161,13 @@ def _reaching(grid, low, high, bandwidth):
     return np.linspace(first, last, len(grid))
 
 
-def _quantiles(values, weight):
-    """At most `_GRID` values and their shares, equal values as one: (b,), (b,) -> (q,), (q,)"""
+def _quantiles(values, weight, most=_GRID):
+    """At most so many values and their shares, equal values as one: (b,), (b,) -> (q,), (q,)"""
     levels, index = np.unique(values, return_inverse=True)
     mass = np.bincount(index, weights=weight)
     mass = mass / mass.sum()
-    if len(levels) > _GRID:
-        bins = np.minimum((np.cumsum(mass) - mass / 2) * _GRID, _GRID - 1).astype(int)
+    if len(levels) > most:
+        bins = np.minimum((np.cumsum(mass) - mass / 2) * most, most - 1).astype(int)
         total = np.bincount(bins, weights=mass)
         means = np.bincount(bins, weights=mass * levels)[total > 0] / total[total > 0]
         # The ends as they are: what lies beyond them is what has not been seen.

@@ -75,41 +75,39 @@ class MixtureOperator:
         return replace(self, mixture=mixture, total=self.total + float(weight.sum()))
 
 
-def choose_components(x, weight, rng):
-    """The number of components of largest held-out likelihood: x (b, n), weight (b,) -> int"""
-    x, weight = select_rows(x, weight, rng, _ROWS)
-    n = x.shape[1]
-    best, best_quality, worse = 1, -np.inf, 0
-    for K in _COMPONENTS:
-        too_many = len(x) < K * max(_ROWS_PER_COMPONENT, n) or K * n > _MOST_NUMBERS
-        if worse == 2 or (K > 1 and too_many):
-            break
-        logs = _held_out(_fit(x, weight, K, rng), x, weight, _common(x))
-        quality = np.average(logs, weights=weight)
-        better = quality > best_quality
-        best, best_quality, worse = (K, quality, 0) if better else (best, best_quality, worse + 1)
-    return best
-
-
-def fit_mixture(x, weight, rng, coordinates, components):
-    """x (b, n), weight (b,), number of components -> MixtureOperator, its `log_norms` of these rows
-    as if each had been left out (b,)"""
+def fit_mixture(x, weight, rng, coordinates):
+    """The mixture of so many components that the likelihood of held-out rows is largest: x (b, n),
+    weight (b,) -> MixtureOperator, its `log_norms` of these rows as if each had been left out (b,)
+    """
     some, mass = select_rows(x, weight, rng, _ROWS)
-    mixture = _fit(some, mass, components, rng)
+    mixture, logs = _best(some, mass, rng)
     if len(some) < len(x):
         joint = normal_mixture.log_joint(mixture, _table(x))
         start = np.exp(joint - normal_mixture.log_density(joint)[:, None])
         mixture = _solve(x, weight, start, _LAST_STEPS)
-    operator = MixtureOperator(coordinates, mixture, float(weight.sum()))
+        logs = _held_out(mixture, x, weight)
     gaps = np.isnan(x).sum(axis=1)
-    logs = _held_out(mixture, x, weight, _common(x))
     missing = float(weight @ logs / max(weight @ (x.shape[1] - gaps), 1.0))
-    return replace(operator, missing=missing), logs + missing * gaps
+    operator = MixtureOperator(coordinates, mixture, float(weight.sum()), missing)
+    return operator, logs + missing * gaps
 
 
-def _fit(x, weight, components, rng):
-    start = normal_mixture.spread_start(_table(x), weight, components, rng)
-    return _solve(x, weight, start, _STEPS)
+def _best(x, weight, rng):
+    """The mixture of largest held-out likelihood, and the log densities: -> Mixture, (b,)"""
+    n = x.shape[1]
+    best, best_quality, worse = None, -np.inf, 0
+    for K in _COMPONENTS:
+        too_many = len(x) < K * max(_ROWS_PER_COMPONENT, n) or K * n > _MOST_NUMBERS
+        if worse == 2 or (K > 1 and too_many):
+            break
+        start = normal_mixture.spread_start(_table(x), weight, K, rng)
+        mixture = _solve(x, weight, start, _STEPS)
+        logs = _held_out(mixture, x, weight)
+        quality = np.average(logs, weights=weight)
+        worse += 1
+        if best is None or quality > best_quality:
+            best, best_quality, worse = (mixture, logs), quality, 0
+    return best
 
 
 def _solve(x, weight, start, steps):
@@ -118,8 +116,8 @@ def _solve(x, weight, start, steps):
     )
 
 
-def _held_out(mixture, x, weight, common):
-    return normal_mixture.held_out_log_density(mixture, _table(x), weight, common)
+def _held_out(mixture, x, weight):
+    return normal_mixture.held_out_log_density(mixture, _table(x), weight, _common(x))
 
 
 def _common(x):

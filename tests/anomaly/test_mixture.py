@@ -5,7 +5,7 @@ import pytest
 
 from sktn import SMPOAnomalyDetector
 from sktn.anomaly import mixture
-from sktn.anomaly.mixture import MixtureOperator, choose_components, fit_mixture
+from sktn.anomaly.mixture import MixtureOperator, fit_mixture
 from sktn.tables.coordinates import fit_coordinates
 
 
@@ -16,13 +16,10 @@ def plane(rng, n_rows=400, n=8):
     )
 
 
-def operator_of(X, rng, components=None):
+def operator_of(X, rng):
     weight = np.ones(len(X))
     coordinates = fit_coordinates(X, weight)
-    x = coordinates.transform(X)
-    seed = np.random.RandomState(0)
-    components = components or choose_components(x, weight, seed)
-    return fit_mixture(x, weight, seed, coordinates, components)
+    return fit_mixture(coordinates.transform(X), weight, np.random.RandomState(0), coordinates)
 
 
 def the_mixture(detector):
@@ -47,9 +44,10 @@ def test_components_are_as_many_as_held_out_rows_want(rng):
     assert len(operator_of(one + corners, rng)[0].mixture.means) >= 8
 
 
-def test_training_rows_are_scored_as_new_ones_are(rng):
+def test_training_rows_are_scored_as_new_ones_are(rng, monkeypatch):
+    monkeypatch.setattr(mixture, "_COMPONENTS", (2,))
     X, new = rng.normal(size=(2, 60, 6))
-    operator, typical = operator_of(X, rng, components=2)
+    operator, typical = operator_of(X, rng)
     held_out = typical.mean()
     seen, unseen = operator.log_norms(X).mean(), operator.log_norms(new).mean()
     assert held_out - unseen < 0.5 * (seen - unseen)
@@ -58,7 +56,8 @@ def test_training_rows_are_scored_as_new_ones_are(rng):
 def test_all_rows_are_used_where_few_choose(rng, monkeypatch):
     X = plane(rng)
     monkeypatch.setattr(mixture, "_ROWS", 100)
-    operator, _ = operator_of(X, rng, components=1)
+    monkeypatch.setattr(mixture, "_COMPONENTS", (1,))
+    operator, _ = operator_of(X, rng)
     x = operator.coordinates.transform(X)
     np.testing.assert_allclose(operator.mixture.means[0], x.mean(axis=0), atol=1e-6)
 
