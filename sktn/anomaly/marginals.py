@@ -93,7 +93,7 @@ class MarginalOperator:
         return replace(self, grid=grid, density=density, total=self.total + mass, missing=missing)
 
     def _by_columns(self, x, own=None):
-        """x (b, n), own (b, n) shares of the density of a column that are the row's own -> (b, n)"""
+        """x (b, n), own (b, n) shares of the densities that are a row's own, or None -> (b, n)"""
         gaps = np.isnan(x)
         out = np.where(gaps, 0.0, x)
         columns = zip(self.grid, self.density, self.bandwidth, self.background, strict=True)

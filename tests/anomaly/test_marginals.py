@@ -59,7 +59,7 @@ def test_values_are_held_out(rng):
     assert twice == pytest.approx(2 * np.log(1 / 40), abs=0.2)
 
 
-@pytest.mark.parametrize("n_rows, n_columns, bond_dim", [(60, 25, None), (400, 5, 100)])
+@pytest.mark.parametrize(("n_rows", "n_columns", "bond_dim"), [(60, 25, None), (400, 5, 100)])
 def test_new_rows_have_the_p_values_of_typical_ones(n_rows, n_columns, bond_dim):
     found = []
     for seed in range(4):
