@@ -31,8 +31,8 @@ _SLACK = 1e-6
 def make_monotonic(
     model: Any, monotonic_cst: Any, *, X: Data | None = None, y: ArrayLike | None = None
 ) -> Bunch:
-    """A model of the same class whose predictions rise, or fall, with chosen columns, for all values
-    of the others.
+    """A model of the same class whose predictions rise, or fall, with columns, for all values of
+    the others.
 
     A model of main effects and pairs is changed as little as a proof for every row takes, in the
     mean square of its score and one column after the other: by another main effect of the column,
