@@ -23,7 +23,6 @@ from sktn.backend import one_blas_thread
 from sktn.documentation import DocLinks
 from sktn.fitted import blank, commit
 from sktn.networks import graph
-from sktn.networks.linalg import power_of_two_scale
 from sktn.solvers.als import balance
 from sktn.solvers.deadline import Deadline
 from sktn.structure import completion, gaps, modes
@@ -208,7 +207,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
 
     def _encode(self, X):
         trained = graph.merged(self.cores_, self._sample_modes())
-        codes = encode(self._sample_basis(), X.reshape(len(X), -1), trained)
+        codes = encode(*self._sample_basis(), X.reshape(len(X), -1), trained)
         return codes.astype(X.dtype)
 
     def _new_samples(self, X):
@@ -221,8 +220,11 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return X
 
     def _sample_basis(self):
-        """The network without its sample core: (n_entries of a sample, n_codes)."""
-        return graph.environment(self.cores_, self._sample_modes())
+        """The network without its sample core, over a power of two: (n_entries of a sample,
+        n_codes), its exponent."""
+        modes = self._sample_modes()
+        unit, powers = _unit(self.cores_)
+        return graph.environment(unit, modes), sum(np.delete(powers, modes))
 
     def _sample_modes(self):
         """Modes of the network that are the samples."""
@@ -247,10 +249,10 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             raise ValueError(
                 f"Codes of shape {codes.shape} do not fit: {self._n_features_out} columns expected."
             )
-        basis = self._sample_basis().T
+        basis, power = self._sample_basis()
         # Entries at the end of the range may not leave it on the way, or by their rounding.
-        size = power_of_two_scale(np.append(codes.ravel(), codes.dtype.type(0)), axis=0)[0]
-        samples = _in_range(codes / size @ basis, size)
+        [codes], [own] = _unit([codes])
+        samples = _in_range(codes @ basis.T, own + power)
         return samples.reshape(len(codes), *self.sample_layout_)
 
     def predict(self, X: Data) -> np.ndarray:
@@ -313,19 +315,24 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return tags
 
 
-def _dense(cores):
-    """The tensor of a network over a number, and the number: products of entries at the end of the
+def _unit(arrays):
+    """Arrays over a power of two each, and its exponents: products of entries at the end of the
     range may not leave it on the way."""
     # Halves: the sizes of parts that cancel may be more than the whole.
-    sizes = [power_of_two_scale(core.ravel(), axis=0) / 2 for core in cores]
-    unit = graph.to_dense([core / size for core, size in zip(cores, sizes, strict=True)])
-    return unit, np.prod(np.float64(sizes))
+    powers = [int(np.frexp(np.max(np.abs(x), initial=0))[1]) - 1 for x in arrays]
+    return [np.ldexp(x, -power) for x, power in zip(arrays, powers, strict=True)], powers
 
 
-def _in_range(values, size):
-    """values * size, the largest float where that is beyond it."""
+def _dense(cores):
+    """The tensor of a network over a power of two, and its exponent."""
+    unit, powers = _unit(cores)
+    return graph.to_dense(unit), sum(powers)
+
+
+def _in_range(values, power):
+    """values times a power of two, the largest float where that is beyond it."""
     with np.errstate(over="ignore"):
-        scaled = values * size.astype(values.dtype)
+        scaled = np.ldexp(values, power)
     largest = np.finfo(values.dtype).max
     return np.clip(scaled, -largest, largest)
 
@@ -339,9 +346,10 @@ def relative_error(T, cores):
     peak = float(np.max(np.abs(T), where=seen, initial=0.0))
     if peak == 0.0:
         return 0.0
-    exact = T[seen].astype(np.float64) / peak
-    dense, size = _dense(cores)
-    dense = dense.reshape(T.shape)[seen].astype(np.float64) * (size / peak)
+    level = np.frexp(peak)[1]
+    exact = np.ldexp(T[seen].astype(np.float64), -level)
+    dense, power = _dense(cores)
+    dense = np.ldexp(dense.reshape(T.shape)[seen].astype(np.float64), power - level)
     return float(np.linalg.norm(dense - exact) / np.linalg.norm(exact))
 
 

@@ -8,11 +8,10 @@ __all__ = ["encode", "fill_rows"]
 _ROUNDING = 1e-12
 
 
-def _peak(values):
-    """Largest magnitude that is present, 1 where there is none."""
+def _power(values):
+    """The least power of two above all magnitudes that are present: its exponent."""
     with np.errstate(invalid="ignore"):
-        peak = float(np.max(np.abs(values), initial=0.0, where=~np.isnan(values)))
-    return peak if peak > 0.0 else 1.0
+        return np.frexp(np.max(np.abs(values), initial=0.0, where=~np.isnan(values)))[1]
 
 
 def _solve(gram, projection):
@@ -26,28 +25,28 @@ def _solve(gram, projection):
     return ((projection @ vectors) * inverse) @ vectors.T
 
 
-def encode(basis, samples, trained):
-    """Codes c of least ||x - basis c|| over the observed entries of every sample.
+def encode(basis, power, samples, trained):
+    """Codes c of least ||x - 2^power basis c|| over the observed entries of every sample.
 
     Where the observed entries of a sample do not settle its code, the one nearest the mean of the
     trained codes is taken: a sample without any observed entry gets that mean.
 
-    basis (M, P), samples (b, M) NaN where missing, trained (n, P) -> (b, P)
+    basis (M, P), power (), samples (b, M) NaN where missing, trained (n, P) -> (b, P)
     """
     # Squares of entries near the ends of the float range would overflow or vanish.
-    unit, level = _peak(basis), _peak(samples)
-    basis = basis.astype(np.float64) / unit
-    flat = samples.astype(np.float64) / level
+    own, level = _power(basis), _power(samples)
+    basis, power = np.ldexp(basis.astype(np.float64), -own), power + own
+    flat = np.ldexp(samples.astype(np.float64), -level)
     missing = np.isnan(flat)
     codes = _solve(basis.T @ basis, np.where(missing, 0.0, flat) @ basis)
     gaps = np.flatnonzero(missing.any(axis=1))
     if len(gaps):
-        mean = (trained.astype(np.float64) / level * unit).mean(axis=0)
+        mean = np.ldexp(trained.astype(np.float64), power - level).mean(axis=0)
     for row in gaps:
         on = ~missing[row]
         seen = basis[on]
         codes[row] = mean + _solve(seen.T @ seen, (flat[row, on] - seen @ mean)[None] @ seen)[0]
-    return codes * (level / unit)
+    return np.ldexp(codes, level - power)
 
 
 def fill_rows(Z, seen, basis, trained, noise):

@@ -270,6 +270,15 @@ def test_entries_at_the_end_of_the_range_stay_in_it(rng, dtype):
         np.testing.assert_allclose(found / np.finfo(dtype).max, np.sign(T), atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_all_cores_but_that_of_the_samples_may_reach_beyond_the_floats(rng, dtype):
+    largest = np.finfo(dtype).max
+    T = largest * np.sign(rng.normal(size=(2, 2, 2, 1, 1, 2, 1, 2, 1, 2))).astype(dtype)
+    model = sktn.FCTNDecomposer(random_state=0).fit(T)
+    np.testing.assert_allclose(model.predict(T) / largest, np.sign(T), atol=1e-3)
+    assert model.score(T) > 0.9999
+
+
 @pytest.mark.parametrize("Model", [sktn.TTDecomposer, sktn.RGTNDecomposer, sktn.RGTNImputer])
 def test_a_mode_of_length_zero_is_named(Model):
     with pytest.raises(ValueError, match=r"\(3, 0, 2\)"):
