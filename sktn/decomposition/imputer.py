@@ -9,19 +9,16 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from sktn.annotations import Data
-from sktn.decomposition.table_columns import TableColumns
+from sktn.decomposition.table_columns import TableColumns, validated
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.networks import graph
 from sktn.solvers.deadline import Deadline
-from sktn.structure import codes, completion, gaps
+from sktn.structure import appending, codes, completion, gaps, modes
 from sktn.structure.history import History
-from sktn.tables.tensors import read_tensor
 
 __all__ = ["RGTNImputer"]
 
@@ -55,7 +52,7 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
         Networks that are grown, from different starts and with what is "auto" tried in turn. Those
         that predict the held-out entries best are averaged. "auto" takes 8, of tensors with more
         than 200,000 entries 3. All go through the coarse scales, but only as many through the
-        finest as have 2,400,000 entries together, at least one.
+        finest as have 8,000,000 entries together, at least one.
     n_scales : int, default=3
         Scales, the data themselves included; 1 turns coarse-graining off.
     validation_fraction : "auto" or float, default="auto"
@@ -126,7 +123,8 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
     ``fit_transform`` fills the gaps of the tensor it was fitted on from its own sample core, and is
     what completion means. ``transform`` fills new samples: the codes of the training samples are a
     normal prior on theirs, their observed entries the data, the other cores fixed; one network
-    alone, without the smooth part of its residual.
+    alone, without the smooth part of its residual. ``partial_fit`` appends such samples: they move
+    the other cores as well, beside the old samples as the network remembers them.
 
     A slice without any observed entry, such as a sample that is missing altogether, gets the mean
     of the other slices' codes; along an ordered mode it is interpolated between its neighbours.
@@ -223,7 +221,7 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X):
         blank = type(self)()  # takes the notes of the validation, until the fit is done
-        X = _validated(blank, X, reset=True)
+        X = validated(blank, X, reset=True)
         if self.add_indicator and X.ndim > 2:
             raise ValueError(
                 f"add_indicator=True needs a table, but X has {X.ndim} modes. Take np.isnan(X) "
@@ -249,6 +247,7 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
             "history_": history.entries,
             "_empty": empty,
             "_caveat": found.caveat,
+            "_density": 1.0 - float(np.isnan(X).mean()),
         }
         if self.add_indicator:
             # Not above: it brings a third of what an import of this package takes.
@@ -260,8 +259,9 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
         return X, found.values
 
     def _settings(self, shape):
+        auto = isinstance(self.ordered_modes, str)
         return completion.Settings(
-            ordered=self._ordered(shape),
+            ordered=None if auto else tuple(modes.ordered(self.ordered_modes, shape)),
             noise=_chosen(self.smoothness),
             residual=self.residual,
             n_scales=self.n_scales,
@@ -275,19 +275,31 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
             deadline=Deadline.after(self.time_limit),
         )
 
-    def _ordered(self, shape):
-        if isinstance(self.ordered_modes, str):
-            return None
-        modes = []
-        for k in self.ordered_modes:
-            if not isinstance(k, Integral) or not -len(shape) <= k < len(shape):
-                raise ValueError(
-                    f"ordered_modes={list(self.ordered_modes)} names mode {k}, but X has "
-                    f"{len(shape)} modes. Give integers, counted from 0, the samples, or -1, the "
-                    "last mode."
-                )
-            modes.append(int(k) % len(shape))
-        return tuple(sorted(set(modes)))
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Data, y: ArrayLike | None = None) -> Self:
+        """Append samples, at the price of these; the structure and the codes of the old ones stay.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, I_1, ..., I_k)
+            More samples, NaN where missing.
+        y : Ignored
+            Not used, present for API consistency.
+
+        Returns
+        -------
+        self : object
+            The estimator; the first core has a slice for every sample, the new ones last.
+        """
+        if not hasattr(self, "cores_"):
+            return self.fit(X)
+        X, Z, known = self._read(X)
+        n_old, n_new = len(self.cores_[0]), len(X)
+        cores = appending.appended(self.cores_, self._density, Z, known, self._noise())
+        density = (n_old * self._density + n_new * known.mean()) / (n_old + n_new)
+        cores = [core.astype(self.cores_[0].dtype) for core in cores]
+        self.__dict__ = {**vars(self), "cores_": cores, "_density": float(density)}
+        return self
 
     def fit_transform(self, X: Data, y: ArrayLike | None = None) -> Any:
         """Fit, and fill the gaps of X; observed entries are returned as they are.
@@ -322,31 +334,25 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
             and ``add_indicator`` ask for.
         """
         check_is_fitted(self)
-        X = _validated(self, X, reset=False)
-        if X.shape[1:] != self.sample_shape_:
-            raise ValueError(
-                f"X has samples of shape {X.shape[1:]}, but RGTNImputer was fitted on samples of "
-                f"shape {self.sample_shape_}."
-            )
+        X, Z, known = self._read(X)
         missing = np.isnan(X)
         if not missing.any():
             return self._output(X, X)
         if self._caveat:
             warnings.warn(self._caveat, stacklevel=2)
-        units = gaps.Units(self.location_, self.scale_)
-        known = ~missing
-        if X.ndim == 2:  # A column that the fit has not seen has no scale to be read in.
-            known &= ~self._empty
         flat = codes.fill_rows(
-            units.standard(X).reshape(len(X), -1),
+            Z.reshape(len(X), -1),
             known.reshape(len(X), -1),
             graph.environment(self.cores_, 0).astype(np.float64),
             self.cores_[0].reshape(len(self.cores_[0]), -1).astype(np.float64),
-            # An error of nothing would make the codes an exact solution, whatever its size.
-            max(self.validation_error_, 1e-3) ** 2,
+            self._noise(),
         )
-        values = units.original(flat.reshape(X.shape), X.dtype)
+        values = self._units().original(flat.reshape(X.shape), X.dtype)
         return self._output(X, np.where(missing, values, X).astype(X.dtype))
+
+    def _noise(self):
+        # An error of nothing would make the codes an exact solution, whatever its size.
+        return max(self.validation_error_, 1e-3) ** 2
 
     def to_tensor(self):
         """The network's values for the training tensor, observed entries included.
@@ -357,9 +363,8 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
             Contracted, in the units of X.
         """
         check_is_fitted(self)
-        units = gaps.Units(self.location_, self.scale_)
         dtype = self.cores_[0].dtype
-        return units.original(graph.to_dense(self.cores_), dtype).astype(dtype)
+        return self._units().original(graph.to_dense(self.cores_), dtype).astype(dtype)
 
     def draw(self, ax=None):
         """Draw the network.
@@ -388,7 +393,3 @@ class RGTNImputer(TableColumns, DocLinks, TransformerMixin, BaseEstimator):
 def _chosen(value):
     """What the search chooses is None there."""
     return None if isinstance(value, str) else value
-
-
-def _validated(estimator, X, *, reset):
-    return read_tensor(estimator, gaps.unmasked(X), reset=reset, copy=True)

@@ -1,4 +1,5 @@
-"""The columns of a filled table: empty ones kept or left out, those that tell what was missing."""
+"""What goes into an imputer and comes out: new samples in its units, and the columns of a filled
+table, empty ones kept or left out, those that tell what was missing."""
 
 from __future__ import annotations
 
@@ -9,8 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sktn.structure import gaps
+from sktn.tables.tensors import read_tensor
+
 if TYPE_CHECKING:
     from sklearn.impute import MissingIndicator
+
+
+def validated(estimator, X, *, reset):
+    """X as an array of floats, NaN where missing, its features those that were fitted."""
+    return read_tensor(estimator, gaps.unmasked(X), reset=reset, copy=True)
 
 
 class TableColumns:
@@ -20,7 +29,25 @@ class TableColumns:
     add_indicator: bool
     indicator_: MissingIndicator
     location_: np.ndarray
+    scale_: np.ndarray
+    sample_shape_: tuple
     _empty: np.ndarray
+
+    def _units(self):
+        return gaps.Units(self.location_, self.scale_)
+
+    def _read(self, X):
+        """New samples as they are and in units of the scale, and which of their entries count."""
+        X = validated(self, X, reset=False)
+        if X.shape[1:] != self.sample_shape_:
+            raise ValueError(
+                f"X has samples of shape {X.shape[1:]}, but RGTNImputer was fitted on samples of "
+                f"shape {self.sample_shape_}."
+            )
+        known = ~np.isnan(X)
+        if X.ndim == 2:  # A column that the fit has not seen has no scale to be read in.
+            known &= ~self._empty
+        return X, self._units().standard(X), known
 
     def _warn_of_empty_columns(self):
         if not self._empty.any():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["encode", "fill_rows"]
+__all__ = ["encode", "fill_rows", "posterior"]
 
 # Eigenvalues of a Gram matrix below this share of the largest are rounding.
 _ROUNDING = 1e-12
@@ -49,8 +49,8 @@ def encode(basis, power, samples, trained):
     return np.ldexp(codes, level - power)
 
 
-def fill_rows(Z, seen, basis, trained, noise):
-    """Missing entries of samples, from the posterior mean of their codes.
+def posterior(Z, seen, basis, trained, noise):
+    """Posterior mean codes of samples.
 
     The trained codes are the prior N(m, S) of a new one; its observed entries are B_o c + noise:
 
@@ -60,18 +60,28 @@ def fill_rows(Z, seen, basis, trained, noise):
     sample without observed entries has the mean code.
 
     Z (b, M), seen (b, M) bool, basis (M, r) the network without its sample core, trained (n, r),
-    noise variance of an entry -> (b, M)
+    noise variance of an entry -> (b, r)
     """
     mean = trained.mean(axis=0)
     _, spread, rows = np.linalg.svd(trained - mean, full_matrices=False)
     L = rows.T * (spread / np.sqrt(len(trained)))
     base, B = basis @ mean, basis @ L
-    Z = Z.copy()
-    for row in np.flatnonzero(~seen.all(axis=1)):
-        on = seen[row]
+    codes = np.tile(mean, (len(Z), 1))
+    for row, on in enumerate(seen):
         some = B[on]
         A = some.T @ some
         A.flat[:: len(A) + 1] += noise
-        code = np.linalg.solve(A, some.T @ (Z[row, on] - base[on]))
-        Z[row, ~on] = base[~on] + B[~on] @ code
+        codes[row] += L @ np.linalg.solve(A, some.T @ (Z[row, on] - base[on]))
+    return codes
+
+
+def fill_rows(Z, seen, basis, trained, noise):
+    """Missing entries of samples, as their `posterior` codes have them.
+
+    -> (b, M)
+    """
+    gaps = ~seen.all(axis=1)
+    Z = Z.copy()
+    values = posterior(Z[gaps], seen[gaps], basis, trained, noise) @ basis.T
+    Z[gaps] = np.where(seen[gaps], Z[gaps], values)
     return Z

@@ -122,22 +122,23 @@ class Growth:
         return data.loss(graph.to_dense(cores)), cores
 
     def _grow(self, data):
-        """Widen bonds until the held-out loss no longer falls."""
+        """Widen bonds, or, where the observations bear no more, sweep on, until the held-out loss
+        no longer falls."""
         settings, failures, best = self.settings, 0, (self.loss, self.cores)
         for _ in range(settings.max_steps):
             if best[0] < 1e-8 or self.expired():
                 break
             wider, bond = _widened(data, self.cores, self.rng, settings.growth, self.expired)
-            if bond is None or self.expired():
+            if self.expired():
                 break
             self.loss, self.cores = self._fit(data, wider)
-            self._note("expand", bond)
+            self._note("expand" if bond else "sweep", bond)
             # A coarse scale only has to find what is plain; detail is cheaper to find in focus.
             enough = self.loss < (0.97 if self._scale else 0.995) * best[0]
             failures = 0 if enough else failures + 1
             if self.loss < best[0]:
                 best = (self.loss, self.cores)
-            if failures >= (1 if self._scale else settings.patience):
+            if failures >= (settings.patience if bond and not self._scale else 1):
                 break
         self.loss, self.cores = best
 
@@ -239,6 +240,9 @@ def _widened(data, cores, rng, growth, expired):
     total = sum(core.size for core in cores)
     # More parameters than observations tell nothing apart, and cost the cube of a width.
     most = min((1.0 + growth) * total, float(data.full.W.sum()))
+    # What is added to the last twentieth of them costs as much as a step that doubles a bond.
+    if most < 1.05 * total < (1.0 + growth) * total:
+        return cores, None
     offers = sorted(_offers(data, cores, rng, most - total, expired), key=lambda o: -o[0])
     new, used, bond = list(cores), set(), None
     for gain, (i, j), first, second in offers:

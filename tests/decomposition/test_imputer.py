@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktn import RGTNImputer
 from sktn.networks import graph
-from sktn.structure import growth, holdout
+from sktn.structure import appending, growth, holdout
 from sktn.structure.fixed import complete_matrix
 
 
@@ -184,7 +184,7 @@ def test_ordered_modes_count_from_either_end(video):
     imputer = RGTNImputer(ordered_modes=[-1, 0, 2], n_growths=1, max_steps=1, random_state=0)
     assert imputer.fit(video).ordered_modes_ == (0, 2)
     for wrong in ([3], [-4], [0.5], ["a"]):
-        with pytest.raises(ValueError, match="names mode"):
+        with pytest.raises(ValueError, match="outside the 3 modes of X"):
             RGTNImputer(ordered_modes=wrong).fit(video)
 
 
@@ -284,3 +284,51 @@ def test_codes_of_new_samples_have_the_trained_ones_as_their_prior():
     expected[seen] = z
     assert_allclose(filled[0].ravel(), expected, rtol=1e-4, atol=1e-5)
     assert_allclose(filled[1].ravel(), mean, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """300 samples of three codes each, entries of deviation 1 and noise of .1."""
+    rng = np.random.default_rng(0)
+    basis = np.einsum("ra,rb->rab", rng.normal(size=(3, 8)), rng.normal(size=(3, 7))) / 3**0.5
+    T = np.tensordot(rng.normal(size=(300, 3)), basis, 1)
+    return T, hide(T + 0.1 * rng.normal(size=T.shape), 0.6)[0]
+
+
+def test_appended_samples_teach_the_network(planted):
+    T, X = planted
+    imputer = RGTNImputer(random_state=0).partial_fit(X[:20])  # the first call is a fit
+
+    def error():
+        return np.sqrt(np.mean((imputer.transform(X[200:]) - T[200:]) ** 2))
+
+    before, old = error(), imputer.cores_[0]
+    for start in (20, 80, 140):
+        imputer.partial_fit(X[start : start + 60])
+    assert_array_equal(imputer.cores_[0][:20], old)
+    assert imputer.to_tensor().shape == T[:200].shape
+    assert error() < 0.85 * before
+
+
+def test_old_samples_hold_what_new_ones_leave_open(planted):
+    T, X = planted
+    imputer = RGTNImputer(random_state=0).fit(X[:100])
+    before = imputer.to_tensor()
+    strange = np.full((1, *T.shape[1:]), np.nan)
+    strange[0, :4, :4] = 2.0
+    imputer.partial_fit(strange)
+    moved = imputer.to_tensor()[:100] - before
+    assert 0.0 < np.sqrt(np.mean(moved**2)) < 0.1 * T.std()
+    with pytest.raises(ValueError, match="samples of shape"):
+        imputer.partial_fit(X[:, :, :3])
+
+
+def test_a_few_rows_stand_for_all_old_samples(planted, monkeypatch):
+    T, _ = planted
+    rng = np.random.default_rng(1)
+    cores = graph.random_cores((40, 8, 7), complete_matrix(2, 3), rng)
+    seen = rng.random((5, 8, 7)) < 0.5
+    few = appending.appended(cores, 0.4, T[:5], seen, 0.01)
+    monkeypatch.setattr(np.linalg, "qr", lambda rows, mode: rows)
+    for one, other in zip(few, appending.appended(cores, 0.4, T[:5], seen, 0.01), strict=True):
+        assert_allclose(one, other, atol=1e-8)

@@ -8,6 +8,7 @@ from sktn.networks import graph
 from sktn.solvers.als_masked import Observed, masked_sweep
 from sktn.solvers.deadline import Deadline
 from sktn.structure import codes, completion, gaps, holdout
+from sktn.structure.fixed import complete_matrix
 
 
 def planted(shape=(10, 8, 6), rank=2, seed=0):
@@ -194,6 +195,20 @@ def test_a_large_tensor_is_decided_on_a_coarse_scale(monkeypatch):
     assert sum(entry["action"] == "start" for entry in entries) == 3
     assert sum(entry["action"] == "lift" and entry["scale"] == 0 for entry in entries) == 1
     assert np.sqrt(np.mean((found.values - T)[gap] ** 2)) < 0.15 * T.std()
+
+
+def test_where_the_observations_bear_no_more_parameters_sweeps_go_on():
+    rng = np.random.default_rng(0)
+    cores = graph.random_cores((20, 20, 20), complete_matrix(2, 3), rng)
+    T = np.where(rng.random((20, 20, 20)) < 0.06, graph.to_dense(cores), np.nan)
+    entries = []
+    settings = completion.Settings(ordered=(), growths=1, patience=30)
+    gaps.complete(T, rng, settings, callback=entries.append)
+    sizes = [entry["n_parameters"] for entry in entries]
+    sweeps = [n for n, entry in enumerate(entries) if entry["action"] == "sweep"]
+    assert sweeps
+    assert max(sizes) <= np.isfinite(T).sum() < 1.05 * sizes[sweeps[0]]
+    assert sizes[sweeps[0]] == sizes[sweeps[0] - 1]
 
 
 def test_what_is_far_beyond_the_unit_is_the_largest_number():
