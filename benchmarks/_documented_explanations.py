@@ -26,9 +26,18 @@ def glass_box(kind, results):
     header = ["model", "accuracy, rank", "log-loss, rank", "accuracy", "log-loss"]
     header += ["seconds, fit", "terms"]
     folds = numbered(len({row["fold"] for row in used}))
+    ours, theirs = models.index("pairs, searched"), models.index("EBM")
+    gaps = []
+    for name, part in (("accuracy", accuracy), ("log-loss", loss)):
+        gap = part[:, ours] - part[:, theirs]
+        error = gap.std(ddof=1) / np.sqrt(len(gap))
+        numbers = number(gap.mean(), "{:+.3f}"), number(error, "{:.3f}")
+        gaps.append("{} {} ({})".format(name, *numbers))
     return page(
         f"{len(names)} tables of {sizes(used)}, {folds} of three stratified folds; mean rank among "
-        f"{numbered(len(models))} models, and means over the tables ({origin(used, runs)})",
+        f"{numbered(len(models))} models, and means over the tables ({origin(used, runs)}). "
+        f'"{models[ours]}" less {models[theirs]}, with standard errors over tables: '
+        + ", ".join(gaps),
         code(kind, [runs[k] for k in sorted({row["run"] for row in used})]),
         text_table(kind, header, [[models[k], *cells[k]] for k in order]),
     )
