@@ -1,12 +1,15 @@
 """Rows from 1,000 to 1,000,000: time, memory and log-loss beside other models, on planted tables.
 
-    python benchmarks/rows.py                       # to 100,000 rows, a few minutes
-    python benchmarks/rows.py --rows 1000000        # one size, e.g. the largest
-    python benchmarks/rows.py --solvers             # sweep, adam, convex instead of rivals
+    python benchmarks/rows.py                            # to 100,000 rows, a few minutes
+    python benchmarks/rows.py --rows 1000000             # a memory map of a million rows
+    python benchmarks/rows.py --rows 200000 --columns 50 # long
+    python benchmarks/rows.py --rows 2000 --columns 5000 # wide
+    python benchmarks/rows.py --solvers                  # sweep, adam, convex instead of rivals
 
-Every fit runs in a process of its own, so that its peak of memory is its own, on one BLAS thread,
-from a float32 memory map. "excess" is the log-loss on 20,000 further rows beyond that of who knows
-the probabilities. --picture FILE draws the results that there are.
+Every fit runs in a process of its own, so that its peak of memory, with imports and a prediction,
+is its own, on one BLAS thread, from a float32 memory map. "excess" is the log-loss on 20,000
+further rows, of wide tables fewer, beyond that of who knows the probabilities. --picture FILE draws
+the results that there are.
 """
 
 import argparse
@@ -28,7 +31,10 @@ RIVALS = ("MPSClassifier", "HistGradientBoosting", "LightGBM", "LogisticRegressi
 SOLVERS = ("MPS sweep", "MPS adam", "MPS convex")
 TARGETS = {"smooth": smooth, "rough": rough}
 LABELS = {"log_loss": "log-loss", "cpu_s": "seconds of a fit", "peak_mb": "peak memory, MB"}
-N_TEST, N_COLUMNS = 20_000, 30
+# Rows that are judged, and numbers in them, at most.
+N_TEST, TEST_NUMBERS = 20_000, 5_000_000
+# In the picture, and in the table of rows.
+N_COLUMNS = 30
 
 
 def make(name):
@@ -61,14 +67,14 @@ def one(folder, name):
     """Fit one model on a folder's table, and say what it cost."""
     X, y = np.load(folder / "X.npy", mmap_mode="r"), np.load(folder / "y.npy")
     truth = np.load(folder / "truth.npy")
-    n = len(X) - N_TEST
+    n = len(X) - n_judged(X.shape[1])
     model = make(name)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu, wall = time.process_time(), time.perf_counter()
     model.fit(X[:n], y[:n])
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    p = np.clip(model.predict_proba(X[n:])[np.arange(len(X) - n), y[n:]], 1e-12, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    p = np.clip(model.predict_proba(X[n:])[np.arange(N_TEST), y[n:]], 1e-12, 1)
     sign = 1 - 2 * y[n:]
     least = float(np.mean(np.logaddexp(0, sign * truth[n:])))
     print(
@@ -86,8 +92,12 @@ def one(folder, name):
     )
 
 
-def table(folder, target, n_rows):
-    X = columns(np.random.default_rng(1), n_rows + N_TEST, N_COLUMNS)
+def n_judged(n_columns):
+    return min(N_TEST, TEST_NUMBERS // n_columns)
+
+
+def table(folder, target, n_rows, n_columns):
+    X = columns(np.random.default_rng(1), n_rows + n_judged(n_columns), n_columns)
     truth = TARGETS[target](X)
     np.save(folder / "X.npy", X)
     np.save(folder / "y.npy", labels(truth)[0])
@@ -97,6 +107,7 @@ def table(folder, target, n_rows):
 def picture(rows, path):
     import matplotlib.pyplot as plt
 
+    rows = [row for row in rows if row["columns"] == N_COLUMNS]
     fig, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained", sharex=True)
     for line, target in zip(axes, TARGETS, strict=True):
         for name in dict.fromkeys(row["model"] for row in rows):
@@ -117,6 +128,7 @@ def picture(rows, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--columns", type=int, default=N_COLUMNS)
     parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=list(TARGETS))
     parser.add_argument("--models", nargs="+", default=None)
     parser.add_argument("--solvers", action="store_true")
@@ -128,11 +140,11 @@ def main():
         return one(Path(args.one[0]), args.one[1])
     if args.picture:
         return picture(read(args.out)[0], args.picture)
-    results = Results(args.out, key=("target", "rows", "model"), packages=("lightgbm",))
+    results = Results(args.out, key=("target", "rows", "columns", "model"), packages=("lightgbm",))
     for target in args.targets:
         for n_rows in args.rows:
             with tempfile.TemporaryDirectory() as folder:
-                table(Path(folder), target, n_rows)
+                table(Path(folder), target, n_rows, args.columns)
                 for name in args.models or (SOLVERS if args.solvers else RIVALS):
                     call = [sys.executable, __file__, "--one", folder, name]
                     done = subprocess.run(
@@ -142,8 +154,9 @@ def main():
                         print(target, n_rows, name, done.stderr.strip().splitlines()[-1])
                         continue
                     found = json.loads(done.stdout.splitlines()[-1])
-                    results.add(target=target, rows=n_rows, model=name, **found)
-                    print(target, n_rows, name, *found.values(), sep="  ", flush=True)
+                    size = {"rows": n_rows, "columns": args.columns}
+                    results.add(target=target, **size, model=name, **found)
+                    print(target, n_rows, args.columns, name, *found.values(), sep="  ", flush=True)
     return None
 
 

@@ -41,6 +41,9 @@ POWERS = (1.0, 0.5)
 _MAX_DEGREE = 128
 # Waves are as fine at the ends of a column as in its middle, polynomials finer.
 _EMBEDDING = "fourier"
+# Components of all columns that mini-batches carry on tables that are streamed: a pass over a million
+# rows then takes some four minutes.
+_STREAMED_COMPONENTS = 2048
 # Ranks in which a value that most rows have leaves room for the others.
 _SCALING = "capped"
 
@@ -127,16 +130,20 @@ def posed(model, reading, target, rng, clock, rough=None):
     problem, relevance = prior.pose(model, sites, target, rng)
     clock.say(f"strength alpha={problem.alpha:.3g}")
     smooth = sites, problem, relevance
-    if rough is not None:
-        return with_roughness(rough, table_of(model, reading, target), smooth, clock)
-    if may_be_rough(model, problem) and not clock.over():
-        return roughened(model, reading, target, smooth, rng, clock)
-    return smooth
+    looked_for = rough is None and may_be_rough(model, problem) and not clock.over()
+    if rough is None and not looked_for:
+        return smooth
+    table = table_of(model, reading, target)
+    if looked_for:
+        rough = find_roughness(table, smooth, rng, clock.over)
+    if len(reading.X) > STREAMED_ROWS:
+        rough = for_mini_batches(rough)
+    return smooth if rough is None else with_roughness(rough, table, smooth, clock)
 
 
 def may_be_rough(model, problem):
-    """Whether columns are looked at one by one: nothing that was given speaks against it, there are
-    rows enough, and not so many that mini-batches would have to carry all these waves."""
+    """Whether columns are looked at one by one: nothing that was given speaks against it, and there
+    are rows enough."""
     return (
         model.degree == "auto"
         and model.alpha == "auto"
@@ -152,19 +159,24 @@ def may_be_rough(model, problem):
 def rows_can_tell(weight, n_columns):
     n_rows = np.count_nonzero(weight > 0)
     enough = _n_evidence(n_rows) >= _ROWS_A_COLUMN * n_columns
-    return enough and _LEAST_ROWS <= n_rows <= STREAMED_ROWS
+    return enough and n_rows >= _LEAST_ROWS
 
 
 def _n_evidence(n_rows):
     return min(_EVIDENCE_ROWS, n_rows // 3)
 
 
-def roughened(model, reading, target, smooth, rng, clock):
-    """Sites, problem with its strength, and relevances of all columns: those of the smooth prior,
-    or others where they are better."""
-    table = table_of(model, reading, target)
-    found = find_roughness(table, smooth, rng, clock.over)
-    return smooth if found is None else with_roughness(found, table, smooth, clock)
+def for_mini_batches(found):
+    """What tables that are streamed take of what was found: rough parts, of as many components as
+    mini-batches carry. Relevances alone are left to their many rows, and would only slow down what
+    few rows said little of.
+
+    found : Roughness, Smooth or None -> Roughness or None
+    """
+    if not isinstance(found, Roughness):
+        return None
+    most = max(prior.SMOOTH_DEGREE, _STREAMED_COMPONENTS // len(found.largest) - 1)
+    return found._replace(largest=np.minimum(found.largest, most))
 
 
 def table_of(model, reading, target):

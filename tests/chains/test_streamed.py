@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import sktn
 from sktn import MPSClassifier, MPSRegressor
-from sktn.chains import prior, solvers, streamed
+from sktn.chains import copies, prior, roughness, solvers, streamed
+from sktn.chains.roughness import Roughness, Smooth, for_mini_batches
 from sktn.chains.solvers import Adam
 from sktn.tables import sites
 from sktn.tables.lazy import LazyCoordinates
@@ -21,7 +23,7 @@ SMALL = {"bond_dim": 3, "degree": 2, "max_landmarks": 60, "random_state": 0}
 @pytest.fixture
 def short(monkeypatch):
     """Tables of a thousand rows are long."""
-    for module in (streamed, solvers, solvers.gradient, prior):
+    for module in (copies, streamed, solvers, solvers.gradient, prior, roughness):
         monkeypatch.setattr(module, "STREAMED_ROWS", 1000)
     monkeypatch.setattr(streamed, "_BLOCK_ROWS", 500)
     monkeypatch.setattr(streamed, "_TRIAL", 1000)
@@ -127,6 +129,47 @@ def test_less_memory_means_smaller_blocks_and_batches(short, table):
     (few, large), (many, small) = made
     assert many > few
     assert small < large
+
+
+@pytest.mark.parametrize("model", [MPSClassifier, MPSRegressor])
+def test_nothing_of_the_size_of_a_long_table_is_held(short, model):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12_000, 40)).astype(np.float32)
+    y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int)
+    settings = {**SMALL, "alpha": 0.1, "solver": Adam(max_iter=1, batch_size=500)}
+
+    def peak(n_rows):
+        tracemalloc.start()
+        model(**settings).fit(X[:n_rows], y[:n_rows])
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    # What is compiled and imported is there before.
+    peak(2_000)
+    a_row = (peak(12_000) - peak(4_000)) / 8_000
+    # Targets, weights and indices; a copy of the rows would be 160 bytes each, their coordinates
+    # as much, and their vectors three times as much.
+    assert a_row < 100
+
+
+def test_long_tables_have_waves_where_columns_are_rough(short):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(4000, 2)).astype(np.float32)
+    y = np.floor(16 * X[:, 0]).astype(int) % 2
+    model = MPSClassifier(bond_dim=2, max_landmarks=200, random_state=0).fit(X[:3000], y[:3000])
+    assert model.basis_.dim > 17
+    assert model.score(X[3000:], y[3000:]) > 0.9
+
+
+def test_mini_batches_take_rough_parts_alone_and_not_too_many_components():
+    one = np.ones(64)
+    found = for_mini_batches(Roughness(one, np.ones((64, 2)), np.r_[128, one[1:]]))
+    np.testing.assert_array_equal(found.largest, np.r_[31, one[1:]])
+    many = Roughness(np.ones(1000), np.ones((1000, 2)), np.full(1000, 128))
+    assert for_mini_batches(many).largest.max() == prior.SMOOTH_DEGREE
+    assert for_mini_batches(Smooth(one)) is None
+    assert for_mini_batches(None) is None
 
 
 def test_rows_of_weight_zero_are_not_there(short, table):
