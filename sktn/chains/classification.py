@@ -43,13 +43,14 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
         polynomial families only the order in which degrees are charged differs.
     degree : int or "auto", default="auto"
         Largest degree of the basis. With `smoothness` >= 1 it hardly matters once it is large.
-        "auto": 8. On tables of 1,000 to 50,000 rows and at most 100 columns every column is also
+        "auto": 8. On tables of at least 1,000 rows and at most 100 columns every column is also
         tried with a relevance of its own, and, where a first look finds that promising, on up to
         128 cosine waves over its ranks, with a smooth and a rough part: those under which the
         target is likeliest; kept where other rows are told better by a standard error, see
         `relevance_` and `basis_`, and without the components that have hardly a share in the
-        prior. A number, another `embedding`, `relevance` or `alpha` than the default, or another
-        `scaling` than "auto" and "quantile", rules this out.
+        prior. Beyond 50,000 rows relevances without waves are not taken, and columns have fewer
+        waves where there are more than 15. A number, another `embedding`, `relevance` or `alpha`
+        than the default, or another `scaling` than "auto" and "quantile", rules this out.
     scaling : {"auto", "quantile", "standard", "blended", "minmax", "mixed", "common", "none"}, \
 default="auto"
         How numeric columns reach the basis: by rank; standardised and clipped at 3 sigma; by the

@@ -40,7 +40,7 @@ class MPSClassifierCV(ClassifierMixin, BaseChainCV):
         "auto" where there are two rows a landmark.
     bases : sequence of (scaling, degree), default=(("standard", 1), ("standard", 3), \
 ("quantile", 8), ("mixed", 5), ("quantile", "auto"))
-        As in :class:`MPSClassifier`. The degree "auto" is for tables of 1,000 to 50,000 rows, whose
+        As in :class:`MPSClassifier`. The degree "auto" is for tables of at least 1,000 rows, whose
         columns may have rough parts; of other tables it is left out.
     alphas : sequence of float, default=(3.16, 1, ..., 0.000316)
         Strengths of the penalty; all of them are one fit.

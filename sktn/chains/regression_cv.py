@@ -35,7 +35,7 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         As in :class:`MPSRegressor`. None: that of `estimator`.
     bases : sequence of (scaling, degree), default=(("standard", 1), ("standard", 3), \
 ("quantile", 32), ("mixed", 10), ("quantile", "auto"))
-        As in :class:`MPSRegressor`. The degree "auto" is for tables of 1,000 to 50,000 rows, whose
+        As in :class:`MPSRegressor`. The degree "auto" is for tables of at least 1,000 rows, whose
         columns may have rough parts; of other tables it is left out.
     alphas : sequence of float, default=(31.6, 10, ..., 1e-05)
         Strengths of the penalty; all of them are one fit.

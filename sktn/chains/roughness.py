@@ -41,8 +41,8 @@ POWERS = (1.0, 0.5)
 _MAX_DEGREE = 128
 # Waves are as fine at the ends of a column as in its middle, polynomials finer.
 _EMBEDDING = "fourier"
-# Components of all columns that mini-batches carry on tables that are streamed: a pass over a million
-# rows then takes some four minutes.
+# Components of all columns that mini-batches carry on tables that are streamed: a pass over a
+# million rows then takes some four minutes.
 _STREAMED_COMPONENTS = 2048
 # Ranks in which a value that most rows have leaves room for the others.
 _SCALING = "capped"

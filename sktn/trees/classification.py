@@ -43,8 +43,8 @@ default="auto"
         Nested tuples name the columns by number or name, ``((0, 1), (2, 3))``; a linkage matrix is
         one of :mod:`scipy.cluster.hierarchy`.
     degree : int or "auto", default="auto"
-        Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of 1,000 to
-        50,000 rows and at most 100 columns also relevances or cosine waves where better, as in
+        Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of at least
+        1,000 rows and at most 100 columns also relevances or cosine waves where better, as in
         :class:`MPSClassifier`.
     scaling : {"auto", "quantile", "standard", "blended", "minmax", "mixed", "common", "none"}, \
 default="auto"

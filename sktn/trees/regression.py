@@ -32,8 +32,8 @@ default="squared_error"
 default="auto"
         The tree, see :class:`TTNClassifier`.
     degree : int or "auto", default="auto"
-        Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of 1,000 to
-        50,000 rows and at most 100 columns also relevances or cosine waves where better.
+        Largest degree of the basis of orthonormal polynomials. "auto": 8, and on tables of at least
+        1,000 rows and at most 100 columns also relevances or cosine waves where better.
     scaling : {"auto", "quantile", "standard", "blended", "minmax", "mixed", "common", "none"}, \
 default="auto"
         How numeric columns reach the basis, as in :class:`MPSRegressor`; "common" for pixels.
