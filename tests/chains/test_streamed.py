@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from sktn.chains import copies, prior, roughness, solvers, streamed
 from sktn.chains.roughness import Roughness, Smooth, for_mini_batches
 from sktn.chains.solvers import Adam
 from sktn.tables import sites
+from sktn.tables.columns import Columns
 from sktn.tables.lazy import LazyCoordinates
 
 N = 1500
@@ -132,25 +132,28 @@ def test_less_memory_means_smaller_blocks_and_batches(short, table):
 
 
 @pytest.mark.parametrize("model", [MPSClassifier, MPSRegressor])
-def test_nothing_of_the_size_of_a_long_table_is_held(short, model):
+def test_no_more_than_some_rows_are_made_coordinates_at_once(short, model, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(12_000, 40)).astype(np.float32)
+    X = rng.normal(size=(8000, 3)).astype(np.float32)
     y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int)
-    settings = {**SMALL, "alpha": 0.1, "solver": Adam(max_iter=1, batch_size=500)}
+    np.save(tmp_path / "X.npy", X)
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    sizes, transform = [], Columns.transform
 
-    def peak(n_rows):
-        tracemalloc.start()
-        model(**settings).fit(X[:n_rows], y[:n_rows])
-        found = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return found
+    def counted(columns, X, *arguments):
+        sizes.append(len(X))
+        return transform(columns, X, *arguments)
 
-    # What is compiled and imported is there before.
-    peak(2_000)
-    a_row = (peak(12_000) - peak(4_000)) / 8_000
-    # Targets, weights and indices; a copy of the rows would be 160 bytes each, their coordinates
-    # as much, and their vectors three times as much.
-    assert a_row < 100
+    def no_copy(training, solver, problem, plan):
+        assert np.shares_memory(problem.coords.X, X)
+        init(training, solver, problem, plan)
+
+    init = streamed.Streamed.__init__
+    monkeypatch.setattr(Columns, "transform", counted)
+    monkeypatch.setattr(streamed.Streamed, "__init__", no_copy)
+    model(**SMALL).fit(X, y)
+    # Those that the order of the columns is found by are most.
+    assert max(sizes) == 5000
 
 
 def test_long_tables_have_waves_where_columns_are_rough(short):
