@@ -8,12 +8,14 @@ Tables: the numeric ones of scikit-learn, and every FOLDER/**/*.npz with arrays 
 as codes), cat (which columns are nominal) and y, which becomes the last column. 10, 20 and 40 % of
 the entries are hidden at random ("mcar"), and in a "block" pattern: three times a quarter of the
 rows loses a third of the columns. Root mean squared error of numeric columns in standard
-deviations, accuracy of nominal ones. What is in the result file is not computed again.
+deviations, accuracy of nominal ones. What is in the result file is not computed again. Means are
+over the masks that all the methods have.
 """
 
 import argparse
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +194,14 @@ def scores(filled, X, gaps, nominal):
     )
 
 
+def shared(rows):
+    """The rows of tables and masks that all methods have"""
+    methods = {row["method"] for row in rows}
+    places = [(row["table"], row["pattern"], row["mask"]) for row in rows]
+    found = Counter(places)
+    return [row for row, place in zip(rows, places, strict=True) if found[place] == len(methods)]
+
+
 def by_table(rows, field, pattern=None):
     """{(table, pattern): {method: values of the masks}} of the tables that all methods have"""
     methods = {row["method"] for row in rows}
@@ -255,7 +265,7 @@ def main():
         again=options.again,
     )
     if options.summary:
-        return summary(results.rows)
+        return summary(shared([r for r in results.rows if r["method"] in options.methods]))
     # What rivals warn of (rounds, constant columns) is not what is measured.
     warnings.simplefilter("ignore")
     jobs = [(pattern, mask) for mask in range(options.masks) for pattern in options.patterns]
@@ -274,7 +284,7 @@ def main():
                 rmse, accuracy = scores(filled, X, gaps, nominal)
                 results.add(**key, rows=len(X), rmse=rmse, accuracy=accuracy, seconds=taken)
             print(pattern, mask, name, flush=True)
-    return summary(results.rows)
+    return summary(shared([r for r in results.rows if r["method"] in options.methods]))
 
 
 if __name__ == "__main__":
