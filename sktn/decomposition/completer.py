@@ -23,6 +23,9 @@ from sktn.tables.reading import check_target, number_target, table_weight
 
 __all__ = ["RGTNCompleter"]
 
+# Sums of scikit-learn's checks overflow where numbers are as large as floats are.
+_large = np.errstate(over="ignore", invalid="ignore")
+
 
 class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
     """Complete a tensor that is given as coordinates and values, and never formed.
@@ -171,14 +174,11 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
         """
         model = blank(self)
         model._check_range()
-        encoder = OrdinalEncoder(
-            dtype=np.int32, handle_unknown="use_encoded_value", unknown_value=-1
-        )
         X, y, weight = model._read(X, y, sample_weight, reset=True)
-        index = encoder.fit(X).transform(X)
-        model._encoder = encoder
-        model.categories_ = list(encoder.categories_)
-        model.shape_ = tuple(map(len, encoder.categories_))
+        model._encoder = _encoder(X)
+        index = _large(model._encoder.transform)(X)
+        model.categories_ = list(model._encoder.categories_)
+        model.shape_ = tuple(map(len, model.categories_))
         model.location_, model.scale_ = _mean_and_deviation(y, weight)
         data, model._unit_weight = _once(index, y, weight, model)
         history = History(
@@ -227,15 +227,10 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
         ]
         sorting = [np.argsort(some, kind="stable") for some in levels]
         model.categories_ = [some[order] for some, order in zip(levels, sorting, strict=True)]
-        model._encoder = OrdinalEncoder(
-            categories=model.categories_,
-            dtype=np.int32,
-            handle_unknown="use_encoded_value",
-            unknown_value=-1,
-        ).fit(X)
+        model._encoder = _encoder(X, model.categories_)
         model.shape_ = tuple(map(len, levels))
         # New levels come last for the solver, and where they belong after it.
-        index = model._encoder.transform(X)
+        index = _large(model._encoder.transform)(X)
         index = np.stack(
             [order[column] for order, column in zip(sorting, index.T, strict=True)], axis=1
         )
@@ -266,13 +261,12 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
             Predicted values, in the units of y.
         """
         check_is_fitted(self)
-        array = check_array(_plain(X), dtype=None, estimator=self, input_name="X")
+        array = _large(check_array)(_plain(X), dtype=None, estimator=self, input_name="X")
         validate_data(self, X, reset=False, skip_check_array=True)
-        index = self._encoder.transform(array)
+        index = _large(self._encoder.transform)(array)
         return self._within(_units(self).original(self._model(index)))
 
-    # Sums of scikit-learn's checks overflow where values are as large as floats are.
-    @np.errstate(over="ignore", invalid="ignore")
+    @_large
     def _read(self, X, y, sample_weight, *, reset):
         check_target(y)
         plain = _plain(X)
@@ -288,7 +282,6 @@ class RGTNCompleter(DocLinks, RegressorMixin, BaseEstimator):
         weight = table_weight(sample_weight, X)
         kept = weight > 0
         y = number_target(y)
-        check_target(y)  # Strings of numbers may have been gaps.
         self._warn_beyond_range(y[kept])
         return X[kept], y[kept], weight[kept]
 
@@ -357,6 +350,12 @@ def _refuse_gaps(X):
             f"Input X contains NaN or None, the first in row {row}, mode {mode}: leave rows out "
             "that do not say which entry they are, or give the missing level a name."
         )
+
+
+@_large
+def _encoder(X, categories="auto"):
+    unknown = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
+    return OrdinalEncoder(categories=categories, dtype=np.int32, **unknown).fit(X)
 
 
 def _mean_and_deviation(y, weight):

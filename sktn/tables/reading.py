@@ -182,9 +182,7 @@ def _numbers(estimator, X, y, is_categorical, encoder, regression, of_strings=_N
         if not regression:
             return check_X_y(table, y, **options)
         X, y = check_X_y(table, y, multi_output=True, y_numeric=True, **options)
-        y = number_target(y)
-        check_target(y)  # Strings of numbers may have been gaps.
-        return X, y
+        return X, number_target(y)
     except (TypeError, ValueError) as error:
         if "float() argument must be" in str(error):
             _refuse_objects(X, is_categorical, error)
@@ -259,7 +257,16 @@ def number_target(y):
             f"Input y holds {y.dtype}, which NumPy would turn into a count of its units: subtract "
             "a first date, and divide by a unit such as np.timedelta64(1, 'D')."
         )
-    return y.astype(np.float64, copy=False)
+    y = y.astype(np.float64, copy=False)
+    # Strings of numbers may have been gaps, or beyond all floats.
+    check_target(y)
+    beyond = np.flatnonzero(np.isinf(y).reshape(len(y), -1).any(axis=1))
+    if len(beyond):
+        raise ValueError(
+            f"Input y contains infinity or a value too large for float64, the first in row "
+            f"{beyond[0]}: divide all by a power of ten, or leave such rows out."
+        )
+    return y
 
 
 def _is_none(y):

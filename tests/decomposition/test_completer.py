@@ -202,6 +202,15 @@ def test_targets_of_any_size(rng):
         np.testing.assert_allclose(large / size, unit, rtol=1e-9)
 
 
+def test_levels_of_any_size(rng):
+    X, y = rng.choice([-1.7e308, 1.0, 1.7e308], (40, 2)), rng.normal(size=40)
+    model = RGTNCompleter(max_steps=1, random_state=0).fit(X, y)
+    assert model.shape_ == (3, 3)
+    assert np.isfinite(model.predict(X)).all()
+    with pytest.raises(ValueError, match="y contains infinity"):
+        model.fit(X, ["1"] * 39 + ["inf"])
+
+
 def test_frames_with_gaps_and_with_one_name_twice(rng):
     X = pd.DataFrame({"a": pd.array([1, 2, None, 1], dtype="Int64"), "b": [1, 2, 2, 1]})
     model = RGTNCompleter(max_steps=0, random_state=0)

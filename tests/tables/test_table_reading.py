@@ -158,6 +158,8 @@ def test_labels_given_to_a_regressor_are_not_blamed_on_the_table():
         read_fit(Model(), frame(np.arange(6.0)), labels, regression=True)
     with pytest.raises(ValueError, match="y contains NaN or None, the first in row 2"):
         read_fit(Model(), frame(np.arange(6.0)), ["1", "2", "nan", *"456"], regression=True)
+    with pytest.raises(ValueError, match=r"y contains infinity .* the first in row 1"):
+        read_fit(Model(), frame(np.arange(6.0)), ["1", "1e400", *"3456"], regression=True)
 
 
 @pytest.mark.parametrize("categories", [True, False])
