@@ -11,7 +11,7 @@ import numpy as np
 from sktn.backend import get_config
 from sktn.chains.folds import distinct, random_folds, search_rows
 from sktn.chains.gaps import said_gaps
-from sktn.chains.look import LOOK_ROWS, look
+from sktn.chains.look import LOOK_ROWS, look, look_landmarks
 from sktn.chains.selection import gain
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.solvers import convex
@@ -36,18 +36,18 @@ _LARGEST_LOG = 80.0
 _WIDE = 1 / 8
 
 
-def pose(model, sites, target, rng):
-    """The problem with its penalty and strength, and the relevances of the table's columns."""
+def charged(model, sites, target, rng):
+    """The problem with its penalty, the relevances of the table's columns, and what they do to the
+    variance of the prior: strengths are tried in units of it."""
     problem = bare_problem(sites, target, model._max_order)
     relevance = column_relevances(model, sites, problem, rng)
     kept = relevance[sites.columns.kept]
     equal = penalised(model, problem, np.ones(len(kept)))
     problem = penalised(model, problem, kept)
-    # Strengths are tried in units of the prior's variance, which relevances change.
     unit = 1.0
     if model.alpha == "auto" and np.any(kept != 1):
         unit = prior_unit(problem, equal)
-    return _with_strength(model, problem, target, rng, unit), relevance
+    return problem, relevance, unit
 
 
 def table_attributes(reading, target, sites, relevance, problem):
@@ -108,7 +108,8 @@ def _told_sites(model, reading, missing, target, dtype, rng):
         problem = _equal(model, sites, part)
         if not _in_range(problem):
             return made("quantile")
-        missed = look([problem.astype(np.float32)], folds, np.random.RandomState(seed))
+        landmarks = look_landmarks(problem.weight, np.random.RandomState(seed))
+        missed = look([problem.astype(np.float32)], folds, landmarks)
         errors.append((missed.astype(np.float64) ** 2).sum(axis=1))
     mean, error = gain(*errors, part.weight / part.weight.sum())
     whole = len(rows) == len(reading.X)
@@ -190,7 +191,7 @@ def column_relevances(model, sites, problem, rng):
     return relevance
 
 
-def _with_strength(model, problem, target, rng, unit):
+def with_strength(model, problem, target, rng, unit):
     """The problem with its strength, and what the data say of the shape of its loss."""
     rows = search_rows(problem.weight, _ALPHA_ROWS, rng)
     folds = []

@@ -13,6 +13,7 @@ import numpy as np
 
 from sktn.chains import prior
 from sktn.chains.gaps import said_gaps
+from sktn.chains.look import look, look_losses
 from sktn.chains.prior import penalised
 from sktn.chains.selection import clearly_worse, gain
 from sktn.chains.streamed import STREAMED_ROWS
@@ -29,7 +30,7 @@ _EVIDENCE_ROWS, _JUDGED_ROWS, _LANDMARKS = 1600, 3000, 500
 # Of a first look: rows of evidence, and degrees, which have half of a rough part.
 _LOOK_ROWS, _LOOK_DEGREE = 400, 32
 #: Stages of a search from what a look has found, as of `relevances`, and those of a look.
-FROM_LOOK, _LOOK = ((1.0, 15),), ((1.0, 20),)
+FROM_LOOK, _LOOK = ((1.0, 10),), ((1.0, 12),)
 # Numbers that the kernels of all columns may take together: what a step costs (a tenth of a second
 # for 1,000 rows of 30 columns).
 _KERNELS = 2**25
@@ -127,18 +128,32 @@ def posed(model, reading, target, rng, clock, rough=None):
     """
     sites = prior.table_sites(model, reading, target, rng)
     clock.say(f"columns by {sites.columns.scaling!r}")
-    problem, relevance = prior.pose(model, sites, target, rng)
-    clock.say(f"strength alpha={problem.alpha:.3g}")
-    smooth = sites, problem, relevance
-    looked_for = rough is None and may_be_rough(model, problem) and not clock.over()
-    if rough is None and not looked_for:
-        return smooth
-    table = table_of(model, reading, target)
-    if looked_for:
-        rough = find_roughness(table, smooth, rng, clock.over)
+    problem, relevance, unit = prior.charged(model, sites, target, rng)
+    looked_for = rough is None and may_be_rough(model, problem)
+
+    def with_strength(problem):
+        problem = prior.with_strength(model, problem, target, rng, unit)
+        clock.say(f"strength alpha={problem.alpha:.3g}")
+        return problem
+
+    # What compares the priors of several classes does not ask for it.
+    late = looked_for and _several_classes(problem)
+    if not late:
+        problem = with_strength(problem)
+    if looked_for and not clock.over():
+        table = table_of(model, reading, target)
+        rough = find_roughness(table, (sites, problem, relevance), rng, clock.over)
     if len(reading.X) > STREAMED_ROWS:
         rough = for_mini_batches(rough)
-    return smooth if rough is None else with_roughness(rough, table, smooth, clock)
+    if rough is not None:
+        table = table_of(model, reading, target)
+        return with_roughness(rough, table, (sites, problem, relevance), clock)
+    return sites, with_strength(problem) if late else problem, relevance
+
+
+def _several_classes(problem):
+    """Whether scores are of classes, and each of them has its own Newton steps to pay."""
+    return problem.loss.log_likelihood and problem.n_scores > 1
 
 
 def may_be_rough(model, problem):
@@ -209,8 +224,8 @@ def find_roughness(table, smooth, rng, stop=None):
     """The relevances of the columns, and their parts, None where those rows that had no say in them
     are not told better by a standard error, or where there is no time for the search to end.
 
-    smooth : sites, ChainProblem with its strength and relevances of the smooth prior, stop :
-        `stop() -> bool`
+    smooth : sites, ChainProblem, with its strength unless there are several classes, and relevances
+        of the smooth prior, stop : `stop() -> bool`
     -> Roughness, Smooth or None
     """
     first, rows = evidence_rows(table.target, rng)
@@ -224,8 +239,8 @@ def find_roughness(table, smooth, rng, stop=None):
     looked = look_at(table, first, rng, stop)
     if stop is not None and stop():
         return None
-    strengths = [smooth[1].alpha * factor for factor in (10**0.5, 1.0, 10**-0.5)]
-    equal, _ = judge.losses(judge.part, strengths)
+    near = np.array([10**0.5, 1.0, 10**-0.5])
+    equal, _ = judge.losses(judge.part, near * (judge.part.alpha or 1.0))
     # What few rows say of relevances is too much.
     gentle = POWERS[-1:]
     before = min(equal, judge.best(looked.smooth_part, gentle)[0], key=judge.mean)
@@ -242,7 +257,11 @@ def find_roughness(table, smooth, rng, stop=None):
             break
         if found.decisive:
             better += judge.better(found, equal)
-    return min(better, key=lambda one: judge.mean(one[0]), default=(None, None))[1]
+    best = min(better, key=lambda one: judge.mean(one[0]), default=(None, None))[1]
+    if best is None or best.alpha is not None:
+        return best
+    # What is too sure of itself has a large log-loss, and not so large a square.
+    return judge.best(best, told=judge.searched)[1]
 
 
 def relevances_from(near, model, smooth, rows, rng, stop=None):
@@ -319,7 +338,8 @@ def _waves(table, rows, degree, dtype):
 
 @dataclass(frozen=True)
 class _Judge:
-    """What priors are compared by: the losses of the same rows, held out.
+    """What priors are compared by: the losses of the same rows, held out. Those of several classes
+    are squares of a ridge regression, whose closed form serves all scores at once.
 
     table : Table
     columns : of the smooth prior, part : its problem on these rows
@@ -334,16 +354,22 @@ class _Judge:
     landmarks: np.ndarray
 
     def losses(self, problem, strengths):
-        """At the best of some strengths, which that is: (m,), ()"""
+        """At the best of some strengths, which that is, None of several classes: (m,), ()"""
+        if _several_classes(problem):
+            return look_losses(look([problem], self.folds, self.landmarks))[self.judged], None
+        return self.searched(problem, strengths)
+
+    def searched(self, problem, strengths):
+        """As `losses`, whatever there are: those that the model minimises."""
         design = convex.make_design(problem, self.landmarks)
         scores, means = convex.search(design, problem, self.folds, strengths)
         best, judged = int(np.argmin(means)), problem.take(self.judged)
         losses = judged.loss.values(scores[best][self.judged], judged.target)
         return losses.astype(np.float64), float(strengths[best])
 
-    def best(self, found, powers=POWERS):
+    def best(self, found, powers=POWERS, told=None):
         """The losses under the best of powers of Roughness or Smooth, and that, with its best
-        strength."""
+        strength: told by `losses`, or as given."""
         model, columns, part = self.table.model, self.columns, self.part
         if isinstance(found, Roughness):
             sites = found.sites(self.table, np.float32, self.rows)
@@ -353,16 +379,17 @@ class _Judge:
             shrunk = found.shrunk(power)
             own = penalised(model, part, shrunk.relevance[columns.kept])
             strengths = np.multiply(model._alphas, prior_unit(own, equal))
-            losses, alpha = self.losses(own, strengths)
+            losses, alpha = (told or self.losses)(own, strengths)
             tries.append((losses, shrunk._replace(alpha=alpha)))
         return min(tries, key=lambda one: self.mean(one[0]))
 
     def better(self, found, equal):
-        """Of the powers of what was found the best, in a list, which is empty where it is not
-        better than equal relevances by a standard error: as of `best`"""
-        best = self.best(found)
-        mean, error = gain(equal, best[0], self.share)
-        return [best] if mean > error else []
+        """The losses under the best power of what was found, and that, of several classes of any
+        power, in a list, which is empty where it is not better than equal relevances by a standard
+        error"""
+        losses, best = self.best(found)
+        mean, error = gain(equal, losses, self.share)
+        return [(losses, best if best.alpha is not None else found)] if mean > error else []
 
     def mean(self, losses):
         return float(self.share @ losses)

@@ -7,7 +7,14 @@ import numpy as np
 from sktn.chains.base import ordered
 from sktn.chains.folds import search_rows
 from sktn.chains.gaps import said_gaps
-from sktn.chains.look import LOOK_LANDMARKS, LOOK_ROWS, look, look_loss
+from sktn.chains.look import (
+    LOOK_LANDMARKS,
+    LOOK_ROWS,
+    look,
+    look_landmarks,
+    look_loss,
+    look_losses,
+)
 from sktn.chains.roughness import (
     FROM_LOOK,
     POWERS,
@@ -125,7 +132,8 @@ class Search:
         parts = [problem.take(self.look_rows) for problem in self._problems(point)[0]]
         # The same landmarks everywhere: the designs are compared, not the draws.
         rng = np.random.RandomState(self.seeds["landmarks"])
-        return look(parts, self.folds[self.look_rows], rng)
+        landmarks = look_landmarks(parts[0].weight, rng)
+        return look(parts, self.folds[self.look_rows], landmarks)
 
     def look_loss(self, missed):
         """Half the mean square of a look: (m, c) -> ()"""
@@ -231,7 +239,7 @@ class Search:
         self.sites[basis] = found[0].sites(table, np.float32, self.rows)
         for one in found:
             self.share_factors[basis] = [one.relevance]
-            losses.append(SquaredError().values(self.look(point).astype(np.float64), 0.0))
+            losses.append(look_losses(self.look(point)))
         return np.array(losses)
 
     def find_relevances(self, point, alphas, rival=None, stop=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor, MPSRegressorCV
-from sktn.chains.prior import pose, table_sites
+from sktn.chains.prior import charged, table_sites
 from sktn.chains.solvers import Convex
 from sktn.inspection import limit_order, variance_shares
 from sktn.solvers.relevance import prior_variance
@@ -93,7 +93,7 @@ def test_variance_of_the_prior_is_that_of_the_parts(table, max_order, rng):
     reading = read_fit(model, X, y, regression=True)
     target = model._make_target(reading.y, np.ones(len(y)))
     sites = table_sites(model, reading, target, np.random.RandomState(0))
-    problem, _ = pose(model, sites, target, np.random.RandomState(0))
+    problem, *_ = charged(model, sites, target, np.random.RandomState(0))
     a = problem.vectors(np.arange(len(X)))
     own = np.sum(a[:, :, 1:] ** 2, axis=2)
     expected = own.sum(axis=1)

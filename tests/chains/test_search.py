@@ -173,7 +173,7 @@ def test_held_out_rows_have_no_say_in_the_relevances_they_are_judged_by(rng):
     search.find_relevances(point, model.alphas, nothing)
     assert not search.factors
     search.find_relevances(point, model.alphas)
-    assert search.factors["quantile", 8].max() > 5
+    assert search.factors["quantile", 8].max() > 3
     losses = search.path(point, model.alphas)[1]
     equal = search.path({**point, "relevance": "equal"}, model.alphas)[1]
     assert losses.min() > equal.min() - 0.02
