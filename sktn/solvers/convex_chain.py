@@ -200,31 +200,40 @@ def search_chains(problems, designs, chain, folds, alphas, limits, rng):
     return scores, losses
 
 
-def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm_sweeps=None):
-    """Chains of the rows that are not held out, for one strength after the other: each from its
-    convex limit by one sweep, which is as good as several; or, where the design does not reach what
-    rows say, by `warm_sweeps` from the one before.
+def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm=False):
+    """Chains of the rows that are not held out, for one strength after the other, each after one
+    sweep, which is as good as several: from its own convex limit; or, `warm`, where the design does
+    not reach what rows say, from the chain before, the first of which is the convex limit without a
+    sweep.
 
     inputs: of the problem, in the order of the chain; held_out (m,) rows, alphas (A,)
-    -> generator of scores (m, c) of these rows, their mean loss, Solution for weighted site vectors
+    -> generator of scores (m, c) of these rows, their mean loss, Solution for weighted site
+    vectors: A of them, warm A + 1
     """
     weight = np.asarray(problem.weight).copy()
     weight[held_out] = 0
     rows, judged = np.flatnonzero(weight), problem.take(held_out)
-    options = sweep.SweepOptions(max_bond_dim=chain[-1], max_sweeps=warm_sweeps or 1)
-    if warm_sweeps is None:
+    options = sweep.SweepOptions(max_bond_dim=chain[-1], max_sweeps=1)
+    if not warm:
         # One rough visit to every core is enough to tell strengths and designs apart.
         options = options._replace(effort=sweep.ROUGH_EFFORT, outward=False)
-    held_in, solution = [x[:, rows] for x in inputs], None
+    held_in, left_out = ([x[:, part] for x in inputs] for part in (rows, held_out))
+
+    def told(solution):
+        found = sweep.scores(solution.networks[0], left_out)
+        return found, float(judged.mean_loss(found)), solution
+
+    solution = None
     for alpha in alphas:
-        if solution is None or warm_sweeps is None:
+        if solution is None or not warm:
             whole = replace(problem, weight=weight, alpha=alpha)
             solution, _ = fit_chain(whole, design, chain, rng, Effort(tol=1e-4))
+            if warm:
+                yield told(solution)
         part = problem.take(rows).with_alpha(alpha)
         network, _ = sweep.sweep(solution.networks[0], held_in, part, options)
         solution = replace(solution, networks=[network])
-        found = sweep.scores(network, [x[:, held_out] for x in inputs])
-        yield found, float(judged.mean_loss(found)), solution
+        yield told(solution)
 
 
 def until_worse(path, limit=np.inf):

@@ -167,10 +167,10 @@ def test_few_rows_are_not_looked_at():
 def test_sweeps_take_the_strength_that_a_held_out_fold_wants(monkeypatch, max_landmarks, steps):
     asked = []
 
-    def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm_sweeps):
+    def chain_path(problem, design, inputs, chain, held_out, alphas, rng, warm):
         asked.append((len(held_out) / problem.n_rows, alphas))
-        assert warm_sweeps == 2
-        yield from ((None, loss, None) for loss in (0.5, 0.4, 0.45, 0.3))
+        assert warm
+        yield from ((None, loss, None) for loss in (0.6, 0.5, 0.4, 0.45, 0.3))
 
     monkeypatch.setattr(convex_chain, "chain_path", chain_path)
     rng = np.random.default_rng(5)
@@ -185,6 +185,21 @@ def test_sweeps_take_the_strength_that_a_held_out_fold_wants(monkeypatch, max_la
         assert alphas[0] == convex.alpha_
     MPSClassifier(**given, alpha=0.1).fit(X, y)
     assert len(asked) == steps
+
+
+@pytest.mark.parametrize("after", [0.49, 0.51])
+def test_chains_are_swept_where_held_out_rows_are_told_better(monkeypatch, after):
+    def chain_path(*given, warm):
+        yield from ((None, loss, None) for loss in (0.5, after, 0.52))
+
+    monkeypatch.setattr(convex_chain, "chain_path", chain_path)
+    rng = np.random.default_rng(5)
+    X, score = turning(rng, 200)
+    y = labels(rng, score)
+    given = {"bond_dim": 2, "degree": 2, "random_state": 0, "max_landmarks": 40}
+    swept, convex = (MPSClassifier(solver=s, **given).fit(X, y) for s in ("sweep", "convex"))
+    assert swept.alpha_ == convex.alpha_
+    assert (swept.n_iter_ > convex.n_iter_) == (after < 0.5)
 
 
 SEARCH = {

@@ -39,6 +39,7 @@ class Plan(NamedTuple):
     clock : Clock
     automatic : bool, whether a solver that holds out rows may lower the strength
     start : Solution of the first order on some of the rows, for weighted site vectors, or None
+    swept : bool, False where held-out rows are told no better by a chain that was swept
     """
 
     orders: list
@@ -49,6 +50,7 @@ class Plan(NamedTuple):
     clock: object
     automatic: bool = False
     start: Solution | None = None
+    swept: bool = True
 
 
 class ChainSolver(BaseEstimator):
@@ -110,7 +112,9 @@ class Sweep(ChainSolver):
         Relative decrease of the loss in a sweep at which sweeps end. None: 0.01, and 0.001 for
         squared errors, whose sweeps are cheap. Where every row is a landmark,
         the convex limit is the least loss there is, and no sweep is made when the chain is already
-        so near to it, nor for classes when its log-likelihood lacks less than one.
+        so near to it, nor for classes when its log-likelihood lacks less than one. Where rows are
+        many times the landmarks and ``alpha="auto"``, none is made if the first is of no use to
+        rows that are held out.
     truncation_tol : float, default=None
         A number updates two neighbouring cores at a time and splits them by a singular value
         decomposition that may lose this share of the norm, so that every bond finds its own
@@ -140,13 +144,15 @@ class Sweep(ChainSolver):
         return together([self._solve_one(part, plan, order) for order in plan.orders], problem)
 
     def strength(self, problem, plan, target):
-        """The strength for sweeps: they reach what landmarks do not, and bear a weaker one than the
-        convex limit of a few. One fold is held out, and weaker strengths are tried in turn, each
-        from where the one before ended, while they help.
+        """The plan for sweeps, and their strength: they reach what landmarks do not, and bear a
+        weaker one than the convex limit of a few. One fold is held out, and a sweep is made at
+        weaker and weaker strengths, each from where the one before ended, while they help. Where
+        the first does not, chains are not swept.
 
         problem : ChainProblem, its strength the first to be tried; target: what deals the folds
-        -> float, and the chain of the rows that are held in, where it was looked for and where the
-        convex limit that sweeps would start from otherwise is none of least squares, which is cheap
+        -> float, Plan: with the chain of the rows that are held in, where it was looked for and
+        where the convex limit that sweeps would start from otherwise is none of least squares,
+        which is cheap
         """
         # Their vectors are held twice: those of all rows, and of those that are not held out.
         longest = max(plan.output_site, problem.n_sites - plan.output_site)
@@ -154,13 +160,17 @@ class Sweep(ChainSolver):
         most = min(most, _SWEEP_ROWS * plan.max_landmarks)
         n_rows = min(most, np.count_nonzero(np.asarray(problem.weight) > 0))
         if n_rows < ROWS_BEYOND * plan.max_landmarks:
-            return problem.alpha, None
+            return problem.alpha, plan
         rows = search_rows(problem.weight, n_rows, plan.rng)
         folds = target.folds(rows, problem.coords[rows], plan.rng)
         if folds is None:
-            return problem.alpha, None
+            return problem.alpha, plan
         problem = problem.take(rows).astype(np.float32)
-        landmarks = convex.choose_landmarks(problem.weight, plan.max_landmarks, plan.rng)
+        # None of the rows held out, which it would tell better than others, and as many rows a
+        # landmark as there will be when none are.
+        held_in = np.where(folds != 0, problem.weight, 0)
+        n_landmarks = max(1, round(plan.max_landmarks * np.mean(folds != 0)))
+        landmarks = convex.choose_landmarks(held_in, n_landmarks, plan.rng)
         alphas = [problem.alpha * factor for factor in _WEAKER]
         order, output_site = plan.orders[0], plan.output_site
         path = convex_chain.chain_path(
@@ -171,13 +181,17 @@ class Sweep(ChainSolver):
             np.flatnonzero(folds == 0),
             alphas,
             np.random.default_rng(plan.rng.randint(2**31 - 1)),
-            warm_sweeps=2,
+            warm=True,
         )
         found = convex_chain.until_worse(path)
         losses = [loss for _, loss, _ in found]
-        plan.clock.say("held-out losses of sweeps: " + " ".join(f"{v:.4f}" for v in losses))
+        told = " ".join(f"{loss:.4f}" for loss in losses)
+        plan.clock.say(f"held-out losses of the convex limit and of sweeps: {told}")
         best = int(np.argmin(losses))
-        return alphas[best], None if problem.loss.quadratic else found[best][2]
+        if not best:
+            return problem.alpha, plan._replace(swept=False)
+        start = None if problem.loss.quadratic else found[best][2]
+        return alphas[best - 1], plan._replace(start=start)
 
     def weakest(self, alpha):
         """The weakest strength that is tried from one."""
@@ -196,7 +210,8 @@ class Sweep(ChainSolver):
         else:
             # The start is found to a thousandth of a sweep's precision.
             start, noise, least = _convex(problem, plan, order, tol / 1000)
-            if not two_site and near_enough(problem, start.losses[-1], least, tol):
+            rest = not plan.swept or near_enough(problem, start.losses[-1], least, tol)
+            if rest and not two_site:
                 return start
         options = SweepOptions(
             two_site=two_site,
@@ -217,8 +232,8 @@ def with_strength(problem, plan, solver, target):
     """The problem with the strength that sweeps bear, and the plan to start where the search for it
     ended: see :meth:`Sweep.strength`."""
     problem = problem.without_negligible(solver.weakest(problem.alpha))
-    alpha, start = solver.strength(problem, plan, target)
-    return problem.with_alpha(alpha), plan._replace(start=start)
+    alpha, plan = solver.strength(problem, plan, target)
+    return problem.with_alpha(alpha), plan
 
 
 def near_enough(problem, loss, least, tol):
