@@ -140,14 +140,13 @@ def posed(model, reading, target, rng, clock, rough=None):
     late = looked_for and _several_classes(problem)
     if not late:
         problem = with_strength(problem)
+    table, smooth = table_of(model, reading, target), (sites, problem, relevance)
     if looked_for and not clock.over():
-        table = table_of(model, reading, target)
-        rough = find_roughness(table, (sites, problem, relevance), rng, clock.over)
+        rough = find_roughness(table, smooth, rng, clock.over)
     if len(reading.X) > STREAMED_ROWS:
         rough = for_mini_batches(rough)
     if rough is not None:
-        table = table_of(model, reading, target)
-        return with_roughness(rough, table, (sites, problem, relevance), clock)
+        return with_roughness(rough, table, smooth, clock)
     return sites, with_strength(problem) if late else problem, relevance
 
 
@@ -368,8 +367,7 @@ class _Judge:
         return losses.astype(np.float64), float(strengths[best])
 
     def best(self, found, powers=POWERS, told=None):
-        """The losses under the best of powers of Roughness or Smooth, and that, with its best
-        strength: told by `losses`, or as given."""
+        """The losses, as told, under the best power of what was found, and that with its strength"""
         model, columns, part = self.table.model, self.columns, self.part
         if isinstance(found, Roughness):
             sites = found.sites(self.table, np.float32, self.rows)
@@ -384,9 +382,8 @@ class _Judge:
         return min(tries, key=lambda one: self.mean(one[0]))
 
     def better(self, found, equal):
-        """The losses under the best power of what was found, and that, of several classes of any
-        power, in a list, which is empty where it is not better than equal relevances by a standard
-        error"""
+        """The losses under the best power of what was found, and that (of several classes as it was
+        found), in a list: empty where equal relevances are not worse by a standard error"""
         losses, best = self.best(found)
         mean, error = gain(equal, losses, self.share)
         return [(losses, best if best.alpha is not None else found)] if mean > error else []
