@@ -156,8 +156,7 @@ def _several_classes(problem):
 
 
 def may_be_rough(model, problem):
-    """Whether columns are looked at one by one: nothing that was given speaks against it, and there
-    are rows enough."""
+    """Whether columns are looked at one by one: nothing given forbids it, and rows are enough."""
     return (
         model.degree == "auto"
         and model.alpha == "auto"
@@ -367,7 +366,7 @@ class _Judge:
         return losses.astype(np.float64), float(strengths[best])
 
     def best(self, found, powers=POWERS, told=None):
-        """The losses, as told, under the best power of what was found, and that with its strength"""
+        """The losses, as told, under the best power of what was found, and that: as `losses`"""
         model, columns, part = self.table.model, self.columns, self.part
         if isinstance(found, Roughness):
             sites = found.sites(self.table, np.float32, self.rows)
