@@ -6,17 +6,17 @@ known beforehand, all other cores fixed: removals have a closed form, and the sl
 what was removed are found against what is then missing. Those that promise most are fitted, in a
 race, since what is known beforehand tells little of where sweeps will end: good structures were
 dismissed after twelve sweeps that meet the target after a hundred. Random starts see what no warm
-one leads to, of structures near by and of those that the spectra of the unfoldings promise most of.
+one leads to.
 """
 
 from dataclasses import dataclass
-from itertools import combinations, islice
 
 import numpy as np
 
 from sktn.networks import graph
 from sktn.solvers.als import update
 from sktn.structure import moves
+from sktn.structure.afresh import Structures
 
 __all__ = ["Descent", "descend"]
 
@@ -24,15 +24,9 @@ __all__ = ["Descent", "descend"]
 _CANDIDATES, _WORK = (4, 32), 1e9
 # Sweeps of the last round of a race.
 _LONGEST = 400
-# Parameters times entries up to which structures are fitted from random starts as well, and how
-# many of those that failed from warm ones.
-_QUICK, _AFRESH = 1e9, 8
-# Structures that are sampled have at least this share of the parameters, and races of random
-# starts that fail, one after the other, before there are no more.
-_NEAR, _PATIENCE = 0.85, 4
-# Samples that are drawn for one that starts, bonds that half of them change, and how often samples
-# are sampled.
-_DRAWN, _CHANGED, _ROUNDS = 20, 4, 6
+# Parameters times entries up to which structures are fitted from random starts as well, and races
+# of random starts that fail, one after the other, before there are no more.
+_QUICK, _PATIENCE = 1e9, 4
 # One of so many stays in a race from round to round: of some thirty, those that won were among the
 # first five after the first round, wherever it was looked at.
 _STAYS = 4
@@ -139,16 +133,16 @@ def descend(problem, state, descent):
 
     State that meets the target -> State that meets the target, never larger
     """
-    best = state
+    best, structures = state, Structures(problem)
     while not problem.expired():
-        smaller = _smaller(problem, best, descent)
+        smaller = _smaller(problem, best, descent, structures)
         if smaller is None:
             break
         best = smaller
     return best
 
 
-def _smaller(problem, best, descent):
+def _smaller(problem, best, descent, structures):
     """A smaller network near by that meets the target, or None."""
     most = int(np.clip(_WORK / (best.size * problem.X.size), *_CANDIDATES))
     quick = best.size * problem.X.size < _QUICK
@@ -161,22 +155,20 @@ def _smaller(problem, best, descent):
         if R.tobytes() not in seen and problem.possible(R):
             seen.add(R.tobytes())
             runners.append((move.cores, move.solve, move.bond))
-    trial, failed = _race(problem, runners, few, "neighbour", longest)
+    trial, _ = _race(problem, runners, few, "neighbour", longest)
     # Above order six random starts begin as products, and end far above.
     if trial is not None or not (quick and descent.random_starts) or len(best.cores) > 6:
         return trial
-    shape, dtype, tried = problem.X.shape, problem.X.dtype, set()
-    for turn in range(_PATIENCE):
-        if turn % 2 == 0 and problem.cuts is not None:
-            structures = _promised(problem, best, tried, most)
-        else:
-            structures = _structures(problem, best, failed, tried, most)
-        tried |= {R.tobytes() for R in structures}
-        drawn = [graph.random_cores(shape, R, problem.rng, dtype) for R in structures]
+    shape, dtype = problem.X.shape, problem.X.dtype
+    for _ in range(_PATIENCE):
+        chosen = structures.choose(best, most)
+        drawn = [graph.random_cores(shape, R, problem.rng, dtype) for R in chosen]
         drawn = [(cores, None, None) for cores in drawn]
-        trial, _ = _race(problem, drawn, 12, "afresh", longest)
-        if trial is not None:
+        trial, ended = _race(problem, drawn, 12, "afresh", longest)
+        if trial is not None or not drawn:
             return trial
+        for other in ended:
+            structures.learn(graph.bond_dims(other.cores), other.error)
     return None
 
 
@@ -189,7 +181,7 @@ def _race(problem, runners, sweeps, name, longest=_LONGEST):
     that follow as much, so that who is further from the target is out.
 
     runners list of (cores, core to begin with or None, bond or None)
-    -> State or None, list of (State, bond)
+    -> State or None, list of State
     """
     before, out, ranked = [np.inf] * len(runners), [], []
     while runners and sweeps <= longest:
@@ -209,79 +201,4 @@ def _race(problem, runners, sweeps, name, longest=_LONGEST):
         runners = [(trial.cores, None, bond) for trial, bond in ranked]
         before = [trial.error for trial, _ in ranked]
         sweeps *= 2
-    return None, out + ranked
-
-
-def _structures(problem, best, failed, tried, most):
-    """Structures for random starts: those that failed by least, modes exchanged, and samples.
-
-    A loop whose bonds have shared out what a tree could carry holds on to it: no warm start leads
-    from one to the other. Samples are smaller, but not by much.
-
-    tried set of structures as bytes, which are left out -> list of (N, N)
-    """
-    R = graph.bond_dims(best.cores)
-    failed = sorted(failed, key=lambda f: f[0].error)
-    found = [graph.bond_dims(trial.cores) for trial, _ in failed[:_AFRESH]]
-    found += [*_exchanged(R), *_samples(problem, best, R, most)]
-    found = _smaller_ones(problem, best, found, tried)
-    return list(islice(filter(problem.possible, found), most))
-
-
-def _promised(problem, best, tried, most):
-    """Structures for random starts that the unfoldings prove to miss least: samples of samples.
-
-    What no network of some bonds can undercut tells where their fits will end (rank correlations of
-    .4 to .9 with the error after twelve sweeps), and costs no fit: so samples may go far.
-
-    tried set of structures as bytes, which are left out -> list of (N, N)
-    """
-    R = graph.bond_dims(best.cores)
-    pairs, around, found = np.triu_indices(len(R), 1), [R], _exchanged(R)
-    for _ in range(_ROUNDS):
-        for other in around:
-            found += _samples(problem, best, other, most / len(around))
-        found = _smaller_ones(problem, best, found, tried)
-        if not found or problem.expired():
-            return []
-        missed = problem.cuts.missed([other[pairs] for other in found])
-        around = found = [found[n] for n in np.argsort(missed, kind="stable")[: 2 * most]]
-    return list(filter(problem.possible, found[:most]))
-
-
-def _exchanged(R):
-    """Structures of which two modes are exchanged: list of (N, N)"""
-    found = []
-    for i, j in combinations(range(len(R)), 2):
-        swap = np.arange(len(R))
-        swap[[i, j]] = j, i
-        found.append(R[np.ix_(swap, swap)])
-    return found
-
-
-def _samples(problem, best, R, most):
-    """Structures, not far smaller than the best, of which some bonds differ by one from R.
-
-    -> list of (N, N)
-    """
-    pairs, found = np.triu_indices(len(R), 1), []
-    for n in range(int(_DRAWN * most)):
-        other = np.ones_like(R)
-        change = problem.rng.integers(-1, 2, len(pairs[0]))
-        if n % 2:  # Those near by are many at order four, and too few to be met by chance at six.
-            change *= problem.rng.random(len(change)) < _CHANGED / len(change)
-        other[pairs] = np.maximum(R[pairs] + change, 1)
-        other = np.maximum(other, other.T)
-        if graph.n_parameters(problem.sizes, other) > _NEAR * best.size:
-            found.append(other)
-    return found
-
-
-def _smaller_ones(problem, best, found, tried):
-    """Of structures those that are smaller and were not tried yet, each once."""
-    different = {}
-    for other in found:
-        smaller = graph.n_parameters(problem.sizes, other) < best.size
-        if smaller and other.tobytes() not in tried:
-            different.setdefault(other.tobytes(), other)
-    return list(different.values())
+    return None, [trial for trial, _ in out + ranked]

@@ -45,38 +45,6 @@ def test_a_race_tells_a_slow_fit_from_a_failure():
     assert neighbours._race(task, [], 6, "neighbour") == (None, [])
 
 
-def test_structures_for_random_starts_are_smaller_and_different():
-    X = smooth((9, 4, 4, 5))
-    task, best = fitted(X, complete_matrix(3, 4), 1.0)
-    _, less = fitted(X, complete_matrix(2, 4), 1.0)
-    found = neighbours._structures(task, best, [(less, None)], set(), 20)
-    assert (found[0] == complete_matrix(2, 4)).all()  # the one that failed comes first
-    assert len({R.tobytes() for R in found}) == len(found) == 20
-    for R in found:
-        assert (R == R.T).all()
-        assert (np.diag(R) == 1).all()
-        assert graph.n_parameters(X.shape, R) < best.size
-
-
-def test_modes_are_exchanged():
-    X = smooth((9, 3, 4))
-    R = np.array([[1, 2, 2], [2, 1, 1], [2, 1, 1]])  # the longest mode is the centre of a star
-    task, best = fitted(X, R, 1.0)
-    found = neighbours._structures(task, best, [], set(), 40)
-    other = R[np.ix_([1, 0, 2], [1, 0, 2])]
-    assert graph.n_parameters(X.shape, other) < best.size
-    assert any((one == other).all() for one in found)
-
-
-def test_structures_that_were_tried_are_not_drawn_again():
-    task, best = fitted(smooth((9, 4, 4, 5)), complete_matrix(3, 4), 1.0)
-    first = neighbours._structures(task, best, [], set(), 20)
-    tried = {R.tobytes() for R in first}
-    second = neighbours._structures(task, best, [], tried, 20)
-    assert len(second) == 20
-    assert not tried & {R.tobytes() for R in second}
-
-
 def told(task):
     """The task, with what the spectra of its tensor prove."""
     return replace(task, cuts=readings.needed(task, tomography.spectra(task.X)))
@@ -104,40 +72,14 @@ def test_no_fit_undercuts_what_the_unfoldings_prove():
     assert cuts.missed([R[np.triu_indices(4, 1)]])[0] >= expected * (1 - 1e-9)
 
 
-def test_random_starts_have_the_structures_that_the_unfoldings_promise():
-    task, best = fitted(smooth((9, 7, 6, 5)), complete_matrix(2, 4), 1.0)
-    task.target = best.error
-    task, pairs = told(task), np.triu_indices(4, 1)
-    first = neighbours._promised(task, best, set(), 20)
-    missed = task.cuts.missed([R[pairs] for R in first])
-    assert (np.diff(missed) >= 0).all()
-    others = neighbours._structures(task, best, [], set(), 20)
-    assert missed.mean() < 0.85 * task.cuts.missed([R[pairs] for R in others]).mean()
-    tried = {R.tobytes() for R in first}
-    assert len(tried) == len(first) > 10
-    assert all(graph.n_parameters(task.sizes, R) < best.size for R in first)
-    assert all(task.possible(R) for R in first)
-    again = neighbours._promised(task, best, tried, 20)
-    assert again
-    assert not tried & {R.tobytes() for R in again}
-
-
-def test_samples_change_few_bonds_too():
-    task, best = fitted(smooth((4, 3, 4, 3, 4, 3)), complete_matrix(2, 6), 1.0)
-    found = neighbours._structures(task, best, [], set(), 100)
-    changed = [int((complete_matrix(2, 6) != R).sum()) // 2 for R in found]
-    assert min(changed) <= 4
-    assert max(changed) >= 8
-
-
 def test_every_part_of_the_last_phase_can_be_switched_off(monkeypatch):
     X = smooth()
     task, found = fitted(X, complete_matrix(2, 4), 1e-12)
     task.target = found.error  # no smaller network comes near
     sweeps, called = [], []
-    fit, structures = task.fit, neighbours._structures
+    fit, choose = task.fit, neighbours.Structures.choose
     monkeypatch.setattr(task, "fit", lambda cores, n, **k: sweeps.append(n) or fit(cores, n, **k))
-    monkeypatch.setattr(neighbours, "_structures", lambda *a: called.append(a) or structures(*a))
+    monkeypatch.setattr(neighbours.Structures, "choose", lambda *a: called.append(a) or choose(*a))
 
     def descended(**off):
         sweeps.clear()
