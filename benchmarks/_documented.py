@@ -322,10 +322,16 @@ def density(kind, results):
     line = [f"{ranks[0]:.1f}", f"({smooth[0]:.1f})", *(f"{rank:.1f}" for rank in ranks[1:])]
     lines.append(["mean rank of four", *line, *[""] * 4])
     seeds = len({row["seed"] for row in rows})
+    first = [row for row in rows if row["seed"] == 0]
+    with_flow = [means(first, "score", [own, *rivals, "flow"])[1] for own in models[:2]]
+    (bins, *_, flow), (plain, *_) = (rankdata(-part, axis=1).mean(axis=0) for part in with_flow)
     return page(
         f"Mean log-density of held-out rows, {numbered(seeds)} splits, and how well boosting tells "
         'draws from held-out rows (area under the ROC curve, .5 is not at all); "smooth" is '
         f"``resolution=None`` ({origin(rows, runs)})",
         code(kind, runs),
         text_table(kind, header, lines),
+        "On the first split, beside a masked autoregressive flow too (four layers of splines, "
+        f"flowjax, 20 to 50 s a fit), the mean rank of five is {bins:.1f} for MPS, ({plain:.1f}) "
+        f"for smooth, {flow:.1f} for the flow.",
     )

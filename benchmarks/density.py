@@ -203,7 +203,7 @@ def tables(folder, wanted):
         if wanted is None or name in wanted:
             yield name, getattr(datasets, f"load_{name}")().data
     for path in sorted(Path(folder).glob("**/*.npz")) if folder else []:
-        name = path.stem.removeprefix("openml_")
+        name = path.stem.removeprefix("openml_").removeprefix("keel_")
         if name in BUNDLED or (wanted is not None and name not in wanted):
             continue
         data = np.load(path)
