@@ -41,6 +41,7 @@ def main():
     parser.add_argument("--rank", type=int, default=3)
     parser.add_argument("--noise", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--time-limit", type=float, help="of the search, in seconds")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     shape = options.users, options.items, options.months
@@ -48,7 +49,8 @@ def main():
         X, y, truth = ratings(shape, options.ratings, options.rank, options.noise, seed)
         n = len(y) - len(y) // 20
         begun = time.process_time()
-        model = RGTNCompleter(random_state=seed, verbose=options.verbose).fit(X[:n], y[:n])
+        settings = {"time_limit": options.time_limit, "verbose": options.verbose}
+        model = RGTNCompleter(random_state=seed, **settings).fit(X[:n], y[:n])
         seconds = time.process_time() - begun
         error = np.sqrt(np.mean((model.predict(X[n:]) - truth[n:]) ** 2))
         # The first entry of the history is of effects alone, and noise is part of its error.
