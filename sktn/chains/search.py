@@ -249,8 +249,8 @@ class Search:
         others begin: the same columns matter, and add as much to the prior's variance.
 
         rival: out-of-fold scores (N, c) without relevances. None are kept where rows say too
-        little, nor of classes where they are worse than the rival in the first share, nor where
-        `stop() -> bool` says so. Without a rival they are needed.
+        little, nor of classes where they are worse than the rival in the first share, as found and
+        shrunk, nor where `stop() -> bool` says so. Without a rival they are needed.
         """
         needed = rival is None
         if len(self.rows) < FIRST_ROWS and not self.quadratic and not needed:
@@ -262,7 +262,7 @@ class Search:
         n_folds = int(self.folds.max()) + 1
         n_shares = _shares(len(self.rows), n_folds)
         share = np.append(convex.design_of_folds(n_folds, n_shares), -1)[self.folds]
-        first, variances = self.share_variances, []
+        first, variances, power = self.share_variances, [], 1.0
         for k in range(n_shares):
             part = equal.take(np.flatnonzero(share != k))
             unit = np.maximum(site_variances(part), np.finfo(np.float32).tiny)
@@ -280,10 +280,16 @@ class Search:
             variances[-1][columns.kept] = own.factors * unit
             if not (k or needed or self.quadratic):
                 folds = np.where(share == 0, self.folds, -1)
-                if self._gain_of_share(point, found[0], folds, alphas, rival) < 0:
+                gains = [
+                    self._gain_of_share(point, found[0] ** one, folds, alphas, rival)
+                    for one in POWERS
+                ]
+                if max(gains) < 0:
                     return
+                power = POWERS[int(np.argmax(gains))]
         if first is None:
             self.share_variances = variances
+        found = [factors**power for factors in found]
         self.share_factors[basis_of(point)] = found
         self.factors[basis_of(point)] = np.exp(np.log(found).mean(axis=0))
 

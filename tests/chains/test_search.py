@@ -237,6 +237,29 @@ def test_few_rows_with_classes_have_no_relevances(rng):
         assert bool(search.factors) == (n_rows > 250)
 
 
+def test_relevances_are_shrunk_where_that_tells_the_first_share_better(rng, monkeypatch):
+    model = MPSClassifierCV(bases=[("quantile", 8)], smoothnesses=[1.0], bond_dims=[24])
+    X = rng.normal(size=(260, 4))
+    point = next(p for p in grid_of(model) if p["relevance"] == "auto")
+    found, basis = {}, basis_of(point)
+    for better in (1.0, -1.0):
+        # What the first share gains grows, or falls, with how unequal the relevances are.
+        monkeypatch.setattr(
+            Search,
+            "_gain_of_share",
+            lambda self, point, factors, *_, better=better: 9 + better * np.log(factors).std(),
+        )
+        search = searched(model, X, (X[:, 0] > 0).astype(int))
+        search.find_relevances(point, model.alphas, np.zeros((260, 1), np.float32))
+        found[better] = search
+    as_found, shrunk = found[1.0], found[-1.0]
+    np.testing.assert_allclose(shrunk.factors[basis] ** 2, as_found.factors[basis])
+    for half, whole in zip(shrunk.share_factors[basis], as_found.share_factors[basis], strict=True):
+        np.testing.assert_allclose(half**2, whole)
+    # Other bases begin with what was found.
+    np.testing.assert_array_equal(shrunk.share_variances, as_found.share_variances)
+
+
 def test_relevances_that_lose_in_the_first_share_are_not_found_for_others(rng, monkeypatch):
     calls, find = [], search_module.relevances
     monkeypatch.setattr(
