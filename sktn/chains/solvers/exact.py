@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, Options
 
 from sktn.backend import get_config
 from sktn.chains.folds import search_rows
+from sktn.chains.selection import clearly_worse
 from sktn.solvers import convex, convex_chain
 from sktn.solvers.newton import Effort
 from sktn.solvers.problem import Solution
@@ -39,7 +40,7 @@ class Plan(NamedTuple):
     clock : Clock
     automatic : bool, whether a solver that holds out rows may lower the strength
     start : Solution of the first order on some of the rows, for weighted site vectors, or None
-    swept : bool, False where held-out rows are told no better by a chain that was swept
+    swept : bool, False where held-out rows are told clearly worse by chains that were swept
     """
 
     orders: list
@@ -113,8 +114,8 @@ class Sweep(ChainSolver):
         squared errors, whose sweeps are cheap. Where every row is a landmark,
         the convex limit is the least loss there is, and no sweep is made when the chain is already
         so near to it, nor for classes when its log-likelihood lacks less than one. Where rows are
-        many times the landmarks and ``alpha="auto"``, none is made if the first is of no use to
-        rows that are held out.
+        many times the landmarks and ``alpha="auto"``, none is made if rows that are held out are
+        told clearly worse by chains that were swept.
     truncation_tol : float, default=None
         A number updates two neighbouring cores at a time and splits them by a singular value
         decomposition that may lose this share of the norm, so that every bond finds its own
@@ -147,7 +148,7 @@ class Sweep(ChainSolver):
         """The plan for sweeps, and their strength: they reach what landmarks do not, and bear a
         weaker one than the convex limit of a few. One fold is held out, and a sweep is made at
         weaker and weaker strengths, each from where the one before ended, while they help. Where
-        the first does not, chains are not swept.
+        they clearly harm, chains are not swept.
 
         problem : ChainProblem, its strength the first to be tried; target: what deals the folds
         -> float, Plan: with the chain of the rows that are held in, where it was looked for and
@@ -183,15 +184,18 @@ class Sweep(ChainSolver):
             np.random.default_rng(plan.rng.randint(2**31 - 1)),
             warm=True,
         )
-        found = convex_chain.until_worse(path)
-        losses = [loss for _, loss, _ in found]
+        limit, found = next(path), convex_chain.until_worse(path)
+        losses = [loss for _, loss, _ in (limit, *found)]
         told = " ".join(f"{loss:.4f}" for loss in losses)
         plan.clock.say(f"held-out losses of the convex limit and of sweeps: {told}")
-        best = int(np.argmin(losses))
-        if not best:
+        best = int(np.argmin(losses[1:]))
+        judged = problem.take(np.flatnonzero(folds == 0))
+        swept, still = (judged.loss.values(s, judged.target) for s, *_ in (found[best], limit))
+        share = judged.weight / judged.total_weight
+        if clearly_worse(swept.astype(np.float64), still.astype(np.float64), share):
             return problem.alpha, plan._replace(swept=False)
         start = None if problem.loss.quadratic else found[best][2]
-        return alphas[best - 1], plan._replace(start=start)
+        return alphas[best], plan._replace(start=start)
 
     def weakest(self, alpha):
         """The weakest strength that is tried from one."""
