@@ -31,13 +31,15 @@ METHODS = ("decision_function", "predict_proba", "score_samples", "predict", "tr
 
 
 def explained(error):
-    """Somebody wrote this error: the last line that ran is a `raise` of ours or scikit-learn's."""
+    """Somebody wrote this error: the last line that ran is a `raise` of ours or scikit-learn's, or
+    of joblib, which hands on what its threads raise."""
     trace = error.__traceback__
     while trace.tb_next:
         trace = trace.tb_next
     file = trace.tb_frame.f_code.co_filename
     written = linecache.getline(file, trace.tb_lineno).lstrip().startswith("raise")
-    return written and ("sktn" in file or "sklearn" in file) and len(str(error)) > 15
+    ours = any(package in file for package in ("sktn", "sklearn", "joblib"))
+    return written and ours and len(str(error)) > 15
 
 
 def attempt(function, *args):
