@@ -50,4 +50,4 @@ def truncated_svd(matrix, max_rank, tol=0.0):
 def outer(x, y):
     """Row-wise Kronecker product (m, i), (m, j) -> (m, i j)."""
     # Half the time of a broadcast product: NumPy's loops over a short last axis are dear.
-    return namespace(x).einsum("mi,mj->mij", x, y).reshape(len(x), -1)
+    return namespace(x).einsum("mi,mj->mij", x, y).reshape(len(x), x.shape[1] * y.shape[1])
