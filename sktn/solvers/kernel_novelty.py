@@ -130,15 +130,15 @@ def lacking_novelty(frame, network, spectrum, ridge, weight):
     y = product_sum.by_rows(product_sum.outputs, network, network.landmarks)
     of_gram = np.sum(frame.readout**2, axis=1)
     own = np.minimum(weight, 1.0)
-    # Of T^-1 with the overlaps k of landmark i: k T^-1 k, (T^-1 k)_i and (T^-1)_ii.
+    # Of T^-1 with the overlaps k of landmark i: k T^-1 k, and ridge times (T^-1 k)_i and (T^-1)_ii.
     both, one, none = (
-        y**2 @ (1 / np.maximum(spectrum, TINY)),
-        (1 - np.sum(network.readout * y, axis=1)) / ridge,
-        np.maximum(of_gram - np.sum(network.readout**2, axis=1), 0) / ridge,
+        y**2 @ (1 / np.maximum(spectrum, 1e-150)),
+        1 - np.sum(network.readout * y, axis=1),
+        np.maximum(of_gram - np.sum(network.readout**2, axis=1), 0),
     )
     left = np.maximum(1 - own * both, 1e-12)
-    rest = both / left - (one / left) ** 2 / np.maximum(none + own * one**2 / left, TINY)
-    without = np.minimum(1 / of_gram + ridge * np.maximum(rest, 0), 1)
+    cut = (one / left) ** 2 / np.maximum(ridge * none + own * one**2 / left, TINY)
+    without = np.minimum(1 / of_gram + ridge * np.maximum(both / left - cut, 0), 1)
     lacking = without - _without_own_share(y, y, spectrum, ridge, own)
     # Where copies remain, so does the direction.
     return np.maximum(lacking, 0) * np.clip(2 - weight, 0, 1)

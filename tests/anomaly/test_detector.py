@@ -442,6 +442,16 @@ def test_a_tiny_bandwidth(rng, operator):
     assert np.all(np.isfinite(detector.score_samples(np.concatenate([X, X + 1]))))
 
 
+@pytest.mark.parametrize("operator", [Looks(ridge=1e-300), Projector(ridge=1e-300)])
+def test_a_tiny_ridge(rng, operator):
+    X = rng.integers(0, 2, size=(12, 1)).astype(float)
+    weight = 10.0 ** -rng.integers(0, 300, size=12)
+    detector = SMPOAnomalyDetector(operator=operator, random_state=0)
+    detector.fit(X, sample_weight=weight)
+    assert np.isfinite(detector.transform(X)).all()
+    assert np.isfinite(detector.score_samples(X)).all()
+
+
 def test_parameters_of_values_are_checked_and_nested():
     X = np.zeros((3, 2))
     detector = SMPOAnomalyDetector(operator=trained(Adam()))
