@@ -98,8 +98,8 @@ class RGTNDecomposer(GraphDecomposer):
     bond_dims : array-like of shape (N, N), default=None
         Symmetric bond dimensions, such as the ``bond_dims_`` of another fit. With
         ``target_error=None`` there is no search, only a fit of a network with these bonds. With an
-        error given they are widened until it is met, and trimmed to what it needs: a fraction of
-        the time of a search. With a folding given as well, N counts the modes of the folded tensor.
+        error given they are widened until it is met, and trimmed to what it needs, without a
+        search. With a folding given as well, N counts the modes of the folded tensor.
     tensor_shape : tuple of int, default=None
         Shape of one sample of a 2-D X. By default, the number of features is factorised.
     ordered_modes : "auto" or list of int, default="auto"

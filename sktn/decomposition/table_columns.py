@@ -41,8 +41,8 @@ class TableColumns:
         X = validated(self, X, reset=False)
         if X.shape[1:] != self.sample_shape_:
             raise ValueError(
-                f"X has samples of shape {X.shape[1:]}, but RGTNImputer was fitted on samples of "
-                f"shape {self.sample_shape_}."
+                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on "
+                f"samples of shape {self.sample_shape_}."
             )
         known = ~np.isnan(X)
         if X.ndim == 2:  # A column that the fit has not seen has no scale to be read in.

@@ -151,8 +151,8 @@ def _data(problem, y, rows, parts, wanted):
 def _search(start, data, max_iter, stop=None):
     """-> parameters, minus the log evidence, and what failed, if anything did"""
     # Steps are made in the square roots of the factors, twice: near 1 as long as those in
-    # logarithms, in which the evidence is flat where a factor is all but nothing. On four tables
-    # half as many evaluations found as much.
+    # logarithms, in which the evidence is flat where a factor is all but nothing. In seven searches
+    # 10 to 15 evaluations reached what 15 to 20 had.
     roots = np.arange(len(start)) < len(start) - 2
     # One number is free above, far from where any search ends: where all are bounded on both sides,
     # the first step of L-BFGS-B is the gradient itself, hundreds long, else it has length one.
