@@ -7,9 +7,6 @@ from sktn.anomaly import SMPOAnomalyDetector
 from sktn.backend import config_context, get_config, set_config
 from sktn.chains.classification import MPSClassifier
 from sktn.chains.classification_cv import MPSClassifierCV
-from sktn.chains.density import MPSDensityEstimator
-from sktn.chains.imputer import MPSImputer
-from sktn.chains.pooling import PooledEstimate, pool_estimates
 from sktn.chains.regression import MPSRegressor
 from sktn.chains.regression_cv import MPSRegressorCV
 from sktn.decomposition.comparisons.continuous import GreedyTNDecomposer, SVDinsTNDecomposer
@@ -22,7 +19,10 @@ from sktn.decomposition.completer import RGTNCompleter
 from sktn.decomposition.fixed import FCTNDecomposer, TRDecomposer, TTDecomposer
 from sktn.decomposition.imputer import RGTNImputer
 from sktn.decomposition.rgtn import RGSearch, RGTNDecomposer
+from sktn.density.estimator import MPSDensityEstimator
 from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
+from sktn.imputation.imputer import MPSImputer
+from sktn.imputation.pooling import PooledEstimate, pool_estimates
 from sktn.trees import TTNClassifier, TTNRegressor, grid_topology
 from sktn.versions import show_versions
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktn.annotations import Data
 from sktn.chains.classification import ALPHAS, MPSClassifier
-from sktn.chains.cross_validation import BaseChainCV, with_template
+from sktn.chains.search.base import BaseChainCV, with_template
 from sktn.chains.selection import greedy_average
 from sktn.losses import log_probabilities
 from sktn.tables.reading import read_fit

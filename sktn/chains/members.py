@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sktn.chains.density import MPSDensityEstimator
+from sktn.density.estimator import MPSDensityEstimator
 from sktn.networks import chain as chains
 from sktn.networks.folding import fold, unfold
 from sktn.networks.linalg import power_of_two_scale

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 
 from sktn.annotations import Data
-from sktn.chains.cross_validation import BaseChainCV, with_template
 from sktn.chains.regression import ALPHAS, MPSRegressor
+from sktn.chains.search.base import BaseChainCV, with_template
 from sktn.chains.selection import greedy_average
 from sktn.chains.solvers import Sweep
 from sktn.chains.spread import Intervals, fit_spread

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from sktn.chains.density import MPSDensityEstimator
 from sktn.chains.members import single
+from sktn.density.estimator import MPSDensityEstimator
 from sktn.inspection.reading import read_model
 from sktn.networks import chain as chains
 from sktn.networks import entanglement

@@ -278,7 +278,7 @@ def test_relevances_are_shrunk_where_rows_say_so(monkeypatch):
         return parts._replace(relevance=parts.relevance**2)
 
     monkeypatch.setattr(roughness, "parts_of", exaggerated)
-    monkeypatch.setattr("sktn.chains.search.parts_of", exaggerated)
+    monkeypatch.setattr("sktn.chains.search.points.parts_of", exaggerated)
     model = MPSClassifier(solver="convex", random_state=0, max_landmarks=300).fit(X, y)
     monkeypatch.setattr(roughness, "parts_of", inner)
     as_found = MPSClassifier(solver="convex", random_state=0, max_landmarks=300).fit(X, y)

@@ -7,10 +7,10 @@ from sklearn.utils import check_random_state
 
 from sktn import MPSClassifier, MPSClassifierCV, MPSRegressor, MPSRegressorCV
 from sktn.backend import one_blas_thread
-from sktn.chains import search as search_module
-from sktn.chains.exploration import Exploration
-from sktn.chains.grid import grid_of
-from sktn.chains.search import Search, basis_of
+from sktn.chains.search import points as search_module
+from sktn.chains.search.exploration import Exploration
+from sktn.chains.search.grid import grid_of
+from sktn.chains.search.points import Search, basis_of
 from sktn.chains.selection import clearly_worse, complementary, greedy_average
 from sktn.losses import Gamma, SquaredError
 from sktn.solvers.problem import Clock

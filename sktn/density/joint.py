@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from sktn.chains.born_machine import invert
+from sktn.density.born_machine import invert
 from sktn.tables.marginals import Margins
 
 # Numbers that one block of rows may take (128 MB in double precision).

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sktn.chains import born_machine
-from sktn.chains.born_machine import BornMachine
+from sktn.density import born_machine
+from sktn.density.born_machine import BornMachine
 from sktn.networks import born
 from sktn.solvers import likelihood
 from sktn.solvers.sweep import Split

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sktn.chains.born_fit import fit_chain
-from sktn.chains.joint import Joint
-from sktn.chains.mixture_fit import fit_mixture, wants_mixture
-from sktn.chains.normal_scores import scores
+from sktn.density.born_fit import fit_chain
+from sktn.density.joint import Joint
+from sktn.density.mixture_fit import fit_mixture, wants_mixture
+from sktn.density.normal_scores import scores
 from sktn.tables.marginals import fit_margins
 from sktn.tables.statistics import distinct_rows
 

@@ -8,7 +8,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from sktn.backend import with_config
-from sktn.chains.search import Search, basis_of, design_of
+from sktn.chains.search.points import Search, basis_of, design_of
 from sktn.solvers.problem import Clock
 
 # Bases that tell, the best with equal relevances first, whether others are worth a search for them.

@@ -16,12 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from sktn.backend import one_blas_thread
 from sktn.chains.base import ONE_THREAD_ROWS, BaseChain
 from sktn.chains.copies import without_copies
-from sktn.chains.exploration import Exploration
 from sktn.chains.folds import folds_of_parts, search_rows
-from sktn.chains.grid import grid_of
 from sktn.chains.importances import FeatureImportances
-from sktn.chains.progress import Progress
-from sktn.chains.search import Search, basis_of
+from sktn.chains.search.exploration import Exploration
+from sktn.chains.search.grid import grid_of
+from sktn.chains.search.points import Search, basis_of
+from sktn.chains.search.progress import Progress
 from sktn.chains.solvers import ROWS_BEYOND
 from sktn.documentation import DocLinks
 from sktn.fitted import commit

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sktn.chains.normal_scores import NormalScores, log_reference
+from sktn.density.normal_scores import NormalScores, log_reference
 from sktn.solvers import normal_mixture
 
 # Numbers of components that are tried, each about 1.4 times the one before.

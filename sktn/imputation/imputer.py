@@ -14,9 +14,9 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.annotations import Data
-from sktn.chains import chained
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
+from sktn.imputation import chained
 from sktn.structure import gaps
 from sktn.tables import categories
 from sktn.tables.filling import fill_levels, fill_numbers, fill_unseen, in_library

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sktn import MPSDensityEstimator
-from sktn.chains import born_fit
-from sktn.chains.density_fit import copies, make_folds, row_counts, stacked_shares
+from sktn.density import born_fit
+from sktn.density.fit import copies, make_folds, row_counts, stacked_shares
 
 
 def test_whole_weights_are_counts_and_others_relative():

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktn import MPSImputer, pool_estimates
-from sktn.chains import chained
+from sktn.imputation import chained
 from sktn.solvers import leave_one_out
 
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import KernelDensity
 
 from sktn import MPSDensityEstimator
-from sktn.chains.born_machine import distribution_series, invert, level_basis
+from sktn.density.born_machine import distribution_series, invert, level_basis
 from sktn.tables.marginals import fit_margins
 
 # Small shapes, few sweeps: what is tested holds for any parameters of the network.
@@ -333,7 +333,7 @@ def test_a_refused_refit_changes_nothing(rng, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sktn.chains.density_fit.stacked_shares", interrupted)
+    monkeypatch.setattr("sktn.density.fit.stacked_shares", interrupted)
     with pytest.raises(KeyboardInterrupt):
         density.fit(rng.normal(size=(40, 3)))
     assert vars(density) == before

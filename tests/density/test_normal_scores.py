@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.special import ndtr, ndtri
 from scipy.stats import multivariate_normal, norm
 
-from sktn.chains.normal_scores import NormalScores
+from sktn.density.normal_scores import NormalScores
 from sktn.solvers.normal_mixture import Mixture
 
 WEIGHTS = np.array([0.3, 0.7])

@@ -13,7 +13,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sktn.annotations import Data
-from sktn.chains.density_fit import Settings, fit_joint
+from sktn.density.fit import Settings, fit_joint
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers.problem import Clock

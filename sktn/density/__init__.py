@@ -1,0 +1,1 @@
+"""Joint densities of the columns of a table."""

@@ -1,0 +1,1 @@
+"""The gaps of a table, filled."""
