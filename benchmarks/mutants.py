@@ -10,10 +10,12 @@ lead to the place, see `_near.py`, of equals the shorter. Most mutants that fall
     python benchmarks/mutants.py --n 150 --seed 0
     python benchmarks/mutants.py --n 20 --folder tables
     python benchmarks/mutants.py --n 150 --seed 0 --only 7 31 --seconds 60
+    python benchmarks/mutants.py --again mutants.log
 
 Prints a line a mutant, KILLED, SURVIVED, TIMEOUT (an endless loop) or UNTESTED (no test is near),
 and their numbers at the end. Survivors are to be read. Tests further off may see them: try again
-with more seconds. Some change nothing that can be seen; of 150 with seed 11 those were
+with more seconds; `--again` tries those that a file of such lines tells, after the code has
+changed, too. Some change nothing that can be seen; of 150 with seed 11 those were
 
 - checks of the program against itself: `zip(strict=True)`, `dataclass(frozen=True)`;
 - numbers of rows, widths of blocks, seeds, and which of two exact routes is taken for cheaper;
@@ -26,6 +28,7 @@ import ast
 import gc
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -74,6 +77,16 @@ SWAPS = {
     ast.Or: ast.And,
     ast.USub: ast.UAdd,
 }
+
+
+# A line that is printed for a mutant.
+_LINE = (
+    r" *(?P<number>\d+) (?P<verdict>[A-Z]+) .* s  (?P<path>[^ :]+):(?P<at>\d+)  (?P<text>.*)  \["
+)
+
+
+def shown(text):
+    return " ".join(text.split())[:110]
 
 
 def other_constant(value):
@@ -128,6 +141,26 @@ def mutations(tree):
             value = ast.parse(name, mode="eval").body
             text = f"{node.name} returns {ast.unparse(value)} at once"
             add(node, text, lambda n=node, v=value: n.body.insert(0, ast.Return(v)))
+    return found
+
+
+def survivors(lines):
+    """-> {number: place} of what was not killed in the lines of an earlier run: the mutant of the
+    same sentence that is nearest to the line where it was"""
+    found = {}
+    for line in lines:
+        parts = re.match(_LINE, line)
+        if parts and parts["verdict"] != "KILLED":
+            path, at = ROOT / parts["path"], int(parts["at"])
+            same = [
+                (abs(node.lineno - at), i)
+                for i, (node, text, _) in enumerate(mutations(ast.parse(path.read_text())))
+                if shown(text) == parts["text"]
+            ]
+            if same:
+                found[int(parts["number"])] = path, min(same)[1]
+            else:
+                print(f"{parts['number']:>3} GONE  {parts['path']}  {parts['text']}")
     return found
 
 
@@ -203,8 +236,8 @@ class Mutants:
             verdict, how = self.verdict(path, tree, node, order)
             self.verdicts[verdict] += 1
             where, took = f"{path.relative_to(ROOT)}:{node.lineno}", time.perf_counter() - begun
-            text = " ".join(text.split())[:110]
-            print(f"{number:>3} {verdict:<8} {took:5.0f} s  {where}  {text}  [{how}]", flush=True)
+            line = f"{number:>3} {verdict:<8} {took:5.0f} s  {where}  {shown(text)}  [{how}]"
+            print(line, flush=True)
         return True
 
     def verdict(self, path, tree, node, order):
@@ -286,6 +319,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=12, help="of CPU for tests of a mutant")
     parser.add_argument("--only", type=int, nargs="+", help="numbers of them, to try these again")
+    parser.add_argument("--again", type=Path, help="lines of an earlier run: try its survivors")
     parser.add_argument("--folder", action="append", choices=FOLDERS, help="default: everything")
     options = parser.parse_args()
     for name in LIBRARIES.split():
@@ -300,6 +334,8 @@ def main():
             places += [(path, i) for i in range(n)]
     drawn = rng.permutation(len(places))[: options.n]
     chosen = {k: places[drawn[k]] for k in options.only or range(len(drawn))}
+    if options.again:
+        chosen = survivors(options.again.read_text().splitlines())
     with tempfile.TemporaryDirectory() as place:
         for name in ("sktn", "tests", "doc", "benchmarks"):
             left_out = shutil.ignore_patterns("_build", "auto_examples", "generated")

@@ -55,7 +55,6 @@ def weighted_sum(chains, weights, tol=1e-6):
     starts = np.cumsum([0, *[len(chain[0]) for chain in chains[:-1]]])
     # Each block has its own ends: all of them are joined to the first bond index.
     first, last = total[0][starts], total[-1][:, :, starts]
-    total[0], total[-1] = 0, 0
     if n == 1:
         total[0, 0, :, 0] = sum(w * c[0, 0, :, 0] for w, c in zip(weights, chains, strict=True))
         return total[:, :1, :, :1]

@@ -85,6 +85,17 @@ def test_sweeps_descend_to_the_loss_of_their_operator(rng, start, spacing):
     np.testing.assert_allclose(repeated.loss_curve_, detector.loss_curve_, rtol=1e-6)
 
 
+def test_small_operators_are_swept(rng):
+    X = correlated(rng, 64)
+    curves = [
+        SMPOAnomalyDetector(operator=TrainedSMPO(bond_dim=3, solver=solver), random_state=0)
+        .fit(X)
+        .loss_curve_
+        for solver in ("auto", Sweep())
+    ]
+    np.testing.assert_array_equal(*curves)
+
+
 def test_two_site_sweeps_find_the_bond_dimensions(rng):
     X = correlated(rng, 64).astype(np.float32)
     single, pairs = (

@@ -75,7 +75,7 @@ def test_smooth_tables_get_no_waves_and_relevances_where_these_tell_more():
     X = rng.uniform(size=(2 * N, 12))
     curves = np.sin(4 * X[:, :3])
     y = labels(rng, 4 * curves[:, 0] * curves[:, 1] + 2 * curves[:, 2])
-    given = {"random_state": 0, "bond_dim": 4, "solver": "convex", "max_landmarks": 300}
+    given = {"random_state": 0, "bond_dim": 4, "solver": "convex", "max_landmarks": 150}
     found, smooth = (MPSClassifier(**given, **d).fit(X[:N], y[:N]) for d in ({}, {"degree": 8}))
     assert found.basis_.embedding.name == "legendre"
     assert found.relevance_[:3].min() > 2 * found.relevance_[3:].max()
@@ -263,6 +263,7 @@ def test_members_beyond_the_landmarks_learn_from_all_rows(rough):
     assert ratio <= 1
 
 
+@pytest.mark.slow
 def test_relevances_are_shrunk_where_rows_say_so(monkeypatch):
     found = roughness.Roughness(np.array([4.0, 0.25]), np.ones((2, 2)), np.ones(2))
     np.testing.assert_allclose(found.shrunk(0.5).relevance, [2.0, 0.5])
@@ -279,9 +280,9 @@ def test_relevances_are_shrunk_where_rows_say_so(monkeypatch):
 
     monkeypatch.setattr(roughness, "parts_of", exaggerated)
     monkeypatch.setattr("sktn.chains.search.points.parts_of", exaggerated)
-    model = MPSClassifier(solver="convex", random_state=0, max_landmarks=300).fit(X, y)
+    model = MPSClassifier(solver="convex", random_state=0, max_landmarks=100).fit(X, y)
     monkeypatch.setattr(roughness, "parts_of", inner)
-    as_found = MPSClassifier(solver="convex", random_state=0, max_landmarks=300).fit(X, y)
+    as_found = MPSClassifier(solver="convex", random_state=0, max_landmarks=100).fit(X, y)
     np.testing.assert_allclose(model.relevance_, as_found.relevance_, rtol=1e-3)
     search = MPSClassifierCV(bases=[("quantile", "auto")], **SEARCH).fit(X, y)
     ranges = [np.ptp(np.log(m.relevance_)) for m in (*search.estimators_, as_found)]

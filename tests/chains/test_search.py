@@ -338,6 +338,8 @@ def test_relevances_are_found_by_half_of_the_rows_of_a_share(rng, monkeypatch, n
     point = next(p for p in grid_of(model) if p["relevance"] == "auto")
     search.find_relevances(point, model.alphas)
     assert set(asked) == most  # of two shares, one of one fold, one of two
+    # Paths have a quarter of the landmarks that a fit has.
+    assert search.n_landmarks == 500
 
 
 def test_factors_of_a_share_are_those_of_the_other_rows(rng):

@@ -8,6 +8,7 @@ import pytest
 from sktn import MPSDensityEstimator
 
 QUICK = {"max_iter": 6, "bond_dim": 4, "degree": 4, "n_components": 2, "random_state": 0}
+CHAIN = {**QUICK, "n_components": 0}
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
@@ -15,7 +16,7 @@ def test_drawn_booleans_are_the_nearest(rng, library):
     frame = {"pandas": pd.DataFrame, "polars": pl.DataFrame}[library](
         {"x": rng.normal(size=60), "b": rng.uniform(size=60) < 0.3}
     )
-    density = MPSDensityEstimator(**QUICK, resolution=None).set_output(transform=library).fit(frame)
+    density = MPSDensityEstimator(**CHAIN, resolution=None).set_output(transform=library).fit(frame)
     drawn = density.sample(500, random_state=0)["b"]
     assert str(drawn.dtype).lower().startswith("bool")
     assert 0.15 < drawn.mean() < 0.5
@@ -30,7 +31,7 @@ def test_drawn_integers_stay_in_the_range_of_their_dtype(rng, library, dtype):
     frame = {"pandas": pd.DataFrame, "polars": pl.DataFrame}[library](
         {"x": rng.normal(size=80), "n": counts}
     )
-    density = MPSDensityEstimator(**QUICK, resolution=None).set_output(transform=library).fit(frame)
+    density = MPSDensityEstimator(**CHAIN, resolution=None).set_output(transform=library).fit(frame)
     drawn = density.sample(500, random_state=0)["n"]
     assert str(drawn.dtype).lower() == dtype
     assert (drawn.max() < 20) if dtype == "uint8" else (drawn.min() > 100)
@@ -38,7 +39,7 @@ def test_drawn_integers_stay_in_the_range_of_their_dtype(rng, library, dtype):
 
 def test_draws_of_large_numbers_in_single_precision_are_finite(rng):
     X = (rng.normal(size=(60, 1)) * 1e38).clip(-3e38, 3e38).astype(np.float32)
-    density = MPSDensityEstimator(**QUICK, resolution=None).fit(X)
+    density = MPSDensityEstimator(**CHAIN, resolution=None).fit(X)
     drawn = density.sample(2000, random_state=0)
     assert drawn.dtype == np.float32
     assert np.isfinite(drawn).all()
@@ -73,7 +74,7 @@ def test_only_what_was_seen_fills_booleans(rng):
 
 
 def test_smooth_densities_of_constants_stay_smooth():
-    density = MPSDensityEstimator(**QUICK, resolution=None).fit(np.ones((30, 1)))
+    density = MPSDensityEstimator(**CHAIN, resolution=None).fit(np.ones((30, 1)))
     assert len(set(density.sample(20, random_state=0)[:, 0])) == 20
 
 
@@ -117,7 +118,7 @@ def test_gaps_of_frames_keep_their_dtype(rng, library, dtype, output):
     else:
         frame = pl.DataFrame({"e": pl.Series([None] * 30, dtype=dtype), "x": x})
     with pytest.warns(UserWarning, match=r"\['e'\] is observed"):
-        density = MPSDensityEstimator(**QUICK).fit(frame).set_output(transform=output)
+        density = MPSDensityEstimator(**CHAIN).fit(frame).set_output(transform=output)
     for drawn in (density.sample(4, random_state=0), density.impute(frame[:4])):
         gone = drawn["e"].isna() if output == "pandas" else drawn["e"].is_null()
         assert gone.all()
@@ -125,17 +126,17 @@ def test_gaps_of_frames_keep_their_dtype(rng, library, dtype, output):
             assert list(drawn.dtypes) == list(frame.dtypes)
 
 
-@pytest.mark.parametrize("n_components", [0, "auto"])
-@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(("n_components", "alone"), [(0, True), (0, False), ("auto", False)])
 def test_repeated_values_are_drawn_as_often_as_they_were_seen(rng, n_components, alone):
     """Whether rows repeat or not: a chain that saw all of a bin's rows in its middle made the
     commoner of two values commoner still."""
-    flags = np.arange(400) < 60
-    X = np.column_stack([flags] if alone else [flags, rng.normal(size=400)]).astype(float)
+    flags = np.arange(200) < 30
+    X = np.column_stack([flags] if alone else [flags, rng.normal(size=200)]).astype(float)
     density = MPSDensityEstimator(n_components=n_components, max_iter=20, random_state=0).fit(X)
-    drawn = density.sample(20000, random_state=0)[:, 0]
-    assert (drawn == 1).mean() == pytest.approx(0.15, abs=0.008)
-    assert (drawn == 0).mean() == pytest.approx(0.85, abs=0.012)
+    drawn = density.sample(8000, random_state=0)[:, 0]
+    # To three standard errors; the smooth part has a row's share.
+    assert (drawn == 1).mean() == pytest.approx(0.15, abs=0.012)
+    assert (drawn == 0).mean() == pytest.approx(0.85, abs=0.017)
     # And the density at a value is its probability over the width of its bin.
     width = 0.0025 * flags.std()
     found = np.exp(density.marginal([[0.0], [1.0]], [0])) * width

@@ -44,6 +44,10 @@ def model():
 def test_one_line_per_edge(model):
     display = NetworkDisplay.from_estimator(model)
     assert len(display.lines_) == display.n_edges == np.sum(np.triu(model.bond_dims_, 1) > 1)
+    # A number is on its line, a little off the middle.
+    for line, text in zip(display.lines_, display.ax_.texts, strict=False):
+        begin, end = line.get_xydata()
+        np.testing.assert_allclose(text.get_position(), 0.6 * begin + 0.4 * end)
     named = NetworkDisplay.from_estimator(model, labels=["a", "b", "c"], ax=display.ax_)
     assert {"a", "b", "c"} <= {text.get_text() for text in named.ax_.texts}
     assert named.figure_ is display.figure_
@@ -146,6 +150,7 @@ def test_variance_shares_are_the_lengths_of_bars(classifier):
     lengths = [bar.get_width() for bar in display.ax_.patches]
     total = np.sort(display.shares.total)[::-1][:3]
     np.testing.assert_allclose(np.add(lengths[:3], lengths[3:]), total)
+    assert display.ax_.get_axisbelow() is True  # bars hide the grid
     pairs = display.plot(kind="pairs")
     assert pairs.ax_.images[0].get_array().shape == (3, 3)
     with pytest.raises(ValueError, match="kind must be"):
@@ -179,6 +184,10 @@ def test_shapley_pictures_show_every_value(classifier):
     swarm = ShapleyDisplay.from_estimator(model, X, output=2)
     drawn = sum(len(dots.get_offsets()) for dots in swarm.ax_.collections)
     assert drawn == X.size
+    # However many are alike, they stay in the row of their column, and fill most of it.
+    alike = ShapleyDisplay.from_estimator(model, X.iloc[np.zeros(500, int)], kind="beeswarm")
+    heights = np.concatenate([dots.get_offsets()[:, 1] for dots in alike.ax_.collections])
+    assert 0.3 < np.abs(heights - np.round(heights)).max() < 0.4
     waterfall = ShapleyDisplay.from_estimator(model, X.iloc[[0]], max_features=3)
     steps = sum(bar.get_width() for bar in waterfall.ax_.patches)
     np.testing.assert_allclose(steps, waterfall.explanation.values[0, :, 0].sum())

@@ -120,7 +120,9 @@ def test_trigonometric_is_a_unit_vector():
 def test_linear_complement():
     x = np.array([[[0.25]]])
     np.testing.assert_array_equal(LinearComplement().evaluate(x)[0, 0], [0.25, 0.75])
-    np.testing.assert_array_equal(LinearComplement(bias=True).evaluate(x)[0, 0], [1, 0.25, 0.75])
+    biased = LinearComplement(bias=True)
+    np.testing.assert_array_equal(biased.evaluate(x)[0, 0], [1, 0.25, 0.75])
+    assert biased.degrees == (0, 1, 1)
 
 
 def test_rbf():
@@ -129,6 +131,8 @@ def test_rbf():
     np.testing.assert_allclose(embedding.evaluate(x)[0, 0], np.exp([-2.0, -0.5]))
     assert GaussianRBF(1).dim == 1
     np.testing.assert_allclose(GaussianRBF(3).positions, [0, 0.5, 1])
+    # The centres reach over the whole domain.
+    assert GaussianRBF.domain == tuple(GaussianRBF(4).positions[[0, -1]])
 
 
 def test_one_hot():

@@ -95,6 +95,15 @@ def test_the_identity_start_keeps_typical_states(rng):
     assert np.all(np.abs(mpo.log_squared_norms(single, phi.astype(np.float32))) < 3)
 
 
+def test_the_identity_start_copies_the_inputs_of_a_site_with_a_leg(rng):
+    mean = rng.normal(size=(4, 3))
+    cores = smpo.identity(smpo.output_mask(4, 2, 0, 2), mean, 1)[:, 0, :, :, 0]
+    for site in (0, 2):
+        np.testing.assert_array_equal(cores[site], np.eye(3, 2))
+    for site in (1, 3):
+        np.testing.assert_allclose(mean[site] @ cores[site], [1, 0])
+
+
 def test_a_thousand_sites_stay_finite_in_float32(rng):
     cores, _ = random_operator(rng, n=1000, spacing=10)
     phi = rng.normal(size=(2, 1000, 2)).astype(np.float32)
@@ -352,6 +361,14 @@ def test_narrower_kernels_for_denser_data(rng):
     )
     assert few[0] > many[0]
     assert few[0] < few[1]
+
+
+@pytest.mark.parametrize("distance", np.geomspace(0.03, 2.0, 12))
+def test_a_density_of_two_rows_is_as_wide_as_they_are_apart(distance):
+    # To half a step of seven to a decade: the likelihood of the one beside the other is exact.
+    x, none, one = np.array([[0.0], [distance]]), np.zeros(1), np.ones(1)
+    [width] = kernel_bandwidth.choose_density_bandwidth(x, np.ones(2), none, one)
+    assert abs(np.log10(width / distance)) < 0.51 / 7
 
 
 @pytest.mark.parametrize("missing", [False, True])

@@ -1,5 +1,7 @@
 """One rule for missing entries: masks, scales, slices without any observed entry, deadlines."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -22,6 +24,18 @@ def fill(T, **settings):
     return gaps.filled(
         T, np.random.default_rng(0), completion.Settings(**{"ordered": None, **settings})
     )
+
+
+def test_growths_are_averaged_where_their_errors_cancel():
+    def growth(*values):
+        values = np.array(values)
+        return SimpleNamespace(held_values=values, loss=data.error(values), data=data)
+
+    data = SimpleNamespace(error=lambda values: float(((values - 1) ** 2).mean()))
+    one, other, far = growth(1.1, 1.0), growth(0.9, 1.0), growth(9.0, 9.0)
+    counts, loss = completion._average([other, one, far], one)
+    assert counts.tolist() == [1, 1, 0]
+    assert loss == pytest.approx(0)
 
 
 def test_what_a_mask_hides_is_missing():

@@ -100,6 +100,15 @@ def test_removal_costs_are_the_refitted_errors(fitted):
         assert after - before == pytest.approx(again.cost, rel=1e-3, abs=1e-8)
 
 
+def test_a_network_that_meets_the_target_is_left_as_it_is(fitted):
+    X, cores, _ = fitted
+    error = squared_error(X, cores)
+    whole = steps.Problem(X, X.shape, 1.1 * error, np.random.default_rng(0))
+    assert rg._verified(whole, cores) is cores
+    stricter = steps.Problem(X, X.shape, 0.3 * error, np.random.default_rng(0))
+    assert squared_error(X, rg._verified(stricter, cores)) <= 0.3 * error
+
+
 def test_bonds_without_a_core_in_common_grow_at_once():
     # Two pairs of modes, each entangled: both bonds are missing.
     rng = np.random.default_rng(0)
