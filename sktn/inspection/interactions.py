@@ -20,8 +20,9 @@ from sktn.tables.features import feature_indices
 
 # Numbers that the answer may hold (1 GB).
 _LARGEST = 2**27
-# Groups that may be open at one bond: each doubles it.
-_LARGEST_OPEN = 5
+# Groups that may be open at one bond of a chain, or meet at one node of a tree: each doubles it, a
+# matrix in both directions.
+_LARGEST_OPEN, _LARGEST_MEETING = 5, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +120,8 @@ def interactions(
     groups : dict or list of lists, default=None
         Features that are present or absent together, by names or numbers; those not mentioned stay
         alone. The keys of a dict name the groups. The columns of a group should be near each other
-        along the chain (`feature_order`): groups that interleave cost a factor of two each. Not of
-        trees.
+        along the chain (`feature_order`) or in the tree (`topology`): groups that interleave cost a
+        factor of two each.
     background : array-like or data frame of shape (n_background, n_features), default=None
         As in :func:`shapley_values`.
 
@@ -266,17 +267,19 @@ def _of_chain(chain, vectors, phi, places, asked):
 
 def _of_tree(tree, vectors, phi, players, rule):
     """The same of a tree, players: their numbers and the sites of each."""
-    if any(len(sites) > 1 for sites in players[1]):
+    active, groups = players
+    n_states = tree_interactions.most_states(tree.merges, groups)
+    if n_states > _LARGEST_MEETING:
         raise ValueError(
-            "Groups of features are read off chains: fit the same parameters with MPSClassifier or "
-            "MPSRegressor, or add up the values of single features."
+            f"The columns of {n_states} groups meet at one node of the tree, which takes "
+            f"2^{n_states} times the messages: fit the model with a topology that joins the "
+            "columns of a group first, such as ((0, 1), (2, 3))."
         )
-    owner = dict(zip((sites[0] for sites in players[1]), players[0], strict=True))
     subsets = []
 
     def explain(absent, rows):
-        found, values = tree_interactions.interactions(tree, absent, rows, rule)
-        subsets[:] = [tuple(sorted(owner[i] for i in subset)) for sets in found for subset in sets]
+        found, values = tree_interactions.interactions(tree, absent, rows, groups, rule)
+        subsets[:] = [tuple(active[g] for g in subset) for sets in found for subset in sets]
         return np.concatenate(values, axis=1)
 
     values = averaged(explain, vectors, phi)

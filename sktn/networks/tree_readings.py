@@ -75,19 +75,19 @@ def environments(tree, phi):
         return one if child < 0 else up[child]
 
     for core, (left, right) in zip(tree.cores, tree.merges, strict=False):
-        up.append(_contracted(core, message(left), message(right)))
+        up.append(contracted(core, message(left), message(right)))
     down = [None] * len(up)
     nodes = [*zip(tree.cores, range(n, len(up)), strict=True), (tree.readout.swapaxes(1, 2), None)]
     for (core, node), (left, right) in zip(nodes[::-1], tree.merges[::-1], strict=True):
         beyond = one if node is None else down[node]
         if left >= 0:
-            down[left] = _contracted(core.transpose(1, 2, 0), message(right), beyond)
+            down[left] = contracted(core.transpose(1, 2, 0), message(right), beyond)
         if right >= 0:
-            down[right] = _contracted(core.transpose(0, 2, 1), message(left), beyond)
+            down[right] = contracted(core.transpose(0, 2, 1), message(left), beyond)
     return [far @ core.T for far, core in zip(down, tree.leaves, strict=False)]
 
 
-def _contracted(core, x, y):
+def contracted(core, x, y):
     """core (a, b, r), x (N, a), y (N, b) -> (N, r)"""
     return outer(x, y) @ core.reshape(-1, core.shape[2])
 

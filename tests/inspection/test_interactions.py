@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sktn import MPSClassifier, MPSRegressor
+from sktn import MPSClassifier, MPSRegressor, TTNRegressor
 from sktn.inspection import interactions, shapley_values
 from sktn.networks import chain as chains
 from sktn.networks import interactions as kernel
@@ -205,23 +205,56 @@ def test_errors_name_the_value(model):
 
 
 @pytest.mark.parametrize("index", kernel.INDICES)
-def test_trees_have_sums_over_coalitions(rng, index):
-    """The value of a coalition is the tree with mean vectors at the other sites."""
-    merges = topology.from_nested(((0, 3), (1, (2, 4))))
-    leaves = tuple(rng.normal(size=(3, 2)) for _ in range(5))
+@pytest.mark.parametrize(
+    "groups", [[[0], [1], [2], [3], [4], [5]], [[0, 3], [1], [2, 4, 5]], [[0, 1], [2, 3, 5], [4]]]
+)
+def test_trees_have_sums_over_coalitions(rng, index, groups):
+    """The value of a coalition is the tree with mean vectors at the sites of other players."""
+    merges = topology.from_nested((((0, 3), 5), (1, (2, 4))))
+    leaves = tuple(rng.normal(size=(3, 2)) for _ in range(6))
     cores = tuple(rng.normal(size=(2, 2, 2)) for _ in merges[:-1])
     tree = TTN(leaves, cores, rng.normal(size=(2, 1, 2)), merges)
-    phi, mean = rng.normal(size=(4, 5, 3)), rng.normal(size=(4, 5, 3))
+    phi, mean = rng.normal(size=(4, 6, 3)), rng.normal(size=(4, 6, 3))
 
     def value(coalition):
-        present = np.isin(np.arange(5), list(coalition))[:, None]
+        sites = [site for g in coalition for site in groups[g]]
+        present = np.isin(np.arange(6), sites)[:, None]
         return tree_readings.evaluate(tree, np.where(present, phi, mean))
 
     for order in (1, 3):
-        rule = kernel.quadrature(index, 5, order)
-        subsets, values = tree_interactions.interactions(tree, mean, phi, rule)
-        expected = brute_force(value, 5, order, index)
+        rule = kernel.quadrature(index, len(groups), order)
+        subsets, values = tree_interactions.interactions(tree, mean, phi, groups, rule)
+        expected = brute_force(value, len(groups), order, index)
         assert sorted(itertools.chain.from_iterable(subsets)) == sorted(expected)
         for sets, found in zip(subsets, values, strict=True):
             wanted = np.stack([expected[subset] for subset in sets], axis=1)
             np.testing.assert_allclose(found, wanted, atol=1e-10 * np.abs(wanted).max())
+
+
+def test_groups_of_a_fitted_tree(monkeypatch):
+    X, y = few_levels(np.random.default_rng(0))
+    tree = TTNRegressor(topology=((0, 3), (1, (2, 4))), bond_dim=3, alpha=0.1, random_state=0)
+    tree.fit(X, y)
+    explained, background = X[:3], X[50:53]
+    asked = {"order": 2, "groups": {"outer": [0, 4]}, "background": background}
+    found = interactions(tree, explained, **asked)
+    value = of_rows(tree, explained, background, [[0, 4], [1], [2], [3]])
+    expected = brute_force(value, 4, 2, "shapley")
+    np.testing.assert_allclose(
+        found.values, np.stack(list(expected.values()), axis=1), rtol=1e-6, atol=1e-8
+    )
+    # In blocks of one row as together.
+    monkeypatch.setattr(tree_interactions, "_BLOCK_SIZE", 1)
+    np.testing.assert_allclose(interactions(tree, explained, **asked).values, found.values)
+    wide = np.random.default_rng(0).normal(size=(60, 24))
+    halves = (tuple(range(1, 12)), tuple(range(13, 24)))
+
+    def joined(sites):
+        return sites[0] if len(sites) == 1 else (joined(sites[:-1]), sites[-1])
+
+    apart = TTNRegressor(
+        topology=((0, joined(halves[0])), (12, joined(halves[1]))), degree=1, alpha=1.0, max_iter=0
+    )
+    apart.fit(wide, wide[:, 0])
+    with pytest.raises(ValueError, match="12 groups meet"):
+        interactions(apart, wide[:2], groups=[[k, k + 12] for k in range(12)])
