@@ -16,7 +16,7 @@ from sktn.chains.selection import gain
 from sktn.chains.streamed import STREAMED_ROWS
 from sktn.solvers import convex
 from sktn.solvers.problem import ChainProblem
-from sktn.solvers.relevance import prior_unit, relevances
+from sktn.solvers.relevance import few_or_all, prior_unit
 from sktn.tables.penalty import penalty_weights
 from sktn.tables.sites import make_sites
 
@@ -176,7 +176,7 @@ def column_relevances(model, sites, problem, rng):
         relevance[columns.kept] = 1.0
         if model.relevance == "auto":
             equal = penalised(model, problem, relevance[columns.kept])
-            relevance[columns.kept] = relevances(equal, rng).factors
+            relevance[columns.kept] = few_or_all(equal, rng).factors
         return relevance
     try:
         given = np.asarray(model.relevance, dtype=np.float64)

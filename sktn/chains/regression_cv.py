@@ -45,10 +45,11 @@ class MPSRegressorCV(RegressorMixin, Intervals, BaseChainCV):
         Bases of degree 1 have no use for it and are tried once.
     relevances : sequence of {"equal", "auto"}, default=("equal", "auto")
         Whether all columns are charged alike, or by their relevance to the target, which also
-        settles the interaction penalty. "auto" is tried for the two best bases, and for the others
-        where it is better for these. It is judged on rows that had no say in the relevances, and
-        left out where it is not better by a standard error than equal ones, for squared errors
-        those of the same basis; members have the relevances that all rows say.
+        settles the interaction penalty; where rows say too little of all columns, a few that matter
+        are looked for, and the others ruled out. "auto" is tried for the two best bases, and for
+        the others where it is better for these. It is judged on rows that had no say in the
+        relevances, and left out where it is not better by a standard error than equal ones, for
+        squared errors those of the same basis; members have the relevances that all rows say.
     bond_dims : sequence of int, default=(6, 24)
         Bond dimensions. The largest should be so large that it hardly binds: its errors are those
         of the convex limit. The others are fitted by sweeps, for the best designs of the two best

@@ -35,6 +35,11 @@ class Kernels(NamedTuple):
     def n_sites(self):
         return int(self.sites.max()) + 1
 
+    def only(self, sites):
+        """Those of some sites, where each has one part; of none, one that is nothing."""
+        chosen = self.triangles[list(sites)] if len(sites) else 0 * self.triangles[:1]
+        return Kernels(chosen, np.arange(len(chosen)), np.arange(len(chosen)))
+
     def blocks(self):
         """Slices of entries."""
         n_entries = self.triangles.shape[1]
@@ -61,7 +66,7 @@ class Kernels(NamedTuple):
 
 def packed(sites, dtype):
     """Kernels from the matrices of every site: n lists of (m, m) -> Kernels"""
-    flat, _ = _triangle(len(sites[0][0]))
+    flat, _ = triangle(len(sites[0][0]))
     parts = np.concatenate([np.arange(len(site)) for site in sites])
     order = np.argsort(parts, kind="stable")
     owner = np.repeat(np.arange(len(sites)), [len(site) for site in sites])[order]
@@ -72,10 +77,53 @@ def packed(sites, dtype):
 
 
 @lru_cache(maxsize=8)
-def _triangle(m):
+def triangle(m):
     """Positions of the lower triangle in a matrix, and where it has the diagonal."""
     rows, columns = np.tril_indices(m)
     return rows * m + columns, np.flatnonzero(rows == columns)
+
+
+class Covariance(NamedTuple):
+    """factor (m, m): the lower Cholesky factor
+    varying (T,): signal V, lower triangle
+    product (T,), scale: signal prod_i (1 + sum_p r_ip k_ip) is scale product
+    mean : of V on the diagonal, over the signal and the product's scale
+    hopeless : whether it counts as less than it is
+    """
+
+    factor: np.ndarray
+    varying: np.ndarray
+    product: np.ndarray
+    scale: float
+    mean: float
+    hopeless: bool
+
+
+def covariance(parameters, kernels, precision):
+    """C of :func:`negative_log_evidence`.
+
+    The product is carried with the logarithm of its scale: over dozens of columns with large values
+    it leaves the range of floats. A mean variance beyond `_HOPELESS` counts as that much: y has
+    unit variance, and no search ends there.
+    """
+    noise, log_signal = np.exp(parameters[-2]), parameters[-1]
+    dtype, m = kernels.triangles.dtype, len(precision)
+    flat, diagonal = triangle(m)
+    product, log_scale = _product(kernels, np.exp(parameters[:-2]).astype(dtype), diagonal)
+    # e^-700 is the least number that is not lost in the subtraction anyway.
+    varying = product.astype(np.float64) - np.exp(-min(log_scale, 700.0))
+    mean = max(float(np.mean(varying[diagonal])), np.finfo(float).tiny)
+    variance = log_signal + log_scale + np.log(mean)
+    hopeless = variance > np.log(_HOPELESS)
+    scale = np.exp(min(variance, np.log(_HOPELESS))) / mean
+    varying *= scale
+    dense = np.zeros((m, m))
+    dense.ravel()[flat] = varying + _CONSTANT
+    # Single precision has rounded the product.
+    rounding = m * np.finfo(dtype).eps * np.abs(varying[diagonal]).max()
+    np.einsum("ii->i", dense)[:] += noise * precision + rounding
+    factor = _factor(dense, rounding)
+    return Covariance(factor, varying, product, scale, mean, hopeless)
 
 
 def negative_log_evidence(parameters, kernels, y, precision):
@@ -83,29 +131,12 @@ def negative_log_evidence(parameters, kernels, y, precision):
 
         C = signal V + constant + noise / precision ,  V = prod_i (1 + sum_p r_ip k_ip) - 1 .
 
-    The product is carried with the logarithm of its scale: over dozens of columns with large values
-    it leaves the range of floats. A mean variance beyond `_HOPELESS` counts as that much: y has
-    unit variance, and no search ends there.
-
     kernels Kernels, y (m, c), precision (m,) of the noise, relative -> (), (P + 2,)
     """
-    log_r, noise, log_signal = parameters[:-2], np.exp(parameters[-2]), parameters[-1]
-    dtype, (m, c), (flat, diagonal) = kernels.triangles.dtype, y.shape, _triangle(len(y))
-    r = np.exp(log_r).astype(dtype)
-    product, log_scale = _product(kernels, r, diagonal)
-    # e^-700 is the least number that is not lost in the subtraction anyway.
-    varying = product.astype(np.float64) - np.exp(-min(log_scale, 700.0))
-    mean = max(float(np.mean(varying[diagonal])), np.finfo(float).tiny)
-    variance = log_signal + log_scale + np.log(mean)
-    hopeless = variance > np.log(_HOPELESS)
-    factor_of_product = np.exp(min(variance, np.log(_HOPELESS))) / mean
-    varying *= factor_of_product
-    covariance = np.zeros((m, m))
-    covariance.ravel()[flat] = varying + _CONSTANT
-    # Single precision has rounded the product.
-    rounding = m * np.finfo(dtype).eps * np.abs(varying[diagonal]).max()
-    np.einsum("ii->i", covariance)[:] += noise * precision + rounding
-    factor = _factor(covariance, rounding)
+    (m, c), (flat, diagonal) = y.shape, triangle(len(y))
+    log_r, noise, dtype = parameters[:-2], np.exp(parameters[-2]), kernels.triangles.dtype
+    r, prior_covariance = np.exp(log_r).astype(dtype), covariance(parameters, kernels, precision)
+    factor, varying, product, scale, mean, hopeless = prior_covariance
     solved = cho_solve((factor, True), y, check_finite=False)
     value = 0.5 * np.vdot(y, solved) + c * np.log(np.diag(factor)).sum()
     (invert,) = get_lapack_funcs(("potri",), (factor,))
@@ -117,7 +148,7 @@ def negative_log_evidence(parameters, kernels, y, precision):
     inner *= 2
     inner[diagonal] /= 2
     along_signal = inner @ varying
-    gradient[:-2] = _along_factors(kernels, r, (factor_of_product * inner).astype(dtype) * product)
+    gradient[:-2] = _along_factors(kernels, r, (scale * inner).astype(dtype) * product)
     if hopeless:
         rest = kernels.one_and(r, diagonal)
         of_mean = kernels.along(diagonal, product[diagonal] / rest).astype(np.float64)

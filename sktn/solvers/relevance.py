@@ -13,13 +13,12 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
 from sktn.solvers.evidence import negative_log_evidence, packed
+from sktn.solvers.evidence_search import BOUND, search
+from sktn.solvers.few_columns import few_columns, value_of_equal
 from sktn.solvers.kernel import kernel_diagonal
 
-# Beyond these a column counts for nothing, or for all.
-_BOUND = np.log(1e3)
 # Rows that are looked at.
 MAX_ROWS = 500
 #: Shares of them and iterations of the two stages of the search: an iteration costs the square of
@@ -27,8 +26,9 @@ MAX_ROWS = 500
 STAGES = ((0.5, 20), (1.0, 15))
 #: From factors that are nearly known, fewer iterations are enough.
 FROM_KNOWN = ((0.5, 10), (1.0, 10))
-# An iteration that makes the response less likelier than by this much, a tenth, is the last.
-_LEAST_GAIN = 0.1
+# Rows a column from which factors of all columns are told from chance, and a share of the columns
+# that few are.
+_ROWS_A_COLUMN, _FEW = 8, 0.25
 # Rows of the first stage.
 FIRST_ROWS = MAX_ROWS // 2
 # Numbers that the kernels of all columns may take together (256 MB in float32).
@@ -64,20 +64,19 @@ def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known
     wanted = _telling(problem, parts)
     n = int(wanted.sum())
     rows = rng.permutation(np.flatnonzero(np.asarray(problem.weight) > 0))
-    y = np.asarray(problem.loss.response(problem.target), np.float64)
     # Equal ones: the parts of a site share its variance.
     start = -np.log(np.repeat(wanted.sum(axis=1), wanted.sum(axis=1)))
     found, decisive = np.append(start, np.log([0.3, 0.5])), False
     if known is not None:
         known = np.reshape(known, wanted.shape)[wanted]
-        found[:n] = np.log(np.clip(known, np.exp(-_BOUND), np.exp(_BOUND)))
+        found[:n] = np.log(np.clip(known, np.exp(-BOUND), np.exp(BOUND)))
     for share, max_iter in stages:
-        size = min(len(rows), int(share * max_rows), max(20, int(np.sqrt(_LARGEST / n))))
-        data = _data(problem, y, rows[:size], parts, wanted)
+        size = min(len(rows), int(share * max_rows), _most_rows(n))
+        data = _data(problem, rows[:size], parts, wanted)
         if data is None:
             break
         equal = negative_log_evidence(np.append(start, found[n:]), *data)[0]
-        found, value, failure = _search(found, data, max_iter, stop)
+        found, value, failure = search(found, data, max_iter, stop)
         if failure:
             warnings.warn(
                 f"The search for relevances failed ({failure}): all columns are charged alike, as "
@@ -94,6 +93,41 @@ def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known
     factors = np.zeros(wanted.shape)
     factors[wanted] = np.exp(found[:n])
     return Relevances(factors[:, 0] if len(parts) == 1 else factors, bool(decisive))
+
+
+def few_or_all(problem, rng, stages=STAGES, **options):
+    """The relevances of all columns, or of a few of them, 0 for the others, which are told by fewer
+    rows: looked for first where rows are less than eight a column.
+
+    as of :func:`relevances`, of one part -> Relevances
+    """
+    weight, known, stop = np.asarray(problem.weight), *map(options.get, ("known", "stop"))
+    rows = rng.permutation(np.flatnonzero(weight > 0))[: min(MAX_ROWS, _most_rows(problem.n_sites))]
+    sparse = known is not None and not np.all(known)
+    few = None
+    if sparse or len(rows) < _ROWS_A_COLUMN * problem.n_sites:
+        few = _few(problem, rows, rng, known if sparse else (), stop)
+        if sparse or (few.decisive and np.count_nonzero(few.factors) <= _FEW * problem.n_sites):
+            return few
+    found = relevances(problem, rng, stages, **options)
+    if found.decisive or (stop is not None and stop()):
+        return found
+    few = few or _few(problem, rows, rng, (), stop)
+    return few if few.decisive else found
+
+
+def _few(problem, rows, rng, known, stop):
+    n, parts = problem.n_sites, np.ones((1, *problem.penalty.shape))
+    data = _data(problem, rows, parts, _telling(problem, parts))
+    if data is None:
+        return Relevances(np.ones(n), False)
+    equal = value_of_equal(data, stop)
+    found = few_columns(data, rng, known, equal, stop)
+    return Relevances(found.factors(n), bool(len(found.columns) and equal > found.cost(n)))
+
+
+def _most_rows(n_kernels):
+    return max(20, int(np.sqrt(_LARGEST / n_kernels)))
 
 
 def _telling(problem, parts):
@@ -130,12 +164,13 @@ def _spaced_rows(problem):
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), 500)).astype(int)]
 
 
-def _data(problem, y, rows, parts, wanted):
+def _data(problem, rows, parts, wanted):
     """Kernels of the columns, response and precision of some rows; None for a constant response.
 
     parts (p, n, d), wanted (n, p) -> Kernels, (m, c), (m,)
     """
-    y = y[rows] - y[rows].mean(axis=0)
+    y = np.asarray(problem.loss.response(problem.target), np.float64)[rows]
+    y -= y.mean(axis=0)
     scale = np.sqrt((y**2).mean())
     if not scale > 0:
         return None
@@ -146,45 +181,3 @@ def _data(problem, y, rows, parts, wanted):
     ]
     weight = np.asarray(problem.weight[rows], np.float64)
     return packed(kernels, np.float32), y / scale, weight.mean() / weight
-
-
-def _search(start, data, max_iter, stop=None):
-    """-> parameters, minus the log evidence, and what failed, if anything did"""
-    # Steps are made in the square roots of the factors, twice: near 1 as long as those in
-    # logarithms, in which the evidence is flat where a factor is all but nothing. In seven searches
-    # 10 to 15 evaluations reached what 15 to 20 had.
-    roots = np.arange(len(start)) < len(start) - 2
-    # One number is free above, far from where any search ends: where all are bounded on both sides,
-    # the first step of L-BFGS-B is the gradient itself, hundreds long, else it has length one.
-    noise, signal = (np.log(1e-4), None), (np.log(1e-4), np.log(1e3))
-    least, most = 2 * np.exp([-_BOUND / 2, _BOUND / 2])
-    bounds = [(least, most)] * (len(start) - 2) + [noise, signal]
-    values = [np.inf]
-
-    def logarithms(steps):
-        return np.where(roots, 2 * np.log(np.where(roots, steps, 2) / 2), steps)
-
-    def evidence(steps):
-        value, gradient = negative_log_evidence(logarithms(steps), *data)
-        return value, gradient * np.divide(2, steps, out=np.ones_like(steps), where=roots)
-
-    def rest(intermediate_result):
-        values.append(intermediate_result.fun)
-        if values[-2] - values[-1] < _LEAST_GAIN or (stop is not None and stop()):
-            raise StopIteration
-
-    try:
-        result = minimize(
-            evidence,
-            np.where(roots, 2 * np.exp(start / 2), start),
-            (),
-            "L-BFGS-B",
-            True,
-            bounds=bounds,
-            callback=rest,
-            options={"maxiter": max_iter},
-        )
-    except np.linalg.LinAlgError as error:
-        return start, np.inf, str(error)
-    finite = np.isfinite(result.x).all() and np.isfinite(result.fun)
-    return logarithms(result.x), float(result.fun), "" if finite else "the evidence is not finite"

@@ -261,9 +261,9 @@ def test_relevances_are_shrunk_where_that_tells_the_first_share_better(rng, monk
 
 
 def test_relevances_that_lose_in_the_first_share_are_not_found_for_others(rng, monkeypatch):
-    calls, find = [], search_module.relevances
+    calls, find = [], search_module.few_or_all
     monkeypatch.setattr(
-        search_module, "relevances", lambda *args, **known: calls.append(1) or find(*args, **known)
+        search_module, "few_or_all", lambda *args, **known: calls.append(1) or find(*args, **known)
     )
     model = MPSClassifierCV(bases=[("quantile", 8)], smoothnesses=[1.0], bond_dims=[24])
     X = rng.normal(size=(260, 4))
@@ -326,13 +326,13 @@ def test_relevances_compete_where_they_are_better_by_a_standard_error():
 
 @pytest.mark.parametrize(("n_rows", "most"), [(300, {500}), (1500, {500, 1000})])
 def test_relevances_are_found_by_half_of_the_rows_of_a_share(rng, monkeypatch, n_rows, most):
-    asked, find = [], search_module.relevances
+    asked, find = [], search_module.few_or_all
 
     def limited(*args, max_rows, **known):
         asked.append(max_rows)
         return find(*args, max_rows=300, **known)
 
-    monkeypatch.setattr(search_module, "relevances", limited)
+    monkeypatch.setattr(search_module, "few_or_all", limited)
     model = MPSRegressorCV(bases=[("quantile", 4)], smoothnesses=[1.0], bond_dims=[24], cv=3)
     search = searched(model, *planted(rng, n_rows))
     point = next(p for p in grid_of(model) if p["relevance"] == "auto")

@@ -33,8 +33,8 @@ from sktn.solvers.relevance import (
     FROM_KNOWN,
     MAX_ROWS,
     STAGES,
+    few_or_all,
     prior_unit,
-    relevances,
     site_variances,
 )
 from sktn.tables.penalty import penalty_weights
@@ -61,6 +61,14 @@ def _shares(n_rows, n_folds):
         if n_rows * (n_shares - 1) >= min(FIRST_ROWS, 2 * n_rows / 3) * n_shares:
             return n_shares
     return n_folds
+
+
+def _mean_of_shares(found):
+    """Of the relevances of shares: S of (n_columns,) -> (n_columns,)"""
+    if np.all(found):
+        return np.exp(np.log(found).mean(axis=0))
+    # Columns that one share alone has found are looked at again.
+    return np.mean(found, axis=0)
 
 
 class Search:
@@ -270,7 +278,7 @@ class Search:
             stages = (STAGES if known is None else FROM_KNOWN)[:1]
             # Half of the rows: the fewer, the more of their relevances is chance.
             most = max(MAX_ROWS, part.n_rows)
-            own = relevances(part, rng, stages, max_rows=most, known=known, stop=stop)
+            own = few_or_all(part, rng, stages, max_rows=most, known=known, stop=stop)
             late = stop is not None and stop()
             if (late or not own.decisive) and not needed:
                 return
@@ -291,7 +299,7 @@ class Search:
             self.share_variances = variances
         found = [factors**power for factors in found]
         self.share_factors[basis_of(point)] = found
-        self.factors[basis_of(point)] = np.exp(np.log(found).mean(axis=0))
+        self.factors[basis_of(point)] = _mean_of_shares(found)
 
     def _gain_of_share(self, point, factors, folds, alphas, rival):
         """What relevances gain over a rival's scores (N, c) in the folds they may be judged in."""
@@ -301,15 +309,17 @@ class Search:
         return self.gain(rival, scores[np.argmin(losses)], folds)[0]
 
     def refined(self, point):
-        """The same point, for squared losses with the relevances that all rows say, from the mean
-        of the shares on: nothing is judged any more."""
+        """The same point, for squared losses and where few columns matter with the relevances that
+        all rows say, from the mean of the shares on: nothing is judged any more."""
         basis = basis_of(point)
-        if not self.quadratic or point["relevance"] == "equal" or point["degree"] == "auto":
+        if point["relevance"] == "equal" or point["degree"] == "auto":
+            return point
+        if not self.quadratic and np.all(self.factors[basis]):
             return point
         if basis not in self.final_factors:
             columns, rng = self.sites[basis].columns, np.random.RandomState(self.seeds["relevance"])
             known, found = self.factors[basis][columns.kept], np.ones(columns.n_columns)
-            own = relevances(self._equal(point), rng, FROM_KNOWN[1:], known=known)
+            own = few_or_all(self._equal(point), rng, FROM_KNOWN[1:], known=known)
             found[columns.kept] = own.factors
             self.final_factors[basis] = found
         factors = self.final_factors[basis]
