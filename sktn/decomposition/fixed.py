@@ -156,7 +156,8 @@ class TRDecomposer(_FixedGraph):
     tensor_shape : tuple of int, default=None
         Shape of one sample of a 2-D X. By default, the number of features is factorised.
     time_limit : float, default=None
-        Seconds after which no core is solved any more.
+        Seconds after which no core is solved any more; ranks of which one core would take longer
+        are refused.
     verbose : bool or int, default=False
         Whether to print progress.
     random_state : int, RandomState instance or None, default=None
@@ -217,7 +218,8 @@ class FCTNDecomposer(_FixedGraph):
     tensor_shape : tuple of int, default=None
         Shape of one sample of a 2-D X. By default, the number of features is factorised.
     time_limit : float, default=None
-        Seconds after which no core is solved any more.
+        Seconds after which no core is solved any more; ranks of which one core would take longer
+        are refused.
     verbose : bool or int, default=False
         Whether to print progress.
     random_state : int, RandomState instance or None, default=None

@@ -28,10 +28,10 @@ def _optimizer(n_operands, n_indices):
 
 @lru_cache(maxsize=65536)
 def plan_of(inputs, output, rounded):
-    """Pairwise contraction steps for index sets, and their cost for the rounded sizes.
+    """Pairwise contraction steps for index sets, found for rounded sizes.
 
     inputs tuple of tuples, output tuple, rounded tuple of (index, rounded log2 size)
-    -> steps, permutation, flops, largest intermediate
+    -> steps, permutation
     """
     size = {index: 2 ** (q / _ROUNDING) for index, q in rounded}
     operands = [tuple(x) for x in inputs]
@@ -51,19 +51,13 @@ def plan_of(inputs, output, rounded):
             "greedy": oe.paths.greedy,
         }[kind]
         path = finder(sets, out, lengths)
-    flops, peak, merged, lost = 0.0, 0.0, [], {}
+    merged, lost = [], {}
     names, n_values = list(range(len(operands))), len(operands)
     for pair in path:
         a, b = sorted(pair)
         right, left = operands.pop(b), operands.pop(a)
         shared = frozenset(left) & frozenset(right)
-        result = tuple(x for x in left + right if x not in shared)
-        volume = prod(size[x] for x in result)
-        flops += 2 * volume * prod(size[x] for x in shared)
-        # The operands are also copied: on thin contractions that is most of the time.
-        flops += 8 * (volume + prod(size[x] for x in left) + prod(size[x] for x in right))
-        peak = max(peak, volume)
-        operands.append(result)
+        operands.append(tuple(x for x in left + right if x not in shared))
         second, first = names.pop(b), names.pop(a)
         lost[first] = lost[second] = shared
         merged.append((first, second))
@@ -71,7 +65,26 @@ def plan_of(inputs, output, rounded):
         n_values += 1
     steps, labels = _layouts([tuple(x) for x in inputs], merged, lost, size)
     permutation = tuple(labels.index(x) for x in output)
-    return steps, permutation, flops, peak
+    return steps, permutation
+
+
+def costs(plan, shapes):
+    """What a plan costs for operands of given shapes: the rounding that it was found with would be
+    off by orders of magnitude where indices are many.
+
+    plan of `plan_of`, shapes of the operands -> flops, entries of the largest intermediate
+    """
+    values, flops, peak = list(shapes), 0.0, 0.0
+    for first, second, axes, others, n_shared in plan[0]:
+        left, right = ([values[first][a] for a in axes], [values[second][a] for a in others])
+        result = left[n_shared:] + right[n_shared:]
+        volume = float(prod(result))
+        flops += 2 * volume * prod(left[:n_shared])
+        # The operands are also copied: on thin contractions that is most of the time.
+        flops += 8 * (volume + prod(left) + prod(right))
+        peak = max(peak, volume)
+        values.append(result)
+    return flops, peak
 
 
 def _layouts(labels, merged, lost, size):

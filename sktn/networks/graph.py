@@ -23,12 +23,13 @@ Examples
 (4, 5, 6)
 """
 
+from functools import lru_cache
 from math import prod
 
 import numpy as np
 
 from sktn.backend import executor_of, get_executor
-from sktn.networks.contraction import contract, plan_of, rounded_sizes, run_plan
+from sktn.networks.contraction import contract, costs, plan_of, rounded_sizes, run_plan
 
 # Entries from which a tensor is sent to a device: to start the dozen products of a contraction
 # there takes some tenths of a millisecond, in which a CPU contracts about as many.
@@ -102,10 +103,20 @@ def random_cores(sizes, R, rng, dtype=np.float64):
     return cores
 
 
-def dense_task(cores):
-    """Arguments of the plan that contracts a network to its dense tensor."""
-    inputs, arrays = operands_of(cores)
-    return tuple(inputs), tuple((k,) for k in range(len(cores))), rounded_sizes(inputs, arrays)
+# A search contracts every shape some ten to a hundred times.
+@lru_cache(maxsize=4096)
+def _dense_route(shapes):
+    """How networks with cores of these shapes become dense tensors.
+
+    shapes N tuples -> plan, shapes of the cores without axes of length one, flops, entries of the
+    largest intermediate
+    """
+    inputs, arrays = operands_of([np.broadcast_to(np.float32(0.0), shape) for shape in shapes])
+    plan = plan_of(
+        tuple(inputs), tuple((k,) for k in range(len(shapes))), rounded_sizes(inputs, arrays)
+    )
+    arms = tuple(array.shape for array in arrays)
+    return plan, arms, *costs(plan, arms)
 
 
 # Index names: a mode is (k,), the bond of i < j is (i, j), its partner when squared (i, j, 1).
@@ -147,36 +158,33 @@ def to_dense(cores, max_entries=2**27):
 
     cores N arrays of N axes -> (I_1, .., I_N)
     """
-    plan, arrays = plan_of(*dense_task(cores)), operands_of(cores)[1]
+    plan, shapes, _, peak = _dense_route(tuple(core.shape for core in cores))
+    arrays = [core.reshape(shape) for core, shape in zip(cores, shapes, strict=True)]
     sizes = [core.shape[k] for k, core in enumerate(cores)]
     longest = int(np.argmax(sizes))
-    if plan[3] <= max(max_entries, 2 * prod(sizes)) or sizes[longest] == 1:
-        run = executor_for_tensor(plan[3])
+    if peak <= max(max_entries, 2 * prod(sizes)) or sizes[longest] == 1:
+        run = executor_for_tensor(peak)
         with run.precision(np.float64):
             # In order: whoever goes through all entries does so several times faster.
             return np.ascontiguousarray(run.get(run_plan(plan, run.put(arrays))))
     dense = np.empty(sizes, dtype=np.result_type(*cores))
-    step = max(1, sizes[longest] // int(np.ceil(plan[3] / max_entries) + 1))
+    step = max(1, sizes[longest] // int(np.ceil(peak / max_entries) + 1))
     for start in range(0, sizes[longest], step):
         part = [slice(None)] * len(cores)
         part[longest] = slice(start, start + step)
         some = list(cores)
         some[longest] = cores[longest][tuple(part)]
-        dense[tuple(part)] = run_plan(plan_of(*dense_task(some)), operands_of(some)[1])
+        dense[tuple(part)] = run_plan(plan, operands_of(some)[1])
     return dense
 
 
-def dense_flops(sizes, R):
+def dense_costs(sizes, R):
     """Cost of the contraction of a network to its dense tensor.
 
-    sizes (N,), R (N, N) -> float
+    sizes (N,), R (N, N) -> flops, entries of the largest intermediate
     """
-    cores = []
-    for k, size in enumerate(sizes):
-        shape = [int(r) for r in R[k]]
-        shape[k] = int(size)
-        cores.append(np.broadcast_to(np.float32(0.0), shape))  # a shape without memory
-    return plan_of(*dense_task(cores))[2]
+    shapes = np.where(np.eye(len(R), dtype=bool), sizes, R).tolist()
+    return _dense_route(tuple(map(tuple, shapes)))[2:]
 
 
 def environment(cores, k):

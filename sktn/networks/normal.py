@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from sktn.backend import executor_of
-from sktn.networks.contraction import plan_of, rounded_sizes, run_plan
+from sktn.networks.contraction import costs, plan_of, rounded_sizes, run_plan
 from sktn.networks.graph import bonds_of, environment, executor_for_tensor, operands_of, unfolded
 
 # Flops of a normal matrix (some 0.03 s) below which it is formed exactly.
@@ -38,12 +38,16 @@ def _doubled_labels(k, order):
 class _Routes:
     """How the normal equations of one core are formed, for networks of one shape.
 
-    env plan of the environment, beside plan of B with X first, arms shapes of the other cores
-    without axes of length one
+    env plan of the environment, env_flops and env_peak its costs, beside, .. the same of B with X
+    first, arms shapes of the other cores without axes of length one
     """
 
     env: tuple
+    env_flops: float
+    env_peak: float
     beside: tuple
+    beside_flops: float
+    beside_peak: float
     arms: tuple
 
 
@@ -60,12 +64,14 @@ def _routes(shapes, k):
     X = np.broadcast_to(np.float32(0.0), [s[j] for j, s in enumerate(shapes)])
     with_x = [modes, *inputs]
     beside = plan_of(tuple(with_x), ((k,), *bonds), rounded_sizes(with_x, [X, *arrays]))
-    return _Routes(env, beside, tuple(a.shape for a in arrays))
+    arms = tuple(a.shape for a in arrays)
+    return _Routes(env, *costs(env, arms), beside, *costs(beside, (X.shape, *arms)), arms)
 
 
 @lru_cache(maxsize=4096)
 def _squared_route(shapes, k):
-    """Plan of A from the squared network and the shapes of its nodes, None where too large."""
+    """Plan of A from the squared network, the shapes of its nodes and its flops, None where too
+    large."""
     order = len(shapes)
     widths = {j: prod(shapes[j]) // shapes[j][j] for j in _but(k, order)}
     if max(widths.values(), default=1) ** 2 > 2**22:
@@ -78,7 +84,9 @@ def _squared_route(shapes, k):
         inputs.append(labels)
         arrays.append(node)
     plan = plan_of(tuple(inputs), output, rounded_sizes(inputs, arrays))
-    return (plan, tuple(a.shape for a in arrays)) if plan[3] <= 2**26 else None
+    nodes = tuple(a.shape for a in arrays)
+    flops, peak = costs(plan, nodes)
+    return (plan, nodes, flops) if peak <= 2**26 else None
 
 
 def _squeeze(labels, array, keep):
@@ -89,7 +97,7 @@ def _squeeze(labels, array, keep):
 def _squared_gram(route, cores, k, squares):
     """A from the squared network.
 
-    route plan and shapes of the nodes, squares N arrays from `doubled` or None where they are
+    route of `_squared_route`, squares N arrays from `doubled` or None where they are
     to be formed -> (P_k, P_k)
     """
     others = _but(k, len(cores))
@@ -114,7 +122,7 @@ def gram_flops(cores, k):
     if dense < _CHEAP:
         return dense
     route = _squared_route(tuple(core.shape for core in cores), k)
-    return dense if route is None else min(dense, route[0][2])
+    return dense if route is None else min(dense, route[2])
 
 
 def sketched_gram(cores, k):
@@ -161,17 +169,17 @@ def normal_equations(X, cores, k, squares=None):
     shapes = tuple(core.shape for core in cores)
     routes = _routes(shapes, k)
     arms = [cores[j].reshape(s) for j, s in zip(_but(k, order), routes.arms, strict=True)]
-    env_cost = routes.env[2] + 2 * n_rest * width * (width + size)
+    env_cost = routes.env_flops + 2 * n_rest * width * (width + size)
     direct_cost = 2.0 * size * width**2
     if X is not None:
         env_cost += 8 * X.size
-        direct_cost += routes.beside[2]
+        direct_cost += routes.beside_flops
     route = _squared_route(shapes, k) if direct_cost < env_cost > _SHORT else None
-    if route is not None and direct_cost + route[0][2] < env_cost:
+    if route is not None and direct_cost + route[2] < env_cost:
         A = _squared_gram(route, cores, k, [None] * order if squares is None else squares)
         B = None if X is None else _beside(X, routes.beside, arms).reshape(size, width)
         return A, B
-    if max(routes.env[3], n_rest * width) > 2**27:
+    if max(routes.env_peak, n_rest * width) > 2**27:
         return _normal_equations_in_slices(X, cores, k, width)
     run = executor_for_tensor(n_rest * width) if X is None else executor_of(X)
     with run.precision(np.float64):
@@ -186,7 +194,7 @@ def projected(X, cores, k, max_entries=2**27):
     """
     size, width = cores[k].shape[k], cores[k].size // cores[k].shape[k]
     routes = _routes(tuple(core.shape for core in cores), k)
-    if routes.beside[3] > max(max_entries, 2 * X.size):
+    if routes.beside_peak > max(max_entries, 2 * X.size):
         return _normal_equations_in_slices(X, cores, k, width)[1]
     others = _but(k, len(cores))
     arms = [cores[j].reshape(s) for j, s in zip(others, routes.arms, strict=True)]

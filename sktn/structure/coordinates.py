@@ -92,7 +92,7 @@ def complete(data, rng, settings, callback=None):
     judge = _known(held, search)
     note = _notes(callback)
     model, loss = _searched(search, judge, rng, settings, note)
-    if len(search) < len(train):
+    if len(search) < len(train) and not settings.deadline.expired():
         model = _sweeps(train, model, settings)
         loss = _error(model, _known(held, train))
         note("all rows", None, model, loss)
@@ -150,7 +150,7 @@ def _searched(data, held, rng, settings, note):
     From rank one every bond is found worth its price; but where levels have few rows, no bond helps
     before others are there.
     """
-    alone = _effects_alone(data, held)
+    alone = _effects_alone(data, held, settings.deadline)
     best = alone, _error(alone, held)
     note("effects", None, *best)
     for width in sorted({1, _open_width(data)}):
@@ -179,7 +179,7 @@ def _open_width(data):
     return 1
 
 
-def _effects_alone(data, held):
+def _effects_alone(data, held, deadline):
     """The effects, and a network of zeros."""
     order, dtype = len(data.shape), data.value.dtype
     cores = [
@@ -192,6 +192,8 @@ def _effects_alone(data, held):
     for _ in range(30):
         model = _effects(data, model, 0.0)
         model = replace(model, noise=max(_error(model, held), _ROUNDING))
+        if deadline.expired():
+            break
     return model
 
 

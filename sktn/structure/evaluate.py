@@ -8,7 +8,7 @@ from sktn.networks import graph, normal
 from sktn.solvers.als import Fit, Stop, als, squared_error
 from sktn.structure import modes
 
-__all__ = ["Evaluator", "padded"]
+__all__ = ["Evaluator", "fit_flops", "padded"]
 
 # Width of a core's normal matrix above which one solution takes seconds (128 MiB in float64).
 _WIDEST = 4000
@@ -39,8 +39,11 @@ def padded(cores, R, rng, scale=0.1):
     return result
 
 
-def _normal_flops(sizes, R):
-    """Cost of the dearest core's equations, in flops of a contraction."""
+def fit_flops(sizes, R):
+    """Cost of one contraction and of the dearest core's equations: the least that a fit takes.
+
+    sizes (N,), R (N, N) -> float
+    """
     widths = R.prod(axis=1).astype(float)
     cores = [np.broadcast_to(0.0, row) for row in np.where(np.eye(len(R), dtype=bool), sizes, R)]
     dearest = 0.0
@@ -50,7 +53,7 @@ def _normal_flops(sizes, R):
         # A normal matrix of the whole environment is one product, ten times as fast.
         gram = squared if squared < whole else 0.1 * whole
         dearest = max(dearest, gram + 0.1 * width**3)
-    return dearest
+    return graph.dense_costs(sizes, R)[0] + dearest
 
 
 class Evaluator:
@@ -91,7 +94,7 @@ class Evaluator:
         # A tensor of a few entries is smaller than most networks: no reason to refuse them.
         if graph.n_parameters(self.X.shape, R) > max(2 * self.X.size, 1000):
             return False
-        flops = graph.dense_flops(self.X.shape, R) + _normal_flops(self.X.shape, R)
+        flops = fit_flops(self.X.shape, R)
         return flops <= min(_DEAREST, _SPEED * self.task.deadline.left())
 
     def __call__(self, R, start=None, sweeps=None):

@@ -8,7 +8,7 @@ import numpy as np
 from sktn.networks import graph
 from sktn.solvers.als import Stop, als
 from sktn.structure import modes
-from sktn.structure.evaluate import padded
+from sktn.structure.evaluate import fit_flops, padded
 
 __all__ = [
     "Sweeps",
@@ -25,8 +25,12 @@ __all__ = [
 _WIDEST = 8192
 # Flops of a contraction that takes some minutes: complete graphs of nine modes and more.
 _DEAREST = 1e12
-# Flops a second that a small contraction reaches, to tell what fits in the time that is left.
-_SPEED = 2e9
+# Entries of an intermediate result, 2 GiB of them.
+_LARGEST = 2**28
+# Flops a second that a small contraction reaches, to tell what fits in the time that is left, and
+# those of a large one on half a core, to tell what does not; what is done in the seconds of grace
+# is done.
+_SPEED, _FAST, _GRACE = 2e9, 5e9, 0.3
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,9 @@ def matrix(X, target, budget=None):
     return [U[:, :keep] * s[:keep], np.ascontiguousarray(Vt[:keep])]
 
 
-def _refuse_giants(sizes, R):
-    """Bonds whose normal equations fit no memory, or no patience, are refused by name."""
+def _refuse_giants(sizes, R, deadline):
+    """Bonds whose normal equations fit no memory, no patience or no deadline are refused by
+    name."""
     widths = np.prod(R.astype(float), axis=1)
     k = int(np.argmax(widths))
     if widths[k] > _WIDEST:
@@ -60,11 +65,19 @@ def _refuse_giants(sizes, R):
             f"The bonds of mode {k} multiply to {widths[k]:.0f}: normal equations of "
             f"{widths[k]:.0f}^2 entries do not fit. Give bonds whose product is at most {_WIDEST}."
         )
-    flops = graph.dense_flops(sizes, R)
-    if flops > _DEAREST:
+    # Large contractions are done slice by slice of the longest mode.
+    slices = np.where(np.arange(len(sizes)) == np.argmax(sizes), 1, sizes)
+    flops, peak = graph.dense_costs(sizes, R)[0], graph.dense_costs(slices, R)[1]
+    if flops > _DEAREST or peak > _LARGEST:
         raise ValueError(
-            f"One contraction of the bonds {R.tolist()} takes {flops:.0e} operations. Give fewer "
-            "bonds, or narrower ones."
+            f"One contraction of the bonds {R.tolist()} takes {flops:.0e} operations and "
+            f"intermediate results of {peak:.0e} entries. Give fewer bonds, or narrower ones."
+        )
+    flops = fit_flops(sizes, R)
+    if flops > _FAST * (deadline.left() + _GRACE):
+        raise ValueError(
+            f"To fit one core beside the bonds {R.tolist()} takes {flops:.0e} operations, more "
+            "than time_limit leaves. Give more time, fewer bonds, or narrower ones."
         )
 
 
@@ -74,7 +87,7 @@ def fit(task, R, sweeps, target=0.0):
     R (N, N), target squared error at which the sweeps end -> cores
     """
     R = modes.carried(task.X.shape, R)
-    _refuse_giants(task.X.shape, R)
+    _refuse_giants(task.X.shape, R, task.deadline)
     best = None
     for _ in range(sweeps.starts):
         if best is not None and task.deadline.expired():
@@ -102,7 +115,7 @@ def grow(task, graph_of, sweeps):
             (graph.bond_dims(cores) == R).all()
             or graph.n_parameters(X.shape, R) > 2 * prod(X.shape) + 1000
             or R.prod(axis=1).max() > _WIDEST
-            or graph.dense_flops(X.shape, R) > min(_DEAREST, _SPEED * task.deadline.left())
+            or fit_flops(X.shape, R) > min(_DEAREST, _SPEED * task.deadline.left())
         ):
             break
         start = graph.random_cores(X.shape, R, task.rng) if cores is None else cores

@@ -1,5 +1,7 @@
 """RGTNCompleter: tensors as lists of coordinates."""
 
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktn import RGTNCompleter
+from sktn.structure import coordinates
 
 
 @parametrize_with_checks([RGTNCompleter(random_state=0, max_steps=0)])
@@ -159,8 +162,11 @@ def test_it_takes_part_in_searches(entries):
 
 def test_the_end_of_time_leaves_a_model(entries):
     X, y = entries
-    model = RGTNCompleter(random_state=0, time_limit=1e-6).fit(X, y)
+    with mock.patch.object(coordinates, "_effects", wraps=coordinates._effects) as once:
+        model = RGTNCompleter(random_state=0, time_limit=1e-6).fit(X, y)
     assert np.isfinite(model.predict(X)).all()
+    # The effects alone, and the one sweep over all rows.
+    assert once.call_count == 2
 
 
 @pytest.mark.parametrize("order", [2, 5])

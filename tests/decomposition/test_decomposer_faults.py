@@ -1,6 +1,7 @@
 """Hostile tensors, parameters and interruptions: a clear error, or a finite and honest result."""
 
 import itertools
+import time
 from unittest import mock
 
 import numpy as np
@@ -166,6 +167,15 @@ def test_bonds_beyond_what_modes_carry_are_cut_by_name():
         sktn.FCTNDecomposer(rank=200).fit(noise(30, 20, 20))
     with pytest.raises(ValueError, match="operations"):
         sktn.FCTNDecomposer(rank=2).fit(noise(*[2] * 12))
+
+
+def test_bonds_that_no_memory_and_no_time_are_enough_for_are_refused():
+    with pytest.raises(ValueError, match="intermediate results of 3e\\+08 entries"):
+        sktn.FCTNDecomposer(rank=3).fit(noise(*[2] * 8))
+    start = time.process_time()
+    with pytest.raises(ValueError, match="more than time_limit leaves"):
+        sktn.FCTNDecomposer(rank=3, time_limit=0.5).fit(noise(*[5] * 7))
+    assert time.process_time() - start < 1.0
 
 
 def test_parameters_are_checked_for_zero_tensors_too():

@@ -99,6 +99,15 @@ def test_slices_bound_the_memory_and_change_nothing():
     assert_allclose(sliced_B, B, atol=1e-10)
 
 
+def test_what_a_contraction_costs_is_of_its_own_bonds():
+    R = np.full((8, 8), 3) - 2 * np.eye(8, dtype=int)
+    flops, peak = graph.dense_costs([2] * 8, R)
+    wider, more = graph.dense_costs([2] * 8, np.where(R == 3, 4, 1))
+    # Half of the modes, and the 16 bonds between them and the others.
+    assert (peak, more) == (2**4 * 3**16, 2**4 * 4**16)
+    assert (4 / 3) ** 16 < wider / flops < (4 / 3) ** 28
+
+
 def test_inner_product():
     rng = np.random.default_rng(2)
     first = graph.random_cores([3, 4, 5], bonds(3, [2, 1, 3]), rng)
