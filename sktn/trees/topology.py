@@ -4,6 +4,7 @@ from copy import deepcopy
 from numbers import Integral
 
 import numpy as np
+from scipy.stats import norm
 
 from sktn.chains.folds import search_rows
 from sktn.chains.selection import gain
@@ -47,7 +48,7 @@ def named_candidates(name, plan, shape, columns):
 def choose(candidates, problem, target, bond_dim, plan):
     """The only candidate; the tree that is found where there is none; of several and that one the
     best, where rows that had no say in it are told better than by the chain, whose nodes cost
-    least, by a standard error.
+    least, by a standard error, or by what of several is as seldom by chance.
 
     candidates: of :func:`named_candidates`, problem ChainProblem, target: what deals the folds,
     plan: its `rng` and `clock` -> merges
@@ -81,7 +82,10 @@ def choose(candidates, problem, target, bond_dim, plan):
     clock.say("held-out losses of trees: " + ", ".join(f"{k} {v:.4f}" for k, v in means.items()))
     best = min(means, key=means.get)
     mean, error = gain(losses["chain"], losses[best], share)
-    return candidates[best if mean > error else "chain"]
+    # One that is no better seems so by a standard error in a sixth of all cases, and the best of
+    # several may do so as seldom.
+    chance = norm.sf(1) / (len(means) - 1)
+    return candidates[best if mean > norm.isf(chance) * error else "chain"]
 
 
 def _limit(problem, rng):
