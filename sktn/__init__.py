@@ -18,6 +18,7 @@ from sktn.decomposition.comparisons.sampling import (
 from sktn.decomposition.completer import RGTNCompleter
 from sktn.decomposition.fixed import FCTNDecomposer, TRDecomposer, TTDecomposer
 from sktn.decomposition.imputer import RGTNImputer
+from sktn.decomposition.regressor import RGTNRegressor
 from sktn.decomposition.rgtn import RGSearch, RGTNDecomposer
 from sktn.density.estimator import MPSDensityEstimator
 from sktn.image import PixelOrder, PixelPadding, PixelPatches, PixelPooling
@@ -53,6 +54,7 @@ __all__ = [
     "RGTNCompleter",
     "RGTNDecomposer",
     "RGTNImputer",
+    "RGTNRegressor",
     "SMPOAnomalyDetector",
     "SVDinsTNDecomposer",
     "TRDecomposer",

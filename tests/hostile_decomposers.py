@@ -90,6 +90,21 @@ def completer(rng, n_modes):
     return sktn.RGTNCompleter(**{"max_steps": 2, "n_sweeps": 1, "random_state": 0, **options})
 
 
+def tensor_regressor(rng, n):
+    bonds = rng.integers(1, 4, (n, n))
+    options = some(
+        rng,
+        alpha=["auto", 0.0, 1e-300, 1.0, 1e300],
+        bond_dims=[[[1]], np.maximum(bonds, bonds.T), np.full((2, 2), 999), "many"],
+        tensor_shape=[(1, n), (n, 1), (2, -1), (-1, 1, 2), (-1, -1)],
+        validation_fraction=[1e-9, 0.5, 0.999],
+        time_limit=[1e-3, 0.05],
+        verbose=[True],
+        random_state=[*SEEDS, None],
+    )
+    return sktn.RGTNRegressor(**{"random_state": 0, **options})
+
+
 def fixed_graph(rng, order):
     """A network of a given graph, and its ranks."""
     make = pick(rng, [sktn.TRDecomposer, sktn.FCTNDecomposer])

@@ -8,6 +8,7 @@ from hostile_decomposers import (
     other_search,
     rgtn_decomposer,
     rgtn_imputer,
+    tensor_regressor,
     tt_decomposer,
 )
 from hostile_inputs import SEEDS, pick, some
@@ -312,7 +313,7 @@ def pixels(rng, d):
     return make(**options | some(rng, 0.5, **{k: own[k] for k in make().get_params() if k in own}))
 
 
-LABELLED, NUMBERED, WEIGHED, PLAIN, TENSOR, LISTED = range(6)
+LABELLED, NUMBERED, WEIGHED, PLAIN, TENSOR, LISTED, UNWEIGHED = range(7)
 MAIN = {
     "MPSClassifier": (mps_classifier, LABELLED),
     "MPSClassifierCV": (mps_classifier_cv, LABELLED),
@@ -330,6 +331,7 @@ MAIN = {
     "graphs": (fixed_graph, TENSOR),
     "searches": (other_search, TENSOR),
     "pixels": (pixels, PLAIN),
+    "RGTNRegressor": (tensor_regressor, UNWEIGHED),
 }
 
 
@@ -346,6 +348,8 @@ def draw(name, rng):
     y = None
     if kind != WEIGHED:
         y = hostile.labels(rng, n) if kind == LABELLED else hostile.targets(rng, n)
+    if kind == UNWEIGHED:
+        return model, [X, y]
     given = [X, y, hostile.weights(rng, n)]
     if "CV" in name and rng.random() < 0.2:
         given.append(np.arange(n) // max(1, n // 4))

@@ -81,6 +81,7 @@ CASES = {
     "imputer of tables": (sktn.MPSImputer(max_iter=1), transformed(GAPS)),
     "imputer": (sktn.RGTNImputer(max_steps=1), transformed(GAPS)),
     "completer": (sktn.RGTNCompleter(max_steps=1), completed),
+    "tensor regressor": (sktn.RGTNRegressor(tensor_shape=(3, 1)), table),
     "decomposer": (
         sktn.RGTNDecomposer(**SHAPE, search=sktn.RGSearch(n_cycles=1)),
         transformed(TENSOR),

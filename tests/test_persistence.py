@@ -79,6 +79,9 @@ def test_files_without_code_hold_decomposers_and_completers():
     holes = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
     filler = sktn.RGTNImputer(n_growths=1, max_steps=1, random_state=0).fit(holes)
     np.testing.assert_array_equal(restored(filler).transform(holes), filler.transform(holes))
+    regressor = sktn.RGTNRegressor(random_state=0).fit(X.swapaxes(0, 2), X[0, 0])
+    predicted = regressor.predict(X.swapaxes(0, 2))
+    np.testing.assert_array_equal(restored(regressor).predict(X.swapaxes(0, 2)), predicted)
     names = TABLE[["kind", "grade"]]
     completer = sktn.RGTNCompleter(max_steps=1, random_state=0).fit(names, NUMBERS)
     np.testing.assert_array_equal(restored(completer).predict(names), completer.predict(names))

@@ -37,6 +37,7 @@ TRANSACTIONS = {
     "RGTNDecomposer": sktn.RGTNDecomposer(random_state=0),
     "RGTNDecomposer fold": sktn.RGTNDecomposer(fold="auto", random_state=0),
     "RGTNImputer": sktn.RGTNImputer(max_steps=3, random_state=0),
+    "RGTNRegressor": sktn.RGTNRegressor(random_state=0),
     "TTDecomposer": sktn.TTDecomposer(random_state=0),
     "TRDecomposer": sktn.TRDecomposer(0.5, n_sweeps=5, random_state=0),
     "FCTNDecomposer": sktn.FCTNDecomposer(0.5, n_sweeps=5, random_state=0),
