@@ -43,8 +43,10 @@ class NumPyExecutor:
 
     def put(self, tree):
         """A tree of arrays, where this executor computes."""
-        # Lists of NumPy arrays, the most common case, need no walk through a tree.
-        if type(tree) is list and all(type(x) is np.ndarray for x in tree):
+        # NumPy arrays and lists of them, the most common cases, need no walk through a tree.
+        if type(tree) is np.ndarray or (
+            type(tree) is list and all(type(x) is np.ndarray for x in tree)
+        ):
             return tree
         return jax.tree.map(np.asarray, tree)
 

@@ -229,7 +229,7 @@ def _interactions(model, X, shares, max_features):
         return "<h2>Interactions</h2>\n<p>No pair has a thousandth of the score's variance.</p>"
     pictures = [
         (
-            VarianceSharesDisplay(shares).plot(kind="pairs", max_features=max_features),
+            VarianceSharesDisplay(shares).plot(kind="pairs", max_features=max(2, max_features)),
             "What pairs do together beyond what each column does alone.",
         )
     ]

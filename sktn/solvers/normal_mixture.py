@@ -11,6 +11,8 @@ diagonal, as by some rows of an inverse Wishart prior (Fraley and Raftery, J. Cl
 2007): between one covariance for all and one for each.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +35,8 @@ class Mixture(NamedTuple):
     levels: list
 
 
-class Table(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Table:
     """z (N, n) with NaN for missing, codes (N, m) with -1 for missing, n_levels: of every column
     of codes"""
 
@@ -45,11 +48,16 @@ class Table(NamedTuple):
         """Some rows of it: -> Table"""
         return Table(self.z[rows], self.codes[rows], self.n_levels)
 
+    @cached_property
+    def _kinds(self):
+        """Rows without gaps, and rows with gaps."""
+        gaps = np.isnan(self.z).any(axis=1)
+        return np.flatnonzero(~gaps), np.flatnonzero(gaps)
+
     def blocks(self, row_size):
         """Rows without gaps and rows with gaps, so many at a time: yields (b,) indices, bool"""
-        gaps = np.isnan(self.z).any(axis=1)
         for kind in (False, True):
-            rows, size = np.flatnonzero(gaps == kind), max(1, _BLOCK // row_size[kind])
+            rows, size = self._kinds[kind], max(1, _BLOCK // row_size[kind])
             for start in range(0, len(rows), size):
                 yield rows[start : start + size], kind
 
@@ -183,15 +191,17 @@ def maximize(table, weight, responsibilities, strength, previous, noise=0.0):
     # Off the diagonal, the prior has seen nothing.
     shrink = mass.sum() / (mass.sum() + to_diagonal)
     common = shrink * common + (1 - shrink) * np.diag(np.diagonal(common))
-    total = common + (np.cov(means.T, aweights=safe, ddof=0) if K > 1 else 0)
+    share = safe / safe.sum()
+    # Of all columns: within the components and between them.
+    variance = np.diagonal(common) + share @ (means - share @ means) ** 2
     # Where a column is constant but not 0, its scatter is rounding error of either sign.
     moment = second.sum(axis=0).diagonal() / mass.sum()
     smallest = np.maximum(_FLOOR * moment, 1e-12)
-    floor = _FLOOR * np.maximum(np.diagonal(np.atleast_2d(total)), smallest)
+    floor = _FLOOR * np.maximum(variance, smallest)
     covariances = (scatter + to_common * common) / (safe + to_common)[:, None, None]
     covariances += np.diag(floor + noise)
     levels = [_level_shares(c, R, L) for c, L in zip(table.codes.T, table.n_levels, strict=True)]
-    return Mixture(np.log(safe / safe.sum()), means, covariances, levels)
+    return Mixture(np.log(share), means, covariances, levels)
 
 
 def with_rows(mixture, total, table, weight):

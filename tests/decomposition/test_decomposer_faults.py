@@ -46,6 +46,7 @@ def error(T, model):
     return np.linalg.norm((model.to_tensor() - T)[seen]) / np.linalg.norm(T[seen])
 
 
+@pytest.mark.slow
 def test_a_target_of_zero_is_met_where_widening_meets_it_exactly():
     T = planted((2, 2, 6, 2), [2, 2, 2, 2])
     assert sktn.RGTNDecomposer(0.0, random_state=0).fit(T).reconstruction_error_ < 1e-13

@@ -35,9 +35,9 @@ from sktn.inspection import shapley_values
 mpl.use("Agg")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model():
-    X = np.cumsum(np.random.default_rng(0).normal(size=(9, 8, 7)), axis=0)
+    X = np.cumsum(np.random.default_rng(0).normal(size=(7, 6, 5)), axis=0)
     return RGTNDecomposer(0.2, random_state=0).fit(X)
 
 

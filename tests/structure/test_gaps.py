@@ -47,13 +47,18 @@ def test_what_a_mask_hides_is_missing():
     assert type(gaps.unmasked(np.ma.masked_array(plain))) is np.ndarray
 
 
+@pytest.fixture(scope="module")
+def in_units():
+    T, gap = planted()
+    return T, gap, fill(np.where(gap, np.nan, T))
+
+
 @pytest.mark.parametrize(
     ("dtype", "scale"),
     [(np.float32, 1e-30), (np.float32, 1e30), (np.float64, 1e-300), (np.float64, 1e300)],
 )
-def test_the_scale_of_the_entries_changes_nothing(dtype, scale):
-    T, gap = planted()
-    reference = fill(np.where(gap, np.nan, T))
+def test_the_scale_of_the_entries_changes_nothing(in_units, dtype, scale):
+    T, gap, reference = in_units
     scaled = fill(np.where(gap, np.nan, T * scale).astype(dtype))
     assert scaled.dtype == dtype
     assert_allclose(scaled.astype(np.float64) / scale, reference, atol=1e-2)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from sktn.networks import graph
 from sktn.solvers.als import squared_error
@@ -72,6 +73,7 @@ def test_no_fit_undercuts_what_the_unfoldings_prove():
     assert cuts.missed([R[np.triu_indices(4, 1)]])[0] >= expected * (1 - 1e-9)
 
 
+@pytest.mark.slow
 def test_every_part_of_the_last_phase_can_be_switched_off(monkeypatch):
     X = smooth()
     task, found = fitted(X, complete_matrix(2, 4), 1e-12)

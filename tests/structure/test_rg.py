@@ -232,7 +232,7 @@ def test_exchanges_find_what_pruning_alone_does_not():
     assert traded.size < 0.9 * pruned.size
     assert rg._traded(task, rg.Settings(cycles=0), pruned) is pruned
     history.clear()
-    done = rg._finished(task, rg.Settings(), [pruned])
+    done = rg._finished(task, rg.Settings(stage="starts"), [pruned])
     assert task.met(done)
     assert done.size <= traded.size
     assert "exchange" in {entry["action"] for entry in history}
