@@ -152,9 +152,10 @@ def survivors(lines):
         parts = re.match(_LINE, line)
         if parts and parts["verdict"] != "KILLED":
             path, at = ROOT / parts["path"], int(parts["at"])
+            tree = ast.parse(path.read_text() if path.exists() else "")
             same = [
                 (abs(node.lineno - at), i)
-                for i, (node, text, _) in enumerate(mutations(ast.parse(path.read_text())))
+                for i, (node, text, _) in enumerate(mutations(tree))
                 if shown(text) == parts["text"]
             ]
             if same:

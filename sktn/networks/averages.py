@@ -8,6 +8,7 @@ states", 2011). The sum of chains in one order has their cores as diagonal block
 import numpy as np
 
 from sktn.networks.chain import right_canonical
+from sktn.networks.linalg import split_svd
 
 
 def reordered(chain, target, tol=1e-4):
@@ -82,7 +83,7 @@ def compressed(chain, tol):
     budget = (tol * np.linalg.norm(sites[0])) ** 2 / max(1, len(sites) - 1)
     for k in range(len(sites) - 1):
         l, d, r = sites[k].shape
-        U, rest = _cut(sites[k].reshape(l * d, r), budget)
+        U, rest, _ = split_svd(sites[k].reshape(l * d, r), budget)
         sites[k] = U.reshape(l, d, -1)
         sites[k + 1] = np.tensordot(rest, sites[k + 1], 1)
     return _padded(sites)
@@ -93,17 +94,9 @@ def _swap(sites, k, budget):
     pair = np.einsum("lsm,mtr->ltsr", sites[k], sites[k + 1])
     l, t, s, r = pair.shape
     # The transposed pair, so that the isometry is the right one.
-    V, rest = _cut(pair.reshape(l * t, s * r).T, budget)
+    V, rest, _ = split_svd(pair.reshape(l * t, s * r).T, budget)
     sites[k + 1] = V.T.reshape(-1, s, r)
     sites[k] = rest.T.reshape(l, t, -1)
-
-
-def _cut(matrix, budget):
-    """matrix ~ U rest with U an isometry; discarded squares add up to at most `budget`."""
-    U, sigma, Vt = np.linalg.svd(matrix, full_matrices=False)
-    tail = np.cumsum((sigma**2)[::-1])[::-1]
-    rank = max(1, int(np.sum(tail > budget)))
-    return U[:, :rank], sigma[:rank, None] * Vt[:rank]
 
 
 def _move_right(sites, k):

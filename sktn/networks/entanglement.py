@@ -7,6 +7,7 @@ distribution, and its entropy says how much one side of the cut has to know of t
 import numpy as np
 from scipy.special import entr
 
+from sktn.networks.linalg import split_svd
 from sktn.networks.mps import dense_sites
 
 # Numbers a reduced density matrix with its two open bonds may take (256 MB).
@@ -160,11 +161,8 @@ def cut(sites, max_error, bond_dim=None, norm=None):
     lost = 0.0
     for k in range(len(sites) - 1):
         l, s, _ = sites[k].shape
-        U, sigma, Vt = np.linalg.svd(sites[k].reshape(l * s, -1), full_matrices=False)
-        tail = np.cumsum((sigma**2)[::-1])[::-1]
-        rank = max(1, int(np.sum(tail > budget)))
-        rank = min(rank, bond_dim or rank)
-        lost += np.sum(sigma[rank:] ** 2)
-        sites[k] = U[:, :rank].reshape(l, s, rank)
-        sites[k + 1] = np.einsum("kl,lsr->ksr", sigma[:rank, None] * Vt[:rank], sites[k + 1])
+        U, rest, squares = split_svd(sites[k].reshape(l * s, -1), budget, bond_dim)
+        lost += squares
+        sites[k] = U.reshape(l, s, -1)
+        sites[k + 1] = np.einsum("kl,lsr->ksr", rest, sites[k + 1])
     return sites, float(np.sqrt(lost) / norm) if norm > 0 else 0.0

@@ -47,6 +47,18 @@ def truncated_svd(matrix, max_rank, tol=0.0):
     return U[:, :r], xp.where(keep, s, 0)[:r], Vt[:r], xp.sum(keep)
 
 
+def split_svd(matrix, budget, most=None):
+    """matrix ~ U rest, U an isometry of as few columns, one at least, as leave out squares that add
+    up to at most `budget`, and of at most `most` columns.
+
+    matrix (m, k) -> U (m, r), rest (r, k), sum of the squares that are left out
+    """
+    U, s, Vt = np.linalg.svd(matrix, full_matrices=False)
+    tail = np.append(np.cumsum(s[::-1].astype(np.float64) ** 2)[::-1], 0.0)
+    r = min(max(1, int(np.sum(tail[:-1] > budget))), most or len(s))
+    return U[:, :r], s[:r, None] * Vt[:r], float(tail[r])
+
+
 def outer(x, y):
     """Row-wise Kronecker product (m, i), (m, j) -> (m, i j)."""
     # Half the time of a broadcast product: NumPy's loops over a short last axis are dear.

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sktn.backend import bucket, executor_for
-from sktn.networks.linalg import outer
+from sktn.networks.linalg import outer, split_svd
 from sktn.solvers.local import Inner, Output, minimize_locally
 from sktn.solvers.newton import UNTOLD, Effort
 
@@ -176,10 +176,10 @@ class Split(NamedTuple):
         """matrix (k, q) -> isometry (k, r), rest (r, q)"""
         if self.tol is None:
             return np.linalg.qr(matrix)
-        U, s, Vt = np.linalg.svd(matrix, full_matrices=False)
-        lost = np.cumsum(s[::-1] ** 2)[::-1]
-        r = max(1, min(int(np.sum(lost > self.tol**2 * lost[0])), self.max_rank))
-        return U[:, :r], s[:r, None] * Vt[:r]
+        isometry, rest, _ = split_svd(
+            matrix, (self.tol * np.linalg.norm(matrix)) ** 2, self.max_rank
+        )
+        return isometry, rest
 
     def right(self, matrix):
         """matrix (k, q) -> rest (k, r), isometry (r, q)"""

@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from sktn.networks import graph
+from sktn.networks.linalg import split_svd
 from sktn.solvers.als import Stop, als
 from sktn.structure import modes
 from sktn.structure.evaluate import fit_flops, padded
@@ -47,12 +48,9 @@ def matrix(X, target, budget=None):
 
     X (I_1, I_2), target error, budget most parameters or None -> two arrays
     """
-    U, s, Vt = np.linalg.svd(X, full_matrices=False)
-    tail = np.cumsum(s[::-1] ** 2)[::-1]
-    keep = max(1, int(np.sum(tail > target**2)))
-    if budget is not None:
-        keep = max(1, min(keep, budget // sum(X.shape)))
-    return [U[:, :keep] * s[:keep], np.ascontiguousarray(Vt[:keep])]
+    most = None if budget is None else max(1, budget // sum(X.shape))
+    V, rest, _ = split_svd(X.T, target**2, most)
+    return [np.ascontiguousarray(rest.T), np.ascontiguousarray(V.T)]
 
 
 def _refuse_giants(sizes, R, deadline):
@@ -142,14 +140,10 @@ def tensor_train(X, budget):
     cores = []
     for k in range(order - 1):
         matrix = carry.reshape(rank * X.shape[k], -1)
-        U, s, Vt = np.linalg.svd(matrix, full_matrices=False)
-        squares = s.astype(np.float64) ** 2
-        tail = np.cumsum(squares[::-1])[::-1]
-        keep = max(1, int(np.sum(tail > left / (order - 1 - k))))
-        if keep < len(s):
-            left -= tail[keep]
-        cores.append(_as_graph(U[:, :keep].reshape(rank, X.shape[k], keep), k, order))
-        carry, rank = s[:keep, None] * Vt[:keep], keep
+        U, carry, lost = split_svd(matrix, left / (order - 1 - k))
+        left -= lost
+        cores.append(_as_graph(U.reshape(rank, X.shape[k], -1), k, order))
+        rank = len(carry)
     cores.append(_as_graph(carry.reshape(rank, X.shape[-1], 1), order - 1, order))
     return [core.astype(X.dtype) for core in cores]
 

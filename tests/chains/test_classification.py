@@ -216,7 +216,11 @@ def test_early_stopping_keeps_the_best_epoch():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
-    "params", [{"bond_dim": 64}, {"bond_dim": 16, "relevance": np.full(30, 100.0)}]
+    "params",
+    [
+        pytest.param({"bond_dim": 64}, marks=pytest.mark.slow),
+        {"bond_dim": 16, "relevance": np.full(30, 100.0)},
+    ],
 )
 def test_steps_are_shorter_where_they_reach_further(params):
     # A step of all entries moves a core's matrices by so much more: at full length the loss rose.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sktn.networks.linalg import power_of_two_scale, truncated_svd
+from sktn.networks.linalg import power_of_two_scale, split_svd, truncated_svd
 
 compiled_svd = jax.jit(truncated_svd, static_argnums=1)
 
@@ -62,3 +62,20 @@ def test_truncated_svd_of_nothing_keeps_one_value():
     assert not np.isnan(U).any()
     np.testing.assert_array_equal(s, 0)
     assert Vt.shape == (2, 4)
+
+
+def test_a_matrix_is_split_within_a_budget_of_squares(rng):
+    U, V = (np.linalg.qr(rng.normal(size=(n, 4)))[0] for n in (7, 5))
+    matrix = U * [4.0, 2.0, 1.0, 0.5] @ V.T
+    for budget, most, rank, lost in [
+        (0.0, None, 4, 0.0),
+        (1.2, None, 3, 0.25),
+        (1.3, None, 2, 1.25),
+        (0.0, 2, 2, 1.25),
+        (100.0, None, 1, 5.25),
+    ]:
+        left, rest, squares = split_svd(matrix, budget + 1e-20, most)
+        assert left.shape == (7, rank)
+        np.testing.assert_allclose(left.T @ left, np.eye(rank), atol=1e-12)
+        assert squares == pytest.approx(lost, abs=1e-12)
+        assert np.linalg.norm(matrix - left @ rest) ** 2 == pytest.approx(lost, abs=1e-12)
