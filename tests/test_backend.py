@@ -12,6 +12,7 @@ import pytest
 
 import sktn
 from sktn import backend
+from sktn.backend import threads
 
 
 def run_python(code, *arguments, **environment):
@@ -222,6 +223,7 @@ import sys
 import numpy as np
 import jax.numpy as jnp
 from sktn import backend
+from sktn.backend import threads
 from sktn.solvers.gradient import Objective, Training, minimize, minimize_lbfgs
 
 def loss(params, batch, weight, context):
@@ -297,11 +299,19 @@ def test_a_cpu_alone_means_numpy_where_fits_predictions_and_readings_start_no_ja
 # Threads and forks
 
 
+def test_the_blas_limit_is_held_unless_one_says_otherwise():
+    for when, holders in (((), 1), ((True,), 1), ((False,), 0)):
+        with backend.one_blas_thread(*when):
+            assert threads._shared_limit.holders == holders
+    assert threads._shared_limit.holders == 0
+
+
 BLAS = """
 import threading
 import numpy, scipy.linalg
 from threadpoolctl import threadpool_info
 from sktn import backend
+from sktn.backend import threads
 
 def counts():
     return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
@@ -362,6 +372,7 @@ import os, warnings
 import numpy as np
 import jax, jax.numpy as jnp
 from sktn import backend
+from sktn.backend import threads
 assert backend.get_config()["backend"] == "jax", "the environment says so"
 warnings.simplefilter("ignore")
 jnp.ones(2).block_until_ready()  # by someone else, not through the package

@@ -63,6 +63,11 @@ def test_every_solver_learns_iris(settings):
     check_precision(model, X_IRIS)
 
 
+def test_one_sweep_is_enough_to_ask_for():
+    model = fitted(X_IRIS, Y_IRIS, solver=Sweep(max_iter=1))
+    assert len(model.loss_curve_) < len(fitted(X_IRIS, Y_IRIS, solver=Sweep(tol=0)).loss_curve_)
+
+
 def check_precision(model, X):
     assert model.predict_proba(X).dtype == X.dtype
     assert model.transform(X).dtype == X.dtype

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import sktn
 from sktn.networks import graph, normal
@@ -103,6 +103,20 @@ def test_the_published_search_finds_a_planted_network():
         sktn.RGTNDecomposer(search="paper", max_parameters=900).fit(X)
     with pytest.raises(ValueError, match="is nothing that search='paper' takes: give fold=None"):
         sktn.RGTNDecomposer(search="paper", fold=((3, 4), (8,), (7,), (6,))).fit(X)
+
+
+def test_the_published_search_begins_with_a_complete_graph_of_unit_norm(monkeypatch, rng):
+    begun = []
+
+    def scale(task, X, cores, ordered, scale):
+        begun.append(cores)
+        return cores
+
+    monkeypatch.setattr(paper, "_scale", scale)
+    X, _ = planted()
+    paper.search(Task(X, 1.0, rng))
+    assert_array_equal(graph.bond_dims(begun[0]), complete_matrix(2, 4))
+    assert np.linalg.norm(graph.to_dense(begun[0])) == pytest.approx(1)
 
 
 def test_a_coarse_scale_comes_first_where_a_mode_is_ordered(rng):

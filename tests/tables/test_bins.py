@@ -45,6 +45,14 @@ def test_rounded_columns_put_their_mass_on_the_grid(rng):
     assert off_grid[0] < margin.log_density(np.array([-3.0]))[0] - 5
 
 
+@pytest.mark.parametrize("ones", [10, 50])
+def test_two_values_have_the_width_of_a_normal_distribution(ones):
+    """Silverman's rule: whether most values are one, so that the quartiles tell no spread, or the
+    quartiles are further apart than a normal distribution's."""
+    margin = fit_numeric(np.arange(100) < ones, np.ones(100))
+    np.testing.assert_allclose(margin.widths, 0.9 * 100**-0.2 * np.sqrt(3) / np.pi)
+
+
 def test_draws_return_the_recorded_values(rng):
     values = rng.integers(0, 5, 300) * 0.1 + 7
     margin = fit_numeric(np.sort(values), np.ones(300), RESOLUTION)
