@@ -207,10 +207,10 @@ class BaseChain(
         clock, rng = Clock(None, self.verbose), check_random_state(self.random_state)
         if first:
             sites = prior.table_sites(self, reading, target, rng)
-            problem = prior.bare_problem(sites, target)
-            relevance = prior.column_relevances(self, sites, problem, rng)
+            equal = prior.penalised(self, prior.bare_problem(sites, target), 1.0)
+            relevance = prior.column_relevances(self, sites, equal, rng)
             alpha = prior.DEFAULT_ALPHA if self.alpha == "auto" else float(self.alpha)
-            problem = prior.penalised(self, problem, relevance[sites.columns.kept])
+            problem = prior.penalised(self, equal, relevance[sites.columns.kept])
             problem = problem.with_alpha(alpha)
             found = prior.table_attributes(reading, target, sites, relevance, problem)
             plan = self._plan(sites, problem, rng, clock)

@@ -37,17 +37,18 @@ _WIDE = 1 / 8
 
 
 def charged(model, sites, target, rng):
-    """The problem with its penalty, the relevances of the table's columns, and what they do to the
-    variance of the prior: strengths are tried in units of it."""
-    problem = bare_problem(sites, target, model._max_order)
-    relevance = column_relevances(model, sites, problem, rng)
+    """The sites of the columns that are not ruled out, the problem with its penalty, the relevances
+    of the table's columns, and what they do to the variance of the prior: strengths are tried in
+    units of it."""
+    equal = penalised(model, bare_problem(sites, target, model._max_order), 1.0)
+    relevance = column_relevances(model, sites, equal, rng)
+    sites = sites.only(relevance[sites.columns.kept])
     kept = relevance[sites.columns.kept]
-    equal = penalised(model, problem, np.ones(len(kept)))
-    problem = penalised(model, problem, kept)
+    problem = penalised(model, bare_problem(sites, target, model._max_order), kept)
     unit = 1.0
-    if model.alpha == "auto" and np.any(kept != 1):
+    if model.alpha == "auto" and np.any(relevance[relevance > 0] != 1):
         unit = prior_unit(problem, equal)
-    return problem, relevance, unit
+    return sites, problem, relevance, unit
 
 
 def table_attributes(reading, target, sites, relevance, problem):
@@ -169,14 +170,14 @@ def penalised(model, problem, relevance):
 
 
 def column_relevances(model, sites, problem, rng):
-    """The factors of all columns of the table, 0 for those without a site: (n_columns,)"""
+    """The factors of all columns of the table, 0 for those without a site, by the problem of equal
+    ones: (n_columns,)"""
     columns = sites.columns
     relevance = np.zeros(columns.n_columns)
     if isinstance(model.relevance, str):
         relevance[columns.kept] = 1.0
         if model.relevance == "auto":
-            equal = penalised(model, problem, relevance[columns.kept])
-            relevance[columns.kept] = few_or_all(equal, rng).factors
+            relevance[columns.kept] = few_or_all(problem, rng).factors
         return relevance
     try:
         given = np.asarray(model.relevance, dtype=np.float64)

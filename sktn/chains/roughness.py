@@ -128,7 +128,7 @@ def posed(model, reading, target, rng, clock, rough=None):
     """
     sites = prior.table_sites(model, reading, target, rng)
     clock.say(f"columns by {sites.columns.scaling!r}")
-    problem, relevance, unit = prior.charged(model, sites, target, rng)
+    sites, problem, relevance, unit = prior.charged(model, sites, target, rng)
     looked_for = rough is None and may_be_rough(model, problem)
 
     def with_strength(problem):

@@ -18,6 +18,7 @@ from sktn.solvers.evidence import negative_log_evidence, packed
 from sktn.solvers.evidence_search import BOUND, search
 from sktn.solvers.few_columns import few_columns, value_of_equal
 from sktn.solvers.kernel import kernel_diagonal
+from sktn.tables.penalty import n_counted
 
 # Rows that are looked at.
 MAX_ROWS = 500
@@ -26,9 +27,10 @@ MAX_ROWS = 500
 STAGES = ((0.5, 20), (1.0, 15))
 #: From factors that are nearly known, fewer iterations are enough.
 FROM_KNOWN = ((0.5, 10), (1.0, 10))
-# Rows a column from which factors of all columns are told from chance, and a share of the columns
-# that few are.
-_ROWS_A_COLUMN, _FEW = 8, 0.25
+#: Rows a column from which factors of all columns are told from chance.
+ROWS_A_COLUMN = 8
+# The share of all columns that few are.
+_FEW = 0.25
 # Rows of the first stage.
 FIRST_ROWS = MAX_ROWS // 2
 # Numbers that the kernels of all columns may take together (256 MB in float32).
@@ -105,7 +107,7 @@ def few_or_all(problem, rng, stages=STAGES, **options):
     rows = rng.permutation(np.flatnonzero(weight > 0))[: min(MAX_ROWS, _most_rows(problem.n_sites))]
     sparse = known is not None and not np.all(known)
     few = None
-    if sparse or len(rows) < _ROWS_A_COLUMN * problem.n_sites:
+    if sparse or len(rows) < ROWS_A_COLUMN * problem.n_sites:
         few = _few(problem, rows, rng, known if sparse else (), stop)
         if sparse or (few.decisive and np.count_nonzero(few.factors) <= _FEW * problem.n_sites):
             return few
@@ -123,7 +125,10 @@ def _few(problem, rows, rng, known, stop):
         return Relevances(np.ones(n), False)
     equal = value_of_equal(data, stop)
     found = few_columns(data, rng, known, equal, stop)
-    return Relevances(found.factors(n), bool(len(found.columns) and equal > found.cost(n)))
+    factors, decisive = found.factors(n), bool(len(found.columns) and equal > found.cost(n))
+    # The interactions of fewer columns are charged less.
+    share = n_counted(problem.basis, factors) / n_counted(problem.basis)
+    return Relevances(factors * share, decisive)
 
 
 def _most_rows(n_kernels):

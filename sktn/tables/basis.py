@@ -20,7 +20,7 @@ Examples
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -81,6 +81,16 @@ class Basis:
     @property
     def dim(self):
         return self.mask.shape[-1]
+
+    def only(self, wanted):
+        """That of some sites: wanted (n,) bool"""
+        names = ("transform", "missing", "mask", "degrees", "mean", "gram", "spread")
+        return replace(
+            self,
+            **{name: getattr(self, name)[wanted] for name in names},
+            table=self.table[wanted[self.sites]],
+            sites=(np.cumsum(wanted) - 1)[self.sites[wanted[self.sites]]],
+        )
 
     def astype(self, dtype):
         """The same basis in another precision."""

@@ -12,7 +12,7 @@ Examples
 array([0.  , 0.41,  nan])
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,6 +69,17 @@ class Columns:
     @property
     def channels(self):
         return 2 if self.scaling == "mixed" else 1
+
+    def only(self, wanted):
+        """Those of some sites: wanted (n,) bool"""
+        names = ("kept", "categorical", "center", "scale", "low", "high", "knots", "ranks")
+        levels = wanted[self.categorical]
+        return replace(
+            self,
+            **{name: getattr(self, name)[wanted] for name in names},
+            level_ranks=self.level_ranks[levels],
+            n_levels=self.n_levels[levels],
+        )
 
     def transform(self, X, dtype=None, cells=None):
         """Coordinates of the rows of a table.
@@ -141,6 +152,10 @@ class GroupedColumns:
     @property
     def high(self):
         return self.columns.high.reshape(self.n_sites, self.channels)
+
+    def only(self, wanted):
+        """Those of some sites: wanted (n,) bool"""
+        return replace(self, columns=self.columns.only(np.repeat(wanted, self.channels)))
 
     def transform(self, X, dtype=None, cells=None):
         """X (b, n_columns of the table) -> (b, n, channels), see :meth:`Columns.transform`."""

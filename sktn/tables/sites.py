@@ -91,6 +91,19 @@ class Sites:
         """The same sites with a part of the rows."""
         return replace(self, coords=self.coords[rows])
 
+    def only(self, relevance):
+        """The same rows without the columns that are ruled out, unless all are, in the order of the
+        columns: relevance (n,)"""
+        wanted = np.broadcast_to(np.asarray(relevance) > 0, self.n_sites)
+        if wanted.all() or not wanted.any():
+            return self
+        columns = self.columns.only(wanted)
+        if isinstance(self.coords, LazyCoordinates):
+            coords = replace(self.coords, columns=columns)
+        else:
+            coords = self.coords[:, wanted]
+        return Sites(columns, self.basis.only(wanted), coords, np.arange(columns.n_sites))
+
     def with_order(self, feature_order, rng, weight=None):
         """The same sites in an order along the chain, see :func:`chain_order`."""
 

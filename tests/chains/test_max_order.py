@@ -93,7 +93,7 @@ def test_variance_of_the_prior_is_that_of_the_parts(table, max_order, rng):
     reading = read_fit(model, X, y, regression=True)
     target = model._make_target(reading.y, np.ones(len(y)))
     sites = table_sites(model, reading, target, np.random.RandomState(0))
-    problem, *_ = charged(model, sites, target, np.random.RandomState(0))
+    _, problem, *_ = charged(model, sites, target, np.random.RandomState(0))
     a = problem.vectors(np.arange(len(X)))
     own = np.sum(a[:, :, 1:] ** 2, axis=2)
     expected = own.sum(axis=1)

@@ -358,11 +358,18 @@ def test_factors_of_a_share_are_those_of_the_other_rows(rng):
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "n_folds", "n_shares"),
-    [(100, 5, 3), (499, 5, 3), (400, 3, 3), (500, 5, 2), (900, 3, 2)],
+    ("n_rows", "n_folds", "n_columns", "n_shares"),
+    [
+        (100, 5, 9, 3),
+        (499, 5, 9, 3),
+        (400, 3, 9, 3),
+        (500, 5, 9, 2),
+        (900, 3, 9, 2),
+        (500, 5, 99, 3),
+    ],
 )
-def test_few_shares_are_enough_where_rows_are_many(n_rows, n_folds, n_shares):
-    assert search_module._shares(n_rows, n_folds) == n_shares
+def test_few_shares_are_enough_where_rows_are_many(n_rows, n_folds, n_columns, n_shares):
+    assert search_module._shares(n_rows, n_folds, n_columns) == n_shares
 
 
 def test_a_search_by_relevances_alone_has_a_result_whatever_the_time(rng):
@@ -443,3 +450,20 @@ def test_only_three_standard_errors_are_clearly_worse():
     assert not clearly_worse(others + noise + 0.029, others, share)
     assert clearly_worse(others + noise + 0.031, others, share)
     assert not clearly_worse(others, others, share)
+
+
+def test_columns_that_no_share_has_use_for_have_no_sites(rng):
+    X = rng.normal(size=(90, 6))
+    model = MPSRegressorCV(bases=[("standard", 2)], relevances=["auto"], random_state=0)
+    search = searched(model, X, X[:, 1] + X[:, 3])
+    point = grid_of(model)[0]
+    shares = [np.array([0, 2.0, 0, 1.0, 0, 0]), np.array([0, 0, 0, 3.0, 0, 1.0])]
+    search.share_factors["standard", 2] = shares
+    search.factors["standard", 2] = np.mean(shares, axis=0)
+    problems, _ = search._problems(point)
+    assert [problem.n_sites for problem in problems] == [3, 3]
+    assert [problem.penalty[:, 1].max() > 1e6 for problem in problems] == [True, True]
+    assert search.problem({**point, "relevance": "equal"}).n_sites == 6
+    # Where columns are not few, shares say little of each.
+    found = search_module._mean_of_shares([np.array([1.0, 4.0]), np.array([1.0, 1.0])])
+    np.testing.assert_allclose(found, [1, 2])

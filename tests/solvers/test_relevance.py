@@ -6,6 +6,7 @@ from sklearn.datasets import load_iris
 
 from sktn import MPSClassifier, MPSRegressor, MPSRegressorCV, losses
 from sktn.chains.solvers import Adam
+from sktn.embeddings import Averaged, Legendre
 from sktn.solvers import evidence_search
 from sktn.solvers.evidence import negative_log_evidence, packed
 from sktn.solvers.problem import ChainProblem
@@ -125,6 +126,27 @@ def test_a_column_of_relevance_0_has_no_influence(table):
     other = X.copy()
     other[:, 2] = X[::-1, 2]
     np.testing.assert_allclose(model.predict(other), model.predict(X), atol=1e-3)
+
+
+def test_a_model_that_rules_columns_out_is_that_of_the_others(table):
+    X, y = table
+    given = {"degree": 3, "bond_dim": 4, "random_state": 0}
+    model = MPSRegressor(relevance=[1, 1, 0, 0, 1], **given).fit(X, y)
+    own = MPSRegressor(**given).fit(X[:, [0, 1, 4]], y)
+    assert model.alpha_ == own.alpha_
+    np.testing.assert_array_equal(model.columns_.kept, [0, 1, 4])
+    np.testing.assert_allclose(model.predict(X), own.predict(X[:, [0, 1, 4]]), rtol=1e-12)
+    np.testing.assert_array_equal(model.feature_importances_[2:4], 0)
+
+
+def test_columns_that_share_a_site_are_ruled_out_together(table):
+    X, y = np.column_stack(table[0].T[[0, 1, 2, 3]]), table[1]
+    embedding = Averaged(Legendre(2), 2)
+    model = MPSRegressor(embedding=embedding, relevance=[1, 0], alpha=0.1).fit(X, y)
+    other = X.copy()
+    other[:, 2:] = X[::-1, 2:]
+    np.testing.assert_array_equal(model.predict(other), model.predict(X))
+    assert model.basis_.mask.shape[0] == 1
 
 
 def test_relevances_of_an_estimator(table):

@@ -103,6 +103,27 @@ def test_charges_follow_the_formula(table):
     np.testing.assert_allclose(g, np.where(basis.degrees > 0, expected, 1.0))
 
 
+@pytest.mark.parametrize("ruled_out", [0, 2])
+def test_columns_that_are_ruled_out_have_no_site(table, ruled_out):
+    X, is_categorical = table
+    X[:, 3] = 1.0  # constant
+    sites = make_sites(X, None, is_categorical, scaling="mixed", missing="indicator")
+    relevance = np.array([1.0, 2.0, 0.5])
+    relevance[ruled_out] = 0
+    own, left = sites.only(relevance), relevance > 0
+    np.testing.assert_array_equal(own.columns.kept, np.flatnonzero(left))
+    np.testing.assert_array_equal(own.vectors(), sites.vectors()[:, left])
+    np.testing.assert_array_equal(own.transform(X), own.coords)
+    np.testing.assert_array_equal(own.basis.sites, np.flatnonzero(own.columns.categorical))
+    # Charged as if there had never been others.
+    np.testing.assert_array_equal(
+        penalty_weights(sites.basis, 1.0, 1.0, relevance)[left],
+        penalty_weights(own.basis, 1.0, 1.0, relevance[left]),
+    )
+    assert sites.only(np.zeros(3)) is sites
+    assert sites.only(1.0) is sites
+
+
 @pytest.mark.parametrize(("smoothness", "relevance"), [(200.0, 1.0), (1e308, 1.0), (1.0, 0.0)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_charges_stay_finite(table, smoothness, relevance, dtype):

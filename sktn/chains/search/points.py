@@ -32,6 +32,7 @@ from sktn.solvers.relevance import (
     FIRST_ROWS,
     FROM_KNOWN,
     MAX_ROWS,
+    ROWS_A_COLUMN,
     STAGES,
     few_or_all,
     prior_unit,
@@ -54,11 +55,12 @@ def design_of(point):
     return tuple(v for k, v in point.items() if k not in ("alpha", "bond_dim"))
 
 
-def _shares(n_rows, n_folds):
+def _shares(n_rows, n_folds, n_columns):
     """Into how many shares folds are dealt for relevances: as few as leave the rows that a search
     for them asks for, or two thirds of them, as three folds would."""
+    asked = min(max(FIRST_ROWS, ROWS_A_COLUMN * n_columns), 2 * n_rows / 3)
     for n_shares in range(2, n_folds):
-        if n_rows * (n_shares - 1) >= min(FIRST_ROWS, 2 * n_rows / 3) * n_shares:
+        if n_rows * (n_shares - 1) >= asked * n_shares:
             return n_shares
     return n_folds
 
@@ -108,14 +110,11 @@ class Search:
 
     def problem(self, point, factors=None):
         """The problem of a point, in single precision: what is compared are whole digits."""
-        sites = self.sites[basis_of(point)]
+        sites, relevance = self._sites(point, factors)
         loss, numbers = self.target.loss(np.float32)
         weight = self.target.weight[self.rows].astype(np.float32)
         penalty = penalty_weights(
-            sites.basis,
-            point["interaction_penalty"],
-            point["smoothness"],
-            self._factors(point, factors),
+            sites.basis, point["interaction_penalty"], point["smoothness"], relevance
         )
         return ChainProblem(
             sites.basis,
@@ -127,12 +126,15 @@ class Search:
             max_order=self.estimator._max_order,
         ).astype(np.float32)
 
-    def _factors(self, point, factors):
-        """Relevances of the sites of a point."""
+    def _sites(self, point, factors=None):
+        """The sites of a point that any share has use for, and their relevances."""
+        basis = basis_of(point)
+        sites = self.sites[basis]
         if point["relevance"] == "equal":
-            return 1.0
-        factors = self.factors[basis_of(point)] if factors is None else factors
-        return factors[self.sites[basis_of(point)].columns.kept]
+            return sites, 1.0
+        of_all = self.factors.get(basis, factors)
+        sites = sites.only(of_all[sites.columns.kept])
+        return sites, (of_all if factors is None else factors)[sites.columns.kept]
 
     def look(self, point):
         """By how much scores out of the fold miss the rows looked at, at the best of all strengths,
@@ -268,7 +270,7 @@ class Search:
         rng, equal = np.random.RandomState(self.seeds["relevance"]), self._equal(point)
         columns, found = self.sites[basis_of(point)].columns, []
         n_folds = int(self.folds.max()) + 1
-        n_shares = _shares(len(self.rows), n_folds)
+        n_shares = _shares(len(self.rows), n_folds, len(columns.kept))
         share = np.append(convex.design_of_folds(n_folds, n_shares), -1)[self.folds]
         first, variances, power = self.share_variances, [], 1.0
         for k in range(n_shares):
@@ -372,7 +374,7 @@ class Search:
     def chain_path(self, path, limits):
         """The same of chains of the bond dimension of a path of points, unless the first fold's
         are worse than its limit: limits (F,)"""
-        sites = self.sites[basis_of(path[0])]
+        sites, _ = self._sites(path[0])
         problems, units = self._problems(path[0])
         # Most paths end with their second strength.
         likely = path[min(1, len(path) - 1)]["alpha"] / self.unit(path[0])
