@@ -387,6 +387,16 @@ def test_a_search_whose_folds_leave_nothing_to_train_on_says_so(rng, cv):
         model.fit(X, X[:, 0], sample_weight=weight)
 
 
+@pytest.mark.parametrize(
+    ("model", "n", "said"),
+    [(MPSRegressorCV, 1, "1 sample of"), (MPSClassifierCV, 2, "2 samples of")],
+)
+def test_rows_of_positive_weight_that_are_too_few_are_counted(rng, model, n, said):
+    X, rows = rng.normal(size=(12, 2)), np.arange(12)
+    with pytest.raises(ValueError, match=f"too few rows for cross-validation: {said} positive"):
+        model(bases=[("standard", 1)]).fit(X, rows % 2, sample_weight=(rows < n).astype(float))
+
+
 def test_a_fold_of_nothing_but_zeros_under_gamma_has_a_prediction(rng):
     X, y = rng.normal(size=(5, 2)), np.array([0.0, 0.0, 0.0, 2.0, 0.0])
     options = {"bases": [("quantile", 2)], "alphas": [1.0, 0.01], "bond_dims": [3]}
