@@ -92,6 +92,7 @@ def _embedding_slopes(basis, coords):
         for k, point in enumerate(_POINTS):
             moved = known.copy()
             moved[..., channel] = centre[..., channel] + h * point
+            moved[:, basis.sites] = 0  # the first level, whose slope is left out below
             out[:, :, channel] += weights[:, :, channel, k, None] * embed(free, moved)
     out[:, basis.sites] = 0
     return np.where(np.isnan(coords).any(axis=-1)[..., None, None], 0.0, out)

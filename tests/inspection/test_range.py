@@ -36,3 +36,16 @@ def test_means_of_shapley_values_are_finite_where_their_sums_are_not():
     explanation = shapley_values(model, X[-3:], background=X[:9])
     score = explanation.base_values / 2 + explanation.values[:, 0] / 2
     np.testing.assert_allclose(score, model.predict(X[-3:]) / 2, rtol=1e-6)
+
+
+def test_slopes_beside_a_category_are_found_in_any_domain(rng):
+    # The slope of every column is read at neighbouring points of a domain, which has no levels.
+    X = np.column_stack([rng.integers(2, size=60), rng.normal(size=60)]).astype(float)
+    X[::7, 0] = np.nan
+    y = X[:, 1] + np.nan_to_num(X[:, 0])
+    for embedding in ("hermite", "fourier"):
+        model = MPSRegressor(embedding=embedding, categorical_features=[0], alpha=0.1)
+        slopes = input_gradient(model.fit(X, y), X)
+        assert (slopes[:, 0] == 0).all()
+        assert np.isfinite(slopes).all()
+        assert slopes[:, 1].any()
