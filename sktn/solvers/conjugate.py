@@ -29,7 +29,7 @@ def conjugate_gradients(apply, precondition, rhs, steps, goal):
             break
         Hd, f = apply(d)
         bend = _dots(d, Hd)
-        live = live & np.asarray(bend > 0)
+        live = live & np.asarray((bend > 0) & (bend < np.inf))
         a = _column(xp.where(live, power / xp.where(live, bend, 1), 0), rhs)
         step = a * d
         # Hardly any curvature: beyond what numbers can say.
@@ -37,7 +37,9 @@ def conjugate_gradients(apply, precondition, rhs, steps, goal):
         a, step = (xp.where(_column(live, rhs), value, 0) for value in (a, step))
         x = x + step
         if f is not None:
-            image = a * f if image is None else image + a * f
+            # What rests may be beyond the range: no multiple of that is nothing.
+            moved = a * f if live.all() else xp.where(_column(live, f), a * f, 0)
+            image = moved if image is None else image + moved
         residual = residual - a * Hd
         z = precondition(residual)
         new = _dots(residual, z)
@@ -58,7 +60,7 @@ def _one_system(apply, precondition, rhs, steps, goal):
             break
         Hd, f = apply(d)
         bend = float(np.vdot(d, Hd))
-        if not bend > 0:
+        if not 0 < bend < np.inf:
             break
         a = rhs.dtype.type(power / bend)
         step = a * d

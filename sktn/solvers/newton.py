@@ -159,9 +159,10 @@ def _total(loss, F, target, W):
 
 
 def _dots(u, v):
-    P = len(u)
-    products = u.reshape(P, 1, -1) @ v.reshape(P, -1, 1)
-    return np.asarray(products, np.float64).reshape(P)
+    """<u_p, v_p> in double precision: a direction of hardly any curvature has a square beyond the
+    range of single: (P, ...), (P, ...) -> (P,)"""
+    u, v = (np.asarray(x, np.float64).reshape(len(u), -1) for x in (u, v))
+    return np.einsum("pk,pk->p", u, v)
 
 
 def _column(a, like):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sktn import MPSRegressorCV
 from sktn.chains.folds import distinct, random_folds, stratified_folds
 
 
@@ -33,3 +34,9 @@ def test_too_few_rows_have_no_folds(n):
     assert stratified_folds(np.arange(n), np.arange(n), 5, np.random.RandomState(0)) is None
     found = random_folds(np.arange(n), 5, np.random.RandomState(0))
     assert (found is None) == (n == 1)
+
+
+def test_copies_of_one_row_are_no_rows_to_hold_out():
+    wanted = "too few distinct rows for cross-validation, of 60 samples"
+    with pytest.raises(ValueError, match=wanted):
+        MPSRegressorCV().fit(np.ones((60, 2)), np.arange(60))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sktn.solvers.conjugate import conjugate_gradients
+from sktn.solvers.newton import _dots
 
 
 def test_one_system_is_solved_as_one_of_several(rng):
@@ -44,3 +45,28 @@ def test_a_system_of_hardly_any_curvature_rests():
         lambda power: 1e-20 * power,
     )
     np.testing.assert_array_equal(x, [[0.0], [1.0]])
+
+
+def test_scores_beyond_the_range_of_one_system_leave_it_where_it_was():
+    # The second one's scores overflow, and so does its curvature.
+    slope = np.array([1, 1e30], np.float32).reshape(2, 1, 1)
+    rhs = np.array([1, 1e20], np.float32).reshape(2, 1, 1)
+
+    def solved(which):
+        def apply(d):
+            f = slope[which] * d
+            return slope[which] * f, f
+
+        some = rhs[which]
+        return conjugate_gradients(apply, lambda r: r, some, 5, lambda power: 1e-6 * power)
+
+    for which, wanted in (([0, 1], [1, 0]), ([1], [0])):
+        x, image = solved(which)
+        np.testing.assert_array_equal(x.ravel(), wanted)
+        assert image is None or np.isfinite(image).all()
+
+
+def test_squares_of_directions_are_taken_in_double_precision():
+    u = np.array([[1e30, -1e30], [1, 2]], np.float32)
+    np.testing.assert_allclose(_dots(u, u), [2e60, 5], rtol=1e-6)
+    np.testing.assert_allclose(_dots(u, u[::-1].copy()), [-1e30, -1e30], rtol=1e-6)

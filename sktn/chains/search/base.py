@@ -150,8 +150,8 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
             folds = target.folds(rows, reading.X[rows], rng)
             if folds is None:
                 raise ValueError(
-                    f"{type(self).__name__} has too few rows for cross-validation: "
-                    f"{len(rows)} sample{'s' * (len(rows) != 1)} of positive weight. Use "
+                    f"{type(self).__name__} has too few distinct rows for cross-validation, "
+                    f"of {len(rows)} sample{'s' * (len(rows) != 1)} of positive weight. Use "
                     f"{type(template).__name__} with a fixed alpha."
                 )
             return Search(template, reading, target, rows, folds, seeds)
