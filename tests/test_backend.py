@@ -437,9 +437,8 @@ for name in sys.argv[1:]:
 OTHERS = ("regressor", "search", "detector", "density", "decomposer", "imputer")
 
 
-@pytest.mark.parametrize(
-    "estimators", [("classifier",), pytest.param(OTHERS, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("estimators", [("classifier",), OTHERS])
 def test_eight_devices_give_what_numpy_gives(estimators):
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
     run_python(EIGHT, *estimators, XLA_FLAGS=flags, JAX_PLATFORMS="cpu", SKTN_BACKEND="auto")

@@ -67,7 +67,7 @@ def outputs(name, dtype):
 NAMES = [*TABLES, "decomposer", "decomposer of more", "imputer"]
 # Others take the same way.
 SLOW = ["regressor-convex", "classifier-iris", "classifier-cancer", "tree", "decomposer of more"]
-SLOW += ["regressor", "classifier-wine"]
+SLOW += ["regressor", "classifier-wine", "search"]
 # Precision is lost in solvers, kernels of detectors and contractions of tensors: one of each.
 SINGLE = ["classifier-wine", "detector", "decomposer"]
 

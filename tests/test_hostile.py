@@ -12,7 +12,7 @@ from hostile_checks import run
 from hostile_estimators import MAIN, draw
 
 # A profile of seconds for every run, of a minute by the marker `slow`.
-N_CASES, N_SLOW = 5, 20
+N_CASES, N_SLOW = 3, 20
 ASKED = [int(n) for n in os.environ.get("SKTN_HOSTILE_CASES", "0-0").split("-")]
 
 

@@ -12,7 +12,8 @@ from _results import read
 
 
 # Every fit is a process.
-@pytest.mark.parametrize("numbers", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("numbers", [False, True])
 def test_tables_of_a_folder_are_fitted_judged_and_summarised(numbers, tmp_path, capsys):
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=120), rng.integers(3, size=120)])

@@ -161,8 +161,8 @@ def test_a_single_column_and_a_single_value(rng, parameters):
 
 @pytest.mark.parametrize("parameters", [{}, {"operator": trained(Sweep(max_iter=1))}])
 def test_many_columns(rng, parameters):
-    X = rng.normal(size=(30, 1500)).astype(np.float32)
-    X[:, 1000:] = X[:, :500] > 0
+    X = rng.normal(size=(30, 900)).astype(np.float32)
+    X[:, 600:] = X[:, :300] > 0
     detector = SMPOAnomalyDetector(**{"random_state": 0, **parameters}).fit(X)
     scores = detector.score_samples(np.concatenate([X, X + 3]))
     assert np.all(np.isfinite(scores))

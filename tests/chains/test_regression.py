@@ -56,11 +56,11 @@ def test_every_solver_learns(params):
     assert model.score(X[TEST], Y[TEST]) > 0.85
 
 
-@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("quantile", [0.1, 0.9])
 def test_quantiles_cover_their_share(quantile):
     rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, (1500, 1))
-    y = np.sin(2 * x[:, 0]) + (1 + x[:, 0]) * rng.exponential(size=1500)
+    x = rng.uniform(-1, 1, (900, 1))
+    y = np.sin(2 * x[:, 0]) + (1 + x[:, 0]) * rng.exponential(size=900)
     model = MPSRegressor(loss=Quantile(quantile), random_state=0).fit(x, y)
     assert np.mean(y <= model.predict(x)) == pytest.approx(quantile, abs=0.03)
     assert d2_pinball_score(y, model.predict(x), alpha=quantile) > 0
