@@ -19,7 +19,7 @@ from sktn.networks import graph
 from sktn.solvers.deadline import NEVER
 from sktn.structure import tomography, trees, tucker
 
-__all__ = ["MOST_MODES", "WORTH", "Folding", "applied", "fold", "pairs", "priced"]
+__all__ = ["MOST_MODES", "WORTH", "Folding", "applied", "fold", "joined", "pairs", "priced"]
 
 # Modes of a folded tensor: contractions of more are slow to plan.
 MOST_MODES = 10
@@ -45,15 +45,28 @@ class Folding:
         """Whether no mode is split."""
         return all(len(lengths) == 1 for lengths in self.factors)
 
+    @property
+    def joints(self):
+        """Modes k of the folded tensor that are one of the tensor's together with k + 1."""
+        own = [n for n, lengths in enumerate(self.factors) for _ in lengths]
+        return [k for k in range(len(own) - 1) if own[k] == own[k + 1]]
+
     def split(self, k, pair):
         """The folding with mode k of the folded tensor split into two."""
+        return self._replaced(k, 1, pair)
+
+    def joined(self, k):
+        """The folding with modes k and k + 1 of the folded tensor, factors of one mode, as one."""
+        return self._replaced(k, 2, [self.shape[k] * self.shape[k + 1]])
+
+    def _replaced(self, k, count, lengths):
         before, factors = 0, []
-        for lengths in self.factors:
-            own = list(lengths)
-            if before <= k < before + len(lengths):
-                own[k - before : k - before + 1] = pair
+        for old in self.factors:
+            own = list(old)
+            if before <= k < before + len(old):
+                own[k - before : k - before + count] = lengths
             factors.append(tuple(own))
-            before += len(lengths)
+            before += len(old)
         return Folding(tuple(factors))
 
 
@@ -88,19 +101,20 @@ def _arranged(core, k, pair, second):
 
 
 def priced(core, k, size, room, value, deadline=NEVER):
-    """The best split of a centred core: of all factorisations and all sharings of its bonds, or of
+    """For every factorisation the best split of a centred core, of all sharings of its bonds, or of
     those that there is time for.
 
     size parameters of the core, room squared error, value parameters that a unit of it is worth
-    -> _Split or None
+    -> list of _Split, the best first
     """
-    best = None
+    found = []
     bonds = [j for j in range(core.ndim) if j != k and core.shape[j] > 1]
     for pair in pairs(core.shape[k]):
+        best = None
         for n in range(len(bonds) + 1):
             for second in combinations(bonds, n):
                 if deadline.expired():
-                    return best
+                    break
                 matrix, _, R1, R2 = _arranged(core, k, pair, second)
                 s = np.linalg.svd(matrix, compute_uv=False)
                 tail = np.append(np.cumsum(s[::-1] ** 2)[::-1], 0.0)
@@ -110,7 +124,9 @@ def priced(core, k, size, room, value, deadline=NEVER):
                 r = int(np.argmax(worth))
                 if best is None or worth[r] > best.worth:
                     best = _Split(k, pair, second, r + 1, float(worth[r]), float(tail[r + 1]))
-    return best
+        if best is not None and np.isfinite(best.worth):
+            found.append(best)
+    return sorted(found, key=lambda split: -split.worth)
 
 
 def applied(cores, split):
@@ -142,6 +158,22 @@ def applied(cores, split):
     return [*new[:k], *halves, *new[k:]]
 
 
+def joined(cores, k):
+    """Cores k and k + 1 as one: N arrays of N axes -> N - 1 arrays of N - 1 axes"""
+    others = [j for j in range(len(cores)) if j not in (k, k + 1)]
+    bonds = [[cores[i].shape[j] for j in others] for i in (k, k + 1)]
+    core = graph.merged(cores, (k, k + 1)).reshape(-1, *bonds[0], *bonds[1])
+    # Bonds of both to the same core become one, whose axes the other core has side by side.
+    n = len(others)
+    core = core.transpose(0, *[axis for j in range(1, n + 1) for axis in (j, n + j)])
+    core = core.reshape(-1, *[a * b for a, b in zip(*bonds, strict=True)])
+    new = []
+    for j in others:
+        shape = cores[j].shape
+        new.append(cores[j].reshape(*shape[:k], shape[k] * shape[k + 1], *shape[k + 2 :]))
+    return [*new[:k], np.moveaxis(core, 0, k), *new[k:]]
+
+
 def fold(X, target, deadline):
     """The folding that a tree's cores ask for, and the folded tree.
 
@@ -167,9 +199,9 @@ def fold(X, target, deadline):
                 centred = trees.centred(cores, k)
                 # Along good networks the squared error falls about like one over the size.
                 own = 0.25 * room, total / allowed
-                split = priced(centred[k], k, core.size, *own, deadline)
-                if split is not None and split.worth > WORTH * total:
-                    found.append((split.worth, split, centred))
+                for split in priced(centred[k], k, core.size, *own, deadline)[:1]:
+                    if split.worth > WORTH * total:
+                        found.append((split.worth, split, centred))
         if not found:
             break
         _, split, centred = max(found, key=lambda item: item[0])

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 from sktn.structure import rg
 from sktn.structure.folding import Folding, fold
-from sktn.structure.refolding import refold
+from sktn.structure.refolding import refold, remake
 
 __all__ = ["search"]
 
 # Networks so much larger than the smallest are not split further: what splits save differs by less.
-_RIVAL = 1.2
+_RIVAL = 1.1
 
 
 @dataclass(frozen=True)
@@ -84,4 +84,4 @@ def _searched(task, settings, start):
 
 def _refolded(task, network):
     quiet = replace(task, history=lambda entry: task.history({**entry, "bond": None}))
-    return _Network(*refold(quiet, network.folding, network.cores))
+    return _Network(*remake(quiet, *refold(quiet, network.folding, network.cores)))

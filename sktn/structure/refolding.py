@@ -7,20 +7,30 @@ environment. Here that is taken to be a product over the bonds,
 
 exact on trees, so that with the roots of all S_j multiplied in the tail of the core's singular
 values is the error, as in `folding`. What the product misses, sweeps make up for.
+
+Splits that came one after the other depend on each other, and on the network that was split: two
+factors of a mode are joined again, and split otherwise, until that helps no more.
 """
+
+from functools import partial
 
 import numpy as np
 
 from sktn.networks import normal
+from sktn.solvers.als import Stop
+from sktn.solvers.quasi_newton import joint
 from sktn.structure import folding, moves, steps
 
-__all__ = ["refold", "whitened"]
+__all__ = ["refold", "remake", "whitened"]
 
 # A split may drop so much of the squared error allowed: expansion buys it back, for less than it
 # saved by the price of error that it was chosen with.
 _ROOM = 0.5
 # Splits that are tried before a network is left as it is.
 _TRIES = 3
+# Other splits of two factors that are fitted for a short time, and those of them, about as good as
+# what they come from, that are brought to the target.
+_FITTED, _NEAR = 8, 1.02
 # Width and entries of a core whose splits take seconds to price.
 _WIDEST, _LARGEST = 1500, 2e5
 
@@ -67,9 +77,9 @@ def _splits(cores, allowed, deadline):
         if width > _WIDEST or core.size > _LARGEST or not folding.pairs(core.shape[k]):
             continue
         white = whitened(cores, k)
-        split = folding.priced(white[0], k, core.size, *own, deadline)
-        if split is not None and split.worth > folding.WORTH * total:
-            found.append((split, white))
+        for split in folding.priced(white[0], k, core.size, *own, deadline)[:1]:
+            if split.worth > folding.WORTH * total:
+                found.append((split, white))
     found.sort(key=lambda item: -item[0].worth)
     return [(split, _halved(cores, split, *white)) for split, white in found[:_TRIES]]
 
@@ -96,6 +106,59 @@ def refold(task, found, cores):
     return found, cores
 
 
+def remake(task, found, cores):
+    """Join two factors of a mode of a network that meets the target, and split them otherwise or
+    not at all, as long as that makes it smaller.
+
+    task with X (I_1, .., I_N), found Folding of X, cores a network on it -> Folding, cores
+    """
+    while found.joints and not task.deadline.expired():
+        for other, state in _rearranged(task, found, cores):
+            state = _compressed(_problem(task, other.shape), state)
+            if state is not None and state.size < sum(core.size for core in cores):
+                found, cores = refold(task, other, state.cores)
+                break
+        else:
+            break
+    return found, cores
+
+
+def _rearranged(task, found, cores):
+    """Networks of other splits, after fits of equal length, the most promising first.
+
+    -> list of (Folding, State)
+    """
+    problem, options, ranked = _problem(task, found.shape), [], []
+    tight = _tight(problem, cores)
+    own = _ROOM * problem.target, tight.size / problem.target
+    for k in found.joints:
+        whole = folding.joined(tight.cores, k)
+        if whole[k].size // whole[k].shape[k] > _WIDEST or whole[k].size > _LARGEST:
+            continue
+        white, size = whitened(whole, k), sum(core.size for core in whole)
+        options.append((-size, found.joined(k), partial(list, whole)))
+        for split in folding.priced(white[0], k, whole[k].size, *own, task.deadline):
+            if split.pair[0] != found.shape[k]:
+                other = found.joined(k).split(k, split.pair)
+                options.append((split.worth - size, other, partial(_halved, whole, split, *white)))
+    options.sort(key=lambda option: -option[0])
+    for _, other, make in options[:_FITTED]:
+        state = _tight(_problem(task, other.shape), make())
+        # Along good networks the squared error falls about like one over the size.
+        promised = state.size * state.error / (tight.size * tight.error)
+        if promised < _NEAR:
+            ranked.append((promised, other, state))
+    ranked.sort(key=lambda network: network[0])
+    return [(other, state) for _, other, state in ranked[:_TRIES]]
+
+
+def _tight(problem, cores):
+    """A fit that goes on beyond the target: one that ends there hides which network is better."""
+    # All cores together: to plan sweeps of a shape takes longer than to judge it.
+    stop = Stop(60, 2e-4, 0.0, give_up=False, deadline=problem.deadline)
+    return problem.state(joint(problem.X, cores, stop))
+
+
 def _problem(task, shape):
     target = task.target**2 * (1.0 - 1e-7)
     X, history, deadline = task.X.reshape(shape), task.history, task.deadline
@@ -104,9 +167,11 @@ def _problem(task, shape):
 
 def _refitted(problem, cores):
     """The network at the target again, without what it can spare, or None."""
-    limit = 2 * sum(core.size for core in cores)
-    state = problem.fit(cores, 12, give_up=False)
-    state = steps.expand(problem, state, limit=limit)
+    return _compressed(problem, problem.fit(cores, 12, give_up=False))
+
+
+def _compressed(problem, state):
+    state = steps.expand(problem, state, limit=2 * state.size)
     if not problem.met(state):
         return None
     problem.note("split", state)

@@ -50,7 +50,7 @@ def test_a_split_drops_what_it_says():
     X = np.random.default_rng(1).normal(size=(4, 6, 5)).cumsum(axis=1)
     X /= np.linalg.norm(X)
     cores = trees.centred(tensor_train(X, 1e-3), 1)
-    split = folding.priced(cores[1], 1, cores[1].size, 0.5, 0.0)
+    split = folding.priced(cores[1], 1, cores[1].size, 0.5, 0.0)[0]
     dense = graph.to_dense(folding.applied(cores, split)).reshape(X.shape)
     before = graph.to_dense(cores)
     assert split.dropped > 0.0

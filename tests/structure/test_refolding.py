@@ -65,6 +65,37 @@ def test_a_mode_in_a_loop_falls_apart():
     assert np.linalg.norm(graph.to_dense(split).reshape(X.shape) - X) <= 1e-3
 
 
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_cores_that_are_joined_are_the_same_tensor(k):
+    cores = graph.random_cores([3, 4, 2, 5], complete_matrix(2, 4), np.random.default_rng(k))
+    whole = folding.joined(cores, k)
+    assert [core.ndim for core in whole] == [3, 3, 3]
+    dense = graph.to_dense(cores)
+    assert_allclose(graph.to_dense(whole).ravel(), dense.ravel(), atol=1e-10)
+
+
+def test_only_factors_of_one_mode_are_joined():
+    found = folding.Folding(((2, 3, 2), (7,), (4, 2)))
+    assert found.joints == [0, 1, 4]
+    assert found.joined(1).factors == ((2, 6), (7,), (4, 2))
+    assert found.joined(4).factors == ((2, 3, 2), (7,), (8,))
+
+
+@pytest.mark.parametrize("pair", [(2, 6), (4, 3), (6, 2)])
+def test_factors_of_the_wrong_lengths_are_split_otherwise(pair):
+    X, cores = folded_loop()
+    task = Task(X, 1e-3, np.random.default_rng(0))
+    split = folding._Split(0, pair, (1,), 10**6, 0.0, 0.0)
+    wrong = folding.applied(folding.joined(cores, 0), split)
+    found, other = refolding.remake(task, folding.Folding((pair, (7,), (8,))), wrong)
+    assert found.factors[0][0] == 3
+    assert sum(core.size for core in other) <= sum(core.size for core in cores)
+    assert np.linalg.norm(graph.to_dense(other).reshape(X.shape) - X) <= 1e-3
+    late = Task(X, 1e-3, np.random.default_rng(0), deadline=Deadline.after(-1.0))
+    assert refolding.remake(late, found, wrong)[1] is wrong
+    assert refolding.remake(task, found, other)[1] is other
+
+
 def test_what_does_not_fall_apart_is_left_as_it_is():
     rng = np.random.default_rng(0)
     cores = graph.random_cores([8, 6, 9], complete_matrix(2, 3), rng)

@@ -424,8 +424,8 @@ def test_a_wide_bond_that_stands_for_two_triangles_is_told_from_them():
 def test_nothing_is_priced_or_offered_when_time_is_over(fitted):
     X, cores, _ = fitted
     over = Deadline.after(-1.0)
-    assert folding.priced(cores[1], 1, cores[1].size, 0.5, 0.0) is not None
-    assert folding.priced(cores[1], 1, cores[1].size, 0.5, 0.0, over) is None
+    assert folding.priced(cores[1], 1, cores[1].size, 0.5, 0.0) != []
+    assert folding.priced(cores[1], 1, cores[1].size, 0.5, 0.0, over) == []
     late = replace(problem(X, 1.0), deadline=over)
     state = late.state(Fit(cores, squared_error(X, cores), 0))
     assert steps.exchange(late, state) is state
