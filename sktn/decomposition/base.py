@@ -32,7 +32,14 @@ from sktn.structure.task import Task
 from sktn.tables.arguments import numbers
 from sktn.tables.tensors import read_tensor
 
-__all__ = ["SEARCH_CONSTRAINTS", "GraphDecomposer", "relative_error", "warn_if_cut"]
+__all__ = [
+    "SEARCH_CONSTRAINTS",
+    "GraphDecomposer",
+    "in_range",
+    "relative_error",
+    "to_units",
+    "warn_if_cut",
+]
 
 # Below this many entries most BLAS calls are too short for a second thread to pay.
 _ONE_THREAD = 2_000_000
@@ -223,7 +230,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """The network without its sample core, over a power of two: (n_entries of a sample,
         n_codes), its exponent."""
         modes = self._sample_modes()
-        unit, powers = _unit(self.cores_)
+        unit, powers = to_units(self.cores_)
         return graph.environment(unit, modes), sum(np.delete(powers, modes))
 
     def _sample_modes(self):
@@ -251,8 +258,8 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             )
         basis, power = self._sample_basis()
         # Entries at the end of the range may not leave it on the way, or by their rounding.
-        [codes], [own] = _unit([codes])
-        samples = _in_range(codes @ basis.T, own + power)
+        [codes], [own] = to_units([codes])
+        samples = in_range(codes @ basis.T, own + power)
         return samples.reshape(len(codes), *self.sample_layout_)
 
     def predict(self, X: Data) -> np.ndarray:
@@ -306,7 +313,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             The reconstruction of the training tensor.
         """
         check_is_fitted(self)
-        return _in_range(*_dense(self.cores_)).reshape(self.tensor_shape_)
+        return in_range(*_dense(self.cores_)).reshape(self.tensor_shape_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -315,7 +322,7 @@ class GraphDecomposer(DocLinks, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return tags
 
 
-def _unit(arrays):
+def to_units(arrays):
     """Arrays over a power of two each, and its exponents: products of entries at the end of the
     range may not leave it on the way."""
     # Halves: the sizes of parts that cancel may be more than the whole.
@@ -325,11 +332,11 @@ def _unit(arrays):
 
 def _dense(cores):
     """The tensor of a network over a power of two, and its exponent."""
-    unit, powers = _unit(cores)
+    unit, powers = to_units(cores)
     return graph.to_dense(unit), sum(powers)
 
 
-def _in_range(values, power):
+def in_range(values, power):
     """values times a power of two, the largest float where that is beyond it."""
     with np.errstate(over="ignore"):
         scaled = np.ldexp(values, power)

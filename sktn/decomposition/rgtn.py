@@ -3,12 +3,17 @@
 from dataclasses import replace
 from math import prod
 from numbers import Integral
+from typing import Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sktn.annotations import Data
+from sktn.decomposition.appending import appended
 from sktn.decomposition.base import SEARCH_CONSTRAINTS, GraphDecomposer, warn_if_cut
+from sktn.fitted import commit, fitted_attributes
 from sktn.structure import fixed, modes, portfolio, rg
 from sktn.structure.certificate import size_bound
 from sktn.structure.comparisons import paper
@@ -243,6 +248,35 @@ class RGTNDecomposer(GraphDecomposer):
         self.folded_shape_ = folding.factors
         super()._fit_tensor(T.reshape(folding.shape), deadline)
         self.tensor_shape_ = T.shape
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Data, y: ArrayLike | None = None) -> Self:
+        """Append samples, at the price of these; what the network says of the old ones stays.
+
+        Where it misses more of the new ones than the error asked for allows, bonds of the sample
+        core get components in which the codes of the old ones are zero: no search, and a network
+        that is larger than that of a new fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, I_1, ..., I_k)
+            More samples, NaN where missing: those entries are filled as ``predict`` fills them.
+        y : Ignored
+            Not used, present for API consistency.
+
+        Returns
+        -------
+        self : object
+            The estimator; its first core has a slice for every sample, the new ones last. A folded
+            mode of the samples is one mode again, and ``size_bound_`` is None: it was one for the
+            old samples.
+        """
+        if not hasattr(self, "cores_"):
+            return self.fit(X)
+        target = None if self._promised() is None else self._error_target(self.cores_[0].dtype)
+        commit(self, fitted_attributes(self) | appended(self, self._new_samples(X), target))
+        self._warn_if_missed()
+        return self
 
     def _network_modes(self, kept, shape):
         if self._folding is None:
