@@ -22,6 +22,7 @@ from sktn.chains.held_out import told_by_held_out
 from sktn.chains.importances import FeatureImportances
 from sktn.chains.members import network_attributes
 from sktn.chains.roughness import posed
+from sktn.chains.screening import screened
 from sktn.chains.solvers import SOLVERS, Adam, ChainSolver, Plan, Sweep, resolve
 from sktn.chains.solvers.exact import with_strength
 from sktn.documentation import DocLinks
@@ -105,6 +106,8 @@ class BaseChain(
         rng = check_random_state(self.random_state)
         given, target = reading, self._make_target(reading.y, sample_weight)
         reading, target = without_copies(reading, target)
+        with one_blas_thread(len(reading.X) < ONE_THREAD_ROWS):
+            reading = screened(self, reading, target, rng, clock)
         solver = resolve(self.solver, len(reading.X))
         ctx = self._init_callback_context(max_subtasks=getattr(solver, "max_iter", 1))
         ctx.call_on_fit_task_begin(estimator=self, X=given.X, y=given.y)

@@ -75,10 +75,10 @@ def table_sites(model, reading, target, rng):
     missing, dtype = said_gaps(model.missing, reading, target), _precision(model, reading.X)
     if model.scaling == "auto":
         return _told_sites(model, reading, missing, target, dtype, rng)
-    return _sites(model, reading, missing, target, model.scaling, dtype)
+    return sites_of(model, reading, missing, target, model.scaling, dtype)
 
 
-def _sites(model, reading, missing, target, scaling, dtype, rows=slice(None)):
+def sites_of(model, reading, missing, target, scaling, dtype, rows=slice(None)):
     return make_sites(
         reading.X[rows],
         target.weight[rows],
@@ -97,7 +97,7 @@ def _told_sites(model, reading, missing, target, dtype, rng):
     rows than were looked at: from ranks rough parts are told."""
 
     def made(scaling, *rows):
-        return _sites(model, reading, missing, target, scaling, dtype, *rows)
+        return sites_of(model, reading, missing, target, scaling, dtype, *rows)
 
     rows = search_rows(target.weight, LOOK_ROWS, rng)
     folds = random_folds(distinct(reading.X[rows]), _LOOK_FOLDS, rng)
@@ -106,7 +106,7 @@ def _told_sites(model, reading, missing, target, dtype, rng):
     part, errors, seed = target.merged(rows, target.weight[rows]), [], rng.randint(2**31 - 1)
     looked = {scaling: made(scaling, rows) for scaling in ("quantile", "standard")}
     for sites in looked.values():
-        problem = _equal(model, sites, part)
+        problem = equally_charged(model, sites, part)
         if not _in_range(problem):
             return made("quantile")
         landmarks = look_landmarks(problem.weight, np.random.RandomState(seed))
@@ -119,11 +119,11 @@ def _told_sites(model, reading, missing, target, dtype, rng):
     else:
         scaling = "blended" if whole else "quantile"
     sites = looked[scaling] if whole and scaling in looked else made(scaling)
-    safe = scaling == "quantile" or _in_range(_equal(model, sites, target))
+    safe = scaling == "quantile" or _in_range(equally_charged(model, sites, target))
     return sites if safe else made("quantile")
 
 
-def _equal(model, sites, target):
+def equally_charged(model, sites, target):
     """The problem in which all columns are charged alike."""
     return penalised(model, bare_problem(sites, target, model._max_order), 1.0)
 
