@@ -189,8 +189,12 @@ def test_shapley_pictures_show_every_value(classifier):
     heights = np.concatenate([dots.get_offsets()[:, 1] for dots in alike.ax_.collections])
     assert 0.3 < np.abs(heights - np.round(heights)).max() < 0.4
     waterfall = ShapleyDisplay.from_estimator(model, X.iloc[[0]], max_features=3)
-    steps = sum(bar.get_width() for bar in waterfall.ax_.patches)
-    np.testing.assert_allclose(steps, waterfall.explanation.values[0, :, 0].sum())
+    # From the mean at the bottom to the score at the top, each step from where the last one ended.
+    begins, steps = np.transpose([(b.get_x(), b.get_width()) for b in waterfall.ax_.patches])
+    base = waterfall.explanation.base_values[0, 0]
+    np.testing.assert_allclose(begins, [*(begins + steps)[1:], base])
+    np.testing.assert_allclose(begins[0] + steps[0], base + steps.sum())
+    np.testing.assert_allclose(steps.sum(), waterfall.explanation.values[0, :, 0].sum())
     assert waterfall.ax_.get_yticklabels()[-1].get_text() == "2 others"
     with pytest.raises(ValueError, match="kind must be"):
         swarm.plot(kind="force")

@@ -34,8 +34,8 @@ def test_rounded_columns_put_their_mass_on_the_grid(rng):
     values = np.round(20 * rng.normal(size=500)) / 10 - 3
     margin = fit_numeric(values, np.ones(500), RESOLUTION)
     assert margin.bins.share > 0.99
-    # The sum sees a bin by a hundred points.
-    assert integral(margin, -12, 8) == pytest.approx(1, abs=0.01)
+    # The sum sees a bin by some 25 points, not at the same places in every bin.
+    assert integral(margin, -12, 8, 97_003) == pytest.approx(1, abs=0.01)
     # A point of the grid that was not seen is about as likely as its neighbours.
     seen = np.unique(np.round(values, 1))
     unseen = np.setdiff1d(np.round(np.arange(seen[2], seen[-3], 0.1), 1), seen)
