@@ -1,5 +1,7 @@
 """The forward pass of a fitted chain: NumPy's loop over trimmed cores and the compiled one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,32 @@ def test_scores_are_the_dense_contraction(executor, output_site, bonds, rng):
     with sktn.config_context(backend=executor.name):
         found = predict.scores(sites.basis, network, sites.coords)
     np.testing.assert_allclose(found, dense_scores(sites, network), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("overflows", [False, True])
+def test_many_rows_are_told_in_single_precision_where_that_is_enough(rng, monkeypatch, overflows):
+    sites, network = table_and_network(rng)
+    if overflows:
+        network = replace(network, readout=1e45 * network.readout)
+    expected, asked = predict.scores(sites.basis, network, sites.coords), []
+    compute = predict._scores
+
+    def watched(basis, network, rows):
+        asked.append((len(rows), rows.dtype))
+        return compute(basis, network, rows)
+
+    monkeypatch.setattr(predict, "_scores", watched)
+    monkeypatch.setattr(predict, "_MANY_ROWS", 70)
+    monkeypatch.setattr(predict, "_ASKED_ROWS", 7)
+    found = predict.scores(sites.basis, network, sites.coords)
+    assert found.dtype == np.float64
+    assert sum(size for size, dtype in asked if dtype == np.float64) == (77 if overflows else 7)
+    error = np.abs(found - expected).max() / np.abs(expected).max()
+    assert error == 0 if overflows else 0 < error < 1e-5
+    # What is a difference of large numbers keeps all digits.
+    monkeypatch.setattr(predict, "_MISSED", 0.0)
+    found = predict.scores(sites.basis, network, sites.coords)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
