@@ -173,11 +173,11 @@ class RGTNRegressor(DocLinks, MultiOutputMixin, RegressorMixin, BaseEstimator):
             shape = modes.whole_shape(self.tensor_shape, reading.X.shape[1])
         outputs = reading.y.reshape(len(reading.y), -1)
         x = _centred(_without_gaps(reading.X).astype(np.float64), None)
-        y = _centred(outputs, 0)
+        target = _centred(outputs, 0)
         whole = shape if outputs.shape[1] == 1 else (*shape, outputs.shape[1])
         kept = modes.squeezed(whole)
         samples = Samples(
-            x.values.reshape(-1, *[shape[k] for k in kept if k < len(shape)]), y.values
+            x.values.reshape(-1, *[shape[k] for k in kept if k < len(shape)]), target.values
         )
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
         history = History(type(self).__name__, kept, self.verbose)
@@ -189,10 +189,10 @@ class RGTNRegressor(DocLinks, MultiOutputMixin, RegressorMixin, BaseEstimator):
         standard = graph.to_dense(cores).reshape(-1, outputs.shape[1])
         share = x.scale ** (1 / len(cores))
         cores = [_finite(np.divide, core, share) for core in balance(cores)]
-        cores[-1] = _finite(np.multiply, cores[-1], y.scale)
-        W = _finite(np.multiply, _finite(np.divide, standard, x.scale), y.scale)
+        cores[-1] = _finite(np.multiply, cores[-1], target.scale)
+        W = _finite(np.multiply, _finite(np.divide, standard, x.scale), target.scale)
         W = W.T.reshape((*(whole[len(shape) :]), *shape))
-        intercept = y.mean - _finite(np.multiply, x.mean / x.scale @ standard, y.scale)
+        intercept = target.mean - _finite(np.multiply, x.mean / x.scale @ standard, target.scale)
         found = {
             **reading.fitted(),
             "cores_": cores,
@@ -203,7 +203,7 @@ class RGTNRegressor(DocLinks, MultiOutputMixin, RegressorMixin, BaseEstimator):
             "n_parameters_": sum(core.size for core in cores),
             "validation_error_": error,
             "history_": history.entries,
-            "_standard": (standard, x.mean, x.scale, y.mean, y.scale),
+            "_standard": (standard, x.mean, x.scale, target.mean, target.scale),
         }
         return commit(self, found)
 
