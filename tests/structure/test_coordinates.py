@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sktn.solvers.als_coordinates import Coordinates
+from sktn.solvers.deadline import Deadline
 from sktn.structure import coordinates
 
 
@@ -38,7 +39,7 @@ def test_every_row_is_trained_on_or_held_out(rng, n, share, held):
 
 def test_effects_alone_are_means_of_what_is_left(rng):
     data, scale = entries(rng, 3000)
-    model = coordinates._effects_alone(data, data)
+    model = coordinates._effects_alone(data, data, Deadline(None))
     assert_allclose(model(data.index), data.value, atol=5 * 0.1 / scale)
     assert_allclose(model.noise, (0.1 / scale) ** 2, rtol=0.1)
     # Of a level that nothing is known of, the mean of its mode.
@@ -50,7 +51,9 @@ def test_effects_alone_are_means_of_what_is_left(rng):
 def test_noise_is_what_the_held_out_rows_say_after_every_sweep(rng):
     data, _ = entries(rng, 2000, product=3.0)
     train, held = coordinates._split(data, rng, None)
-    start = coordinates._rank_one(coordinates._effects_alone(train, held), train, rng)
+    start = coordinates._rank_one(
+        coordinates._effects_alone(train, held, Deadline(None)), train, rng
+    )
     settings = coordinates.Settings(max_steps=1, sweeps=6)
     model, loss = coordinates._fit(train, held, start, settings)
     assert loss == pytest.approx(np.mean((held.value - model(held.index)) ** 2))
