@@ -329,9 +329,8 @@ class RGTNDecomposer(GraphDecomposer):
         return None if fixed_bonds or self.max_parameters is not None else self._wanted_error()
 
     def _wanted_error(self):
-        if self.target_error is not None:
-            return self.target_error
-        return _DEFAULT_ERROR if self.bond_dims is None else 0.0
+        default = _DEFAULT_ERROR if self.bond_dims is None else 0.0
+        return default if self.target_error is None else self.target_error
 
     def _check_task(self, task):
         smallest = sum(task.shape)
@@ -360,8 +359,7 @@ class RGTNDecomposer(GraphDecomposer):
         return modes.bond_matrix(self.bond_dims, len(task.shape))[np.ix_(task.kept, task.kept)]
 
     def _settings(self):
-        named = isinstance(self.search, RGSearch)
-        search = self.search if named else RGSearch()
+        search = self.search if isinstance(self.search, RGSearch) else RGSearch()
         search._validate_params()
         return rg.Settings(
             reduction=search.reduction,
@@ -385,8 +383,7 @@ class RGTNDecomposer(GraphDecomposer):
             self.optimality_gap_ = 1.0 - self.size_bound_ / self.n_parameters_
 
     def _decompose(self, task):
-        R = self._given(task)
-        if R is not None:
+        if (R := self._given(task)) is not None:
             warn_if_cut("bond_dims", R, task.X.shape)
             cores = fixed.fit(task, R, fixed.Sweeps(), target=task.target**2)
             if self._promised() is None:

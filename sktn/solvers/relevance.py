@@ -103,7 +103,7 @@ def few_or_all(problem, rng, stages=STAGES, **options):
 
     as of :func:`relevances`, of one part -> Relevances
     """
-    weight, known, stop = np.asarray(problem.weight), *map(options.get, ("known", "stop"))
+    weight, known, stop = np.asarray(problem.weight), options.get("known"), options.get("stop")
     rows = rng.permutation(np.flatnonzero(weight > 0))[: min(MAX_ROWS, _most_rows(problem.n_sites))]
     sparse = known is not None and not np.all(known)
     few = None

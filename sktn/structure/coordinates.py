@@ -17,8 +17,6 @@ from sktn.networks import graph
 from sktn.solvers.als_coordinates import Past, Prior, at, mean_gram, update
 from sktn.solvers.deadline import NEVER, Deadline
 
-__all__ = ["Model", "Settings", "complete", "extended", "reordered"]
-
 # Rows that the search for the structure looks at: all those of some levels of the longest mode.
 _SEARCH_ROWS = 1_000_000
 # A step that lowers the held-out error by less is as likely to be chance.

@@ -118,15 +118,21 @@ def read_more(estimator, X, y=_NO_TARGET, *, regression=False):
 
     Parameters as in :func:`read_fit` -> Reading
     """
-    check_is_fitted(estimator)
-    X = _as_table(flattened(estimator, X), estimator)
-    given = {} if _is_none(y) else {"y": y}
+    X = same_columns(estimator, X, **({} if _is_none(y) else {"y": y}))
     is_categorical, encoder = estimator.is_categorical_, estimator.encoder_
-    validate_data(estimator, X, **given, reset=False, skip_check_array=True)
     check_numeric(X, is_categorical, otherwise=_HELD_NUMBERS)
     X, y = _numbers(estimator, X, y, is_categorical, encoder, regression, _HELD_NUMBERS)
     names = getattr(estimator, "feature_names_in_", None)
     return Reading(X, y, encoder, is_categorical, X.shape[1], names)
+
+
+def same_columns(estimator, X, **given):
+    """Rows, refused in the name of a fitted estimator where their columns are not those that it
+    knows: -> X (b, n_features), not yet numbers"""
+    check_is_fitted(estimator)
+    X = _as_table(flattened(estimator, X), estimator)
+    validate_data(estimator, X, **given, reset=False, skip_check_array=True)
+    return X
 
 
 def read(estimator, X):

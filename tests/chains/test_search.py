@@ -477,3 +477,10 @@ def test_columns_that_no_share_has_use_for_have_no_sites(rng):
     # Where columns are not few, shares say little of each.
     found = search_module._mean_of_shares([np.array([1.0, 4.0]), np.array([1.0, 1.0])])
     np.testing.assert_allclose(found, [1, 2])
+
+
+def test_other_columns_are_refused_in_the_name_of_the_search(rng):
+    X, y = planted(rng, 40)
+    model = MPSRegressorCV(bases=[("standard", 1)], relevances=["equal"]).fit(X, y)
+    with pytest.raises(ValueError, match="X has 3 features, but MPSRegressorCV is expecting 4"):
+        model.predict(X[:, :3])

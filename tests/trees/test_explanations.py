@@ -88,12 +88,6 @@ def test_columns_without_a_site_interact_with_none(regressors):
     assert (found.of(0, 2) != 0).all()
 
 
-def test_groups_of_columns_are_for_chains(regressors):
-    X, tree, _ = regressors
-    with pytest.raises(ValueError, match="read off chains"):
-        inspection.interactions(tree, X[:3], groups=[[0, 1]])
-
-
 def test_scores_of_several_classes():
     X, y = load_iris(return_X_y=True)
     tree, chain = (kind(**PARAMS).fit(X, y) for kind in (TTNClassifier, MPSClassifier))

@@ -11,7 +11,6 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
-from sklearn.utils.validation import check_is_fitted
 
 from sktn.backend import one_blas_thread
 from sktn.chains.base import ONE_THREAD_ROWS, BaseChain
@@ -26,7 +25,7 @@ from sktn.chains.solvers import ROWS_BEYOND
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.solvers.problem import Clock
-from sktn.tables.reading import table_weight
+from sktn.tables.reading import same_columns, table_weight
 
 # Rows of the search, in landmarks of the members: three folds, each of whose parts then has the
 # rows that the landmarks carry.
@@ -223,7 +222,7 @@ class BaseChainCV(DocLinks, FeatureImportances, CallbackSupportMixin, BaseEstima
 
     def _weighted(self, method, X):
         """The members' answers, averaged with their shares."""
-        check_is_fitted(self)
+        same_columns(self, X)
         parts = [
             weight * getattr(member, method)(X)
             for weight, member in zip(self.weights_.tolist(), self.estimators_, strict=True)
