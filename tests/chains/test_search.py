@@ -393,7 +393,7 @@ def test_a_search_whose_folds_leave_nothing_to_train_on_says_so(rng, cv):
 )
 def test_rows_of_positive_weight_that_are_too_few_are_counted(rng, model, n, said):
     X, rows = rng.normal(size=(12, 2)), np.arange(12)
-    with pytest.raises(ValueError, match=f"too few rows for cross-validation: {said} positive"):
+    with pytest.raises(ValueError, match=f"distinct rows for cross-validation, of {said} pos"):
         model(bases=[("standard", 1)]).fit(X, rows % 2, sample_weight=(rows < n).astype(float))
 
 
