@@ -62,13 +62,20 @@ def measure(order, noise, seed, limit):
     }
 
 
+def groups(rows):
+    """(order, noise), rows, and how these ended: 0 as large as the planted network, -1 smaller, 1
+    larger or beside the target."""
+    for order, noise in sorted({(row["order"], row["noise"]) for row in rows}):
+        own = [row for row in rows if (row["order"], row["noise"]) == (order, noise)]
+        signs = [np.sign(row["found"] - row["planted"]) if row["met"] else 1 for row in own]
+        yield (order, noise), own, signs
+
+
 def show(rows):
     """Trials that ended as large as the planted network, smaller and larger, by order and noise."""
     columns = "order", "noise", "trials", "exact", "smaller", "larger", "CPU s"
     print("".join(f"{name:>8s}" for name in columns))
-    for order, noise in sorted({(row["order"], row["noise"]) for row in rows}):
-        own = [row for row in rows if (row["order"], row["noise"]) == (order, noise)]
-        signs = [np.sign(row["found"] - row["planted"]) if row["met"] else 1 for row in own]
+    for (order, noise), own, signs in groups(rows):
         missed = [
             (row["seed"], row["planted"], row["found"])
             for row, sign in zip(own, signs, strict=True)
