@@ -84,10 +84,10 @@ def few_columns(data, rng, known=(), rival=np.inf, stop=None):
     return best
 
 
-def value_of_equal(data, stop=None):
-    """Minus the log evidence for equal factors, of the best noise and signal."""
+def value_of(factors, data, stop=None):
+    """Minus the log evidence for factors (n,), of the best noise and signal."""
     kernels, y, precision = data
-    product = covariance(np.zeros(len(kernels.triangles) + 2), kernels, precision).varying
+    product = covariance(np.append(np.log(factors), [0, 0]), kernels, precision).varying
     together = kernels.only([])._replace(triangles=product[None].astype(np.float32))
     return search(np.log([1.0, 0.3, 0.5]), (together, y, precision), _WITH, stop)[1]
 

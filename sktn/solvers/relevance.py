@@ -16,7 +16,7 @@ import numpy as np
 
 from sktn.solvers.evidence import negative_log_evidence, packed
 from sktn.solvers.evidence_search import BOUND, search
-from sktn.solvers.few_columns import few_columns, value_of_equal
+from sktn.solvers.few_columns import few_columns, value_of
 from sktn.solvers.kernel import kernel_diagonal
 from sktn.tables.penalty import n_counted
 
@@ -29,8 +29,6 @@ STAGES = ((0.5, 20), (1.0, 15))
 FROM_KNOWN = ((0.5, 10), (1.0, 10))
 #: Rows a column from which factors of all columns are told from chance.
 ROWS_A_COLUMN = 8
-# The share of all columns that few are.
-_FEW = 0.25
 # Rows of the first stage.
 FIRST_ROWS = MAX_ROWS // 2
 # Numbers that the kernels of all columns may take together (256 MB in float32).
@@ -99,36 +97,35 @@ def relevances(problem, rng, stages=STAGES, parts=None, max_rows=MAX_ROWS, known
 
 def few_or_all(problem, rng, stages=STAGES, **options):
     """The relevances of all columns, or of a few of them, 0 for the others, which are told by fewer
-    rows: looked for first where rows are less than eight a column.
+    rows. They are looked for where there are less than eight rows a column, or too few to tell all
+    from chance, and taken where the response is likelier so, what numbers gain by chance taken off.
 
     as of :func:`relevances`, of one part -> Relevances
     """
     weight, known, stop = np.asarray(problem.weight), options.get("known"), options.get("stop")
-    rows = rng.permutation(np.flatnonzero(weight > 0))[: min(MAX_ROWS, _most_rows(problem.n_sites))]
-    sparse = known is not None and not np.all(known)
-    few = None
-    if sparse or len(rows) < ROWS_A_COLUMN * problem.n_sites:
-        few = _few(problem, rows, rng, known if sparse else (), stop)
-        if sparse or (few.decisive and np.count_nonzero(few.factors) <= _FEW * problem.n_sites):
-            return few
-    found = relevances(problem, rng, stages, **options)
-    if found.decisive or (stop is not None and stop()):
-        return found
-    few = few or _few(problem, rows, rng, (), stop)
-    return few if few.decisive else found
-
-
-def _few(problem, rows, rng, known, stop):
     n, parts = problem.n_sites, np.ones((1, *problem.penalty.shape))
+    rows = rng.permutation(np.flatnonzero(weight > 0))[: min(MAX_ROWS, _most_rows(n))]
     data = _data(problem, rows, parts, _telling(problem, parts))
     if data is None:
         return Relevances(np.ones(n), False)
-    equal = value_of_equal(data, stop)
-    found = few_columns(data, rng, known, equal, stop)
-    factors, decisive = found.factors(n), bool(len(found.columns) and equal > found.cost(n))
-    # The interactions of fewer columns are charged less.
-    share = n_counted(problem.basis, factors) / n_counted(problem.basis)
-    return Relevances(factors * share, decisive)
+    equal = value_of(np.ones(n), data, stop)
+
+    def few(known, rival):
+        found = few_columns(data, rng, known, rival, stop)
+        factors, cost = found.factors(n), found.cost(n)
+        # The interactions of fewer columns are charged less.
+        share = n_counted(problem.basis, factors) / n_counted(problem.basis)
+        return Relevances(factors * share, bool(len(found.columns) and cost < rival))
+
+    if known is not None and not np.all(known):
+        return few(known, equal)
+    found = relevances(problem, rng, stages, **options)
+    enough = found.decisive and len(rows) >= ROWS_A_COLUMN * n
+    if enough or (stop is not None and stop()):
+        return found
+    rival = min(equal, value_of(found.factors, data, stop) + n) if found.decisive else equal
+    fewer = few((), rival)
+    return fewer if fewer.decisive else found
 
 
 def _most_rows(n_kernels):

@@ -6,7 +6,7 @@ import pytest
 from sktn import MPSClassifierCV, MPSRegressorCV, losses
 from sktn.solvers import few_columns as selection
 from sktn.solvers.evidence import negative_log_evidence
-from sktn.solvers.few_columns import few_columns, value_of_equal
+from sktn.solvers.few_columns import few_columns, value_of
 from sktn.solvers.problem import ChainProblem
 from sktn.solvers.relevance import _data, few_or_all, relevances
 from sktn.tables.penalty import penalty_weights
@@ -44,14 +44,14 @@ def test_the_columns_that_matter_are_found(X, rng, target, expected):
     data = data_of(X, target(X) + 0.2 * rng.normal(size=len(X)))
     found = few_columns(data, np.random.RandomState(0))
     np.testing.assert_array_equal(np.sort(found.columns), expected)
-    assert found.cost(60) < value_of_equal(data) - 20
+    assert found.cost(60) < value_of(np.ones(data[0].n_sites), data) - 20
     np.testing.assert_array_equal(np.flatnonzero(found.factors(60)), expected)
 
 
 def test_noise_has_no_column_that_matters(X, rng):
     data = data_of(X, rng.normal(size=len(X)))
     found = few_columns(data, np.random.RandomState(0))
-    assert found.cost(60) > value_of_equal(data) - 1
+    assert found.cost(60) > value_of(np.ones(data[0].n_sites), data) - 1
     assert len(found.columns) <= 1
 
 
@@ -90,7 +90,7 @@ def test_the_value_of_equal_factors_is_that_of_their_best_noise_and_signal(X, rn
         for noise in np.arange(-3, 1, 0.25)
         for signal in np.arange(-4, 3, 0.5)
     ]
-    assert value_of_equal(data) == pytest.approx(min(grid), abs=1.0)
+    assert value_of(np.ones(data[0].n_sites), data) == pytest.approx(min(grid), abs=1.0)
 
 
 def test_few_are_taken_where_rows_are_few_and_all_where_all_matter(X, rng):
@@ -121,3 +121,15 @@ def test_models_of_many_columns_have_those_that_matter(rng, classes):
         model = MPSRegressorCV(bond_dims=[8], **given).fit(X[:260], y[:260])
         assert model.score(X[260:], y[260:]) > 0.9
     assert np.flatnonzero(model.estimators_[0].relevance_).tolist() == [11, 30, 50]
+
+
+def test_few_have_to_be_likelier_than_all(X, rng):
+    # Two columns say most, but twelve others say something together.
+    X, weights = X[:, :20], np.repeat([4.0, 0.5, 0.0], [2, 12, 6])
+    every = problem(X, X @ weights + 0.1 * rng.normal(size=len(X)))
+    assert np.all(few_or_all(every, np.random.RandomState(0)).factors)
+    # Where two matter, all are decisive, too, and dearer.
+    few = problem(X, X[:, 3] - 2 * X[:, 9] + 0.1 * rng.normal(size=len(X)))
+    assert relevances(few, np.random.RandomState(0)).decisive
+    found = few_or_all(few, np.random.RandomState(0))
+    assert np.flatnonzero(found.factors).tolist() == [3, 9]
