@@ -30,7 +30,7 @@ RIVALS = {
     "kernel density": ("KDE 0.2", "KDE"),
     "one-class SVM": ("OCSVM",),
     "copula": ("copula",),
-    "flow": ("flow",),
+    "autoregressive flow": ("flow",),
     "TensorLy": ("cp",),
     "tn4ml": ("tn4ml",),
     "TensorKrowch": ("TensorKrowch",),
