@@ -76,7 +76,8 @@ default="auto"
         How much of the penalty columns are spared: the charges of column i are divided by
         relevance[i], and 0 rules it out. "auto": the factors under which the target is likeliest,
         by the evidence of a Gaussian process on 500 rows [3]_; of many columns those of a few,
-        and 0 for the others, where that is likelier.
+        and 0 for the others, where that is likelier; equal ones where rows tell neither from
+        chance.
     solver : {"auto", "sweep", "convex", "adam", "lbfgs"} or solver, default="auto"
         "convex": the exact minimiser at unlimited bond dimension (a logistic regression in an ANOVA
         kernel), compressed to `bond_dim`, and its readout refitted. "sweep": starts there and then

@@ -177,7 +177,9 @@ def column_relevances(model, sites, problem, rng):
     if isinstance(model.relevance, str):
         relevance[columns.kept] = 1.0
         if model.relevance == "auto":
-            relevance[columns.kept] = few_or_all(problem, rng).factors
+            found = few_or_all(problem, rng)
+            if found.decisive:
+                relevance[columns.kept] = found.factors
         return relevance
     try:
         given = np.asarray(model.relevance, dtype=np.float64)

@@ -170,7 +170,12 @@ class RGTNRegressor(DocLinks, MultiOutputMixin, RegressorMixin, BaseEstimator):
         reading = read_fit(self, X, y, regression=True)
         shape = reading.tensor_shape or (reading.X.shape[1],)
         if self.tensor_shape is not None:
-            shape = modes.whole_shape(self.tensor_shape, reading.X.shape[1])
+            given, shape = shape, modes.whole_shape(self.tensor_shape, reading.X.shape[1])
+            if reading.tensor_shape and shape != given:
+                raise ValueError(
+                    f"tensor_shape={self.tensor_shape!r} is not the shape of a sample of X, "
+                    f"{given}: give None, or a 2-D X."
+                )
         outputs = reading.y.reshape(len(reading.y), -1)
         x = _centred(_without_gaps(reading.X).astype(np.float64), None)
         target = _centred(outputs, 0)

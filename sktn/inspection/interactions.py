@@ -216,6 +216,8 @@ def players(groups, names):
     if len(set(taken.tolist())) < len(taken):
         raise ValueError(f"A feature may be in one group only, got {groups!r}.")
     alone = {str(names[j]): np.array([j]) for j in range(len(names)) if j not in taken}
+    for name in found.keys() & alone.keys():
+        raise ValueError(f"The group {name!r} has the name of a feature outside it: rename it.")
     # In the order of their first features.
     both = sorted([*found.items(), *alone.items()], key=lambda item: item[1].min())
     return [features for _, features in both], np.array([name for name, _ in both], dtype=object)

@@ -9,7 +9,7 @@ from sktn.structure.refolding import refold, remake
 __all__ = ["search"]
 
 # Networks so much larger than the smallest are not split further: what splits save differs by less.
-_RIVAL = 1.1
+_RIVAL = 1.2
 
 
 @dataclass(frozen=True)

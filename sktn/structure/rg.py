@@ -182,8 +182,7 @@ def _to_target(problem, settings, begun, read):
     if begun is None:  # Those of a folded tensor begin as products, and end far above its trees.
         results += _loops(problem, settings, results)
     best = min(results, key=_smaller)
-    # Two foldings compete before any exchange: those of both would cost twice as much.
-    if best.size > _RIVAL * settings.ceiling or (begun is not None and settings.stage == "starts"):
+    if best.size > _RIVAL * settings.ceiling:
         return best
     return _finished(problem, settings, results)
 

@@ -150,3 +150,10 @@ def test_what_it_says_of_inputs(capsys):
         RGTNRegressor(random_state=0).fit(X, y).predict(X),
         rtol=1e-6,
     )
+
+
+def test_another_shape_than_that_of_tensors_is_refused(rng):
+    X = rng.normal(size=(30, 4, 3))
+    with pytest.raises(ValueError, match=r"not the shape of a sample of X, \(4, 3\)"):
+        RGTNRegressor(tensor_shape=(3, 4)).fit(X, X[:, 0, 0])
+    RGTNRegressor(tensor_shape=(4, -1)).fit(X, X[:, 0, 0])

@@ -192,6 +192,9 @@ def test_errors_name_the_value(model):
         interactions(model, X, order=6)
     with pytest.raises(ValueError, match="one group only"):
         interactions(model, X, groups=[[0, 1], [1, 2]])
+    other = str(interactions(model, X, order=1).player_names[3])
+    with pytest.raises(ValueError, match="name of a feature outside"):
+        interactions(model, X, groups={other: [0, 1]})
     wide = np.random.default_rng(0).normal(size=(60, 14))
     interleaved = MPSRegressor(**{**FAST, "degree": 1, "feature_order": "given"})
     interleaved.fit(wide, wide[:, 0])

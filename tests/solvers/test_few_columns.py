@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sktn import MPSClassifierCV, MPSRegressorCV, losses
+from sktn import MPSClassifierCV, MPSRegressor, MPSRegressorCV, losses
 from sktn.solvers import few_columns as selection
 from sktn.solvers.evidence import negative_log_evidence
 from sktn.solvers.few_columns import few_columns, value_of
@@ -133,3 +133,9 @@ def test_few_have_to_be_likelier_than_all(X, rng):
     assert relevances(few, np.random.RandomState(0)).decisive
     found = few_or_all(few, np.random.RandomState(0))
     assert np.flatnonzero(found.factors).tolist() == [3, 9]
+
+
+def test_columns_of_noise_are_charged_alike(X, rng):
+    model = MPSRegressor(relevance="auto", solver="convex", degree=2, random_state=0)
+    model.fit(X, rng.normal(size=len(X)))
+    np.testing.assert_array_equal(model.relevance_, 1)
