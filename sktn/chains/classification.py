@@ -51,9 +51,10 @@ class MPSClassifier(ClassifierMixin, CertainScores, BaseChain):
         prior. Beyond 50,000 rows relevances without waves are not taken, and columns have fewer
         waves where there are more than 15. A number, another `embedding`, `relevance` or `alpha`
         than the default, or another `scaling` than "auto" and "quantile", rules this out. Of 100
-        columns and more, where rows (200 to 50,000) are too few for so many relevances, only those
-        along which the evidence rises most have a site, where held-out rows are told better by two
-        standard errors.
+        columns and more (no tensors), whose rows (200 to 50,000) are too few for so many
+        relevances, only those along which the evidence rises most have a site, where held-out rows
+        are told better by two standard errors; a number, another `relevance`, `alpha` or an
+        `embedding` that is no name rule this out.
     scaling : {"auto", "quantile", "standard", "blended", "minmax", "mixed", "common", "none"}, \
 default="auto"
         How numeric columns reach the basis: by rank; standardised and clipped at 3 sigma; by the

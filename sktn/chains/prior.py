@@ -150,6 +150,12 @@ def _between(reading, rows):
     return bool(((low < X) & (high > X)).any())
 
 
+def undecided(model):
+    """Whether degrees, relevances and their strength are for the rows to say."""
+    equal = isinstance(model.relevance, str) and model.relevance == "equal"
+    return model.degree == "auto" and model.alpha == "auto" and equal
+
+
 def least_degree(model):
     return SMOOTH_DEGREE if model.degree == "auto" else model.degree
 

@@ -158,10 +158,7 @@ def _several_classes(problem):
 def may_be_rough(model, problem):
     """Whether columns are looked at one by one: nothing given forbids it, and rows are enough."""
     return (
-        model.degree == "auto"
-        and model.alpha == "auto"
-        and isinstance(model.relevance, str)
-        and model.relevance == "equal"
+        prior.undecided(model)
         and isinstance(model.embedding, str)
         and model.embedding == "legendre"
         and model.scaling in ("auto", "quantile")

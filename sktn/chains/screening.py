@@ -91,10 +91,7 @@ def _may_be_screened(model, reading, target):
     """Whether all that is said of columns is for the rows to say, and they are too many."""
     n_rows, n_columns = np.count_nonzero(target.weight > 0), reading.X.shape[1]
     return (
-        model.degree == "auto"
-        and model.alpha == "auto"
-        and isinstance(model.relevance, str)
-        and model.relevance == "equal"
+        prior.undecided(model)
         and isinstance(model.embedding, str)
         and reading.tensor_shape is None
         and _LEAST_ROWS <= n_rows <= STREAMED_ROWS

@@ -103,29 +103,26 @@ def few_or_all(problem, rng, stages=STAGES, **options):
     as of :func:`relevances`, of one part -> Relevances
     """
     weight, known, stop = np.asarray(problem.weight), options.get("known"), options.get("stop")
-    n, parts = problem.n_sites, np.ones((1, *problem.penalty.shape))
+    n, parts, rival = problem.n_sites, np.ones((1, *problem.penalty.shape)), np.inf
     rows = rng.permutation(np.flatnonzero(weight > 0))[: min(MAX_ROWS, _most_rows(n))]
+    found, sparse = None, known is not None and not np.all(known)
+    if not sparse:
+        found = relevances(problem, rng, stages, **options)
+        enough = found.decisive and len(rows) >= ROWS_A_COLUMN * n
+        if enough or (stop is not None and stop()):
+            return found
     data = _data(problem, rows, parts, _telling(problem, parts))
     if data is None:
         return Relevances(np.ones(n), False)
-    equal = value_of(np.ones(n), data, stop)
-
-    def few(known, rival):
-        found = few_columns(data, rng, known, rival, stop)
-        factors, cost = found.factors(n), found.cost(n)
-        # The interactions of fewer columns are charged less.
-        share = n_counted(problem.basis, factors) / n_counted(problem.basis)
-        return Relevances(factors * share, bool(len(found.columns) and cost < rival))
-
-    if known is not None and not np.all(known):
-        return few(known, equal)
-    found = relevances(problem, rng, stages, **options)
-    enough = found.decisive and len(rows) >= ROWS_A_COLUMN * n
-    if enough or (stop is not None and stop()):
-        return found
-    rival = min(equal, value_of(found.factors, data, stop) + n) if found.decisive else equal
-    fewer = few((), rival)
-    return fewer if fewer.decisive else found
+    if not sparse and found.decisive:
+        rival = value_of(found.factors, data, stop) + n
+    rival = min(rival, value_of(np.ones(n), data, stop))
+    few = few_columns(data, rng, known if sparse else (), rival, stop)
+    factors, cost = few.factors(n), few.cost(n)
+    # The interactions of fewer columns are charged less.
+    factors *= n_counted(problem.basis, factors) / n_counted(problem.basis)
+    fewer = Relevances(factors, bool(len(few.columns) and cost < rival))
+    return fewer if sparse or fewer.decisive else found
 
 
 def _most_rows(n_kernels):
