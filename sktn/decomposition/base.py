@@ -23,6 +23,7 @@ from sktn.backend import one_blas_thread
 from sktn.documentation import DocLinks
 from sktn.fitted import blank, commit
 from sktn.networks import graph
+from sktn.networks.linalg import within_floats
 from sktn.solvers.als import balance
 from sktn.solvers.deadline import Deadline
 from sktn.structure import completion, gaps, modes
@@ -339,9 +340,7 @@ def _dense(cores):
 def in_range(values, power):
     """values times a power of two, the largest float where that is beyond it."""
     with np.errstate(over="ignore"):
-        scaled = np.ldexp(values, power)
-    largest = np.finfo(values.dtype).max
-    return np.clip(scaled, -largest, largest)
+        return within_floats(np.ldexp(values, power))
 
 
 def relative_error(T, cores):

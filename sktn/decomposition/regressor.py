@@ -15,6 +15,7 @@ from sktn.decomposition.base import warn_if_cut
 from sktn.documentation import DocLinks
 from sktn.fitted import commit
 from sktn.networks import graph
+from sktn.networks.linalg import within_floats
 from sktn.solvers import tensor_regression
 from sktn.solvers.als import balance
 from sktn.solvers.deadline import Deadline
@@ -295,9 +296,7 @@ def _centred(values, axis):
 def _finite(operation, values, other):
     """The result, beyond the largest float that one: ufunc, (..., n), () or (n,) -> (..., n)"""
     with np.errstate(over="ignore"):
-        out = operation(values, other)
-    largest = np.finfo(out.dtype).max
-    return np.clip(out, -largest, largest)
+        return within_floats(operation(values, other))
 
 
 def _without_gaps(X):

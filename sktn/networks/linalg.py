@@ -1,4 +1,4 @@
-"""Linear algebra that networks share: truncated SVD, row-wise products, scales safe at 0."""
+"""Linear algebra that networks share: truncated SVD, row-wise products, numbers within floats."""
 
 import numpy as np
 
@@ -25,6 +25,12 @@ def power_of_two_scale(x, axis):
 
 
 _EXPONENT_BITS = {4: (np.uint32, 0x7F800000), 8: (np.uint64, 0x7FF0000000000000)}
+
+
+def within_floats(values):
+    """Values, the largest number of their precision where they are beyond it."""
+    largest = np.finfo(values.dtype).max
+    return np.clip(values, -largest, largest)
 
 
 def truncated_svd(matrix, max_rank, tol=0.0):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sktn.networks.linalg import within_floats
 from sktn.structure import completion
 
 __all__ = ["Completed", "Units", "complete", "filled", "units", "unmasked"]
@@ -49,10 +50,8 @@ class Units:
     def standard(self, X):
         """x -> z in float64, what is beyond becomes the largest number."""
         peak, location, scale = self._parts()
-        largest = np.finfo(np.float64).max
         with np.errstate(over="ignore"):
-            Z = (np.asarray(X, dtype=np.float64) / peak - location) / scale
-        return np.clip(Z, -largest, largest)
+            return within_floats((np.asarray(X, dtype=np.float64) / peak - location) / scale)
 
     def original(self, Z, dtype=np.float64):
         """z -> x; what the precision cannot hold becomes the largest number that it can."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sktn.networks.linalg import within_floats
 from sktn.tables.rank_cells import rank_cells
 
 #: Scalings that have a map from values at knots, a line between them.
@@ -223,8 +224,7 @@ def _slopes(columns, X):
             pieces = np.concatenate([[0.0], pieces, [0.0]])
             slopes[:, i, -1] = half * pieces[np.searchsorted(knots, X[:, i], side="right")]
     slopes[:, columns.categorical] = 0.0
-    largest = np.finfo(np.float64).max
-    return np.clip(slopes, -largest, largest)
+    return within_floats(slopes)
 
 
 def _level_coordinates(codes, level_ranks):

@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit, logsumexp
 
+from sktn.networks.linalg import within_floats
 from sktn.tables.bins import NO_BINS, Bins, fit_bins, make_bins
 from sktn.tables.statistics import fenced_moments, level_weights, quantiles
 
@@ -113,9 +114,8 @@ class Numeric:
 
     def original(self, z):
         """x of z, the largest numbers in place of larger ones: (b,) -> (b,)"""
-        largest = np.finfo(np.float64).max
         with np.errstate(over="ignore"):
-            return np.clip(self.center + self.scale * z, -largest, largest)
+            return within_floats(self.center + self.scale * z)
 
     def interval(self, column):
         """u at both ends of the bin of a value, twice its own u where it is in none.

@@ -1,13 +1,12 @@
 """RGTNDecomposer.partial_fit: samples that come later."""
 
-import time
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
 from sktn import RGSearch, RGTNDecomposer
+from sktn.decomposition.base import GraphDecomposer
 
 # Without its last phase a search takes a tenth of the time.
 QUICK = RGSearch(n_cycles=0)
@@ -29,16 +28,16 @@ def error(model, X):
 
 
 @pytest.mark.parametrize("target", [0.1, 0.03])
-def test_appended_samples_meet_the_error_far_cheaper_than_a_new_fit(target):
+def test_appended_samples_meet_the_error_without_a_search(monkeypatch, target):
     X = smooth()
     model = RGTNDecomposer(target, search=QUICK, random_state=0)
     assert model.partial_fit(X[:28]) is model  # the first call is a fit
     old, codes = model.to_tensor(), len(model.cores_[0])
-    begun = time.process_time()
-    for rows in (slice(28, 34), slice(34, 40)):
-        model.partial_fit(X[rows])
-        assert model.reconstruction_error_ <= target
-    appending = time.process_time() - begun
+    with monkeypatch.context() as patch:
+        patch.setattr(GraphDecomposer, "_solved", None)  # what a fit calls
+        for rows in (slice(28, 34), slice(34, 40)):
+            model.partial_fit(X[rows])
+            assert model.reconstruction_error_ <= target
     assert model.tensor_shape_ == X.shape
     assert error(model, X) <= target
     assert model.reconstruction_error_ == pytest.approx(error(model, X), rel=0.02)
@@ -48,30 +47,24 @@ def test_appended_samples_meet_the_error_far_cheaper_than_a_new_fit(target):
     assert model.n_parameters_ == sum(core.size for core in model.cores_)
     assert model.compression_ratio_ == model.n_parameters_ / X.size
     assert model.size_bound_ is model.optimality_gap_ is None
-    begun = time.process_time()
     whole = clone(model).fit(X)
-    assert appending < 0.5 * (time.process_time() - begun)
     assert whole.n_parameters_ <= model.n_parameters_ < X.size
 
 
 def test_samples_that_the_network_knows_cost_their_codes_alone():
     X = smooth()
-    model = RGTNDecomposer(0.05, search=QUICK, random_state=0).fit(X)
-    cores, codes = model.cores_, model.transform(X[::-1])
-    bonds = model.bond_dims_
+    model = RGTNDecomposer(0.05, fold=None, search=QUICK, random_state=0).fit(X)
+    codes, bonds = model.transform(X[::-1]), model.bond_dims_
     model.set_params(target_error=0.1).partial_fit(X[::-1])
     assert model.tensor_shape_ == (80, 12, 10)
     assert error(model, np.concatenate([X, X[::-1]])) <= 0.1
     assert_allclose(model.transform(X[::-1]), codes, rtol=1e-6, atol=1e-8)
-    if len(cores) == 3:
-        assert_array_equal(model.bond_dims_, bonds)
+    assert_array_equal(model.bond_dims_, bonds)
 
 
 def test_folded_samples_and_features_stay_readable():
     X = np.kron(smooth(24)[:, :6, :5], np.ones((1, 2, 2)))
-    model = RGTNDecomposer(
-        0.1, fold=((4, 6), (6, 2), (10,)), bond_dims=None, search=QUICK, random_state=0
-    ).fit(X)
+    model = RGTNDecomposer(0.1, fold=((4, 6), (6, 2), (10,)), search=QUICK, random_state=0).fit(X)
     old = model.to_tensor()
     model.partial_fit(X[:7] + 1.0)
     assert model.folded_shape_ == ((31,), (6, 2), (10,))
